@@ -1,0 +1,164 @@
+"""The `axstat` command: parse, call, print.
+
+Belongs here: arguments, and how results and errors look in a terminal. Does not belong here: any logic;
+heavy imports stay inside the commands so that `axstat --help` answers at once.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from pipelines.errors import AxstatError
+from pipelines.settings import load_settings
+
+app = typer.Typer(
+    name="axstat",
+    help="AI adoption in Korea against the national targets: from delivered survey files to a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DEBUG = {"on": False}
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options that stand before every command."""
+    _DEBUG["on"] = debug
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Print what a person must act on as one block and leave with exit code 1."""
+    try:
+        yield
+    except AxstatError as error:
+        if _DEBUG["on"]:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (OSError, MemoryError) as error:
+        if _DEBUG["on"]:
+            raise
+        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def synth(
+    seed: Annotated[int, typer.Option(help="Seed of the made-up country.")] = 20240926,
+    scale: Annotated[float, typer.Option(help="Size of frame and sample; 1 is the real size.")] = 1.0,
+    if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing if deliveries exist.")] = False,
+) -> None:
+    """Write synthetic deliveries of both surveys, waves 2021 to 2025, into the data home."""
+    with _readable_errors():
+        from pipelines.synthetic.country import synthesise
+
+        settings = load_settings()
+        synthesise(settings, seed=seed, scale=scale, only_if_empty=if_empty, say=typer.echo)
+
+
+@app.command()
+def run(
+    wave: Annotated[int | None, typer.Option(help="The survey's reference year.")] = None,
+    all_waves: Annotated[bool, typer.Option("--all", help="Every wave that has deliveries.")] = False,
+) -> None:
+    """Take in deliveries, estimate, and publish: one wave, or all of them in order."""
+    if (wave is None) == (not all_waves):
+        typer.echo("error: say which wave: --wave 2025, or --all", err=True)
+        raise typer.Exit(2)
+    with _readable_errors():
+        from pipelines.orchestration.runs import run_waves
+
+        settings = load_settings()
+        with _progress() as show:
+            releases = run_waves(settings, None if wave is None else [wave], on_event=show)
+        for release in releases:
+            typer.echo(str(release))
+
+
+@app.command()
+def status() -> None:
+    """Show waves, their deliveries, how far each is built, and what is published."""
+    with _readable_errors():
+        from pipelines.release.overview import overview
+
+        _print_frame(overview(load_settings()))
+
+
+@app.command()
+def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published file.")]) -> None:
+    """Run a read-only query on the latest published DuckDB file."""
+    with _readable_errors():
+        from pipelines.release.overview import latest_database
+        from pipelines.warehouse.published import query_published
+
+        _print_frame(query_published(latest_database(load_settings()), sql))
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
+    """Open Dagster's UI on this machine: asset graph, checks, runs, schedule."""
+    with _readable_errors():
+        from pipelines.orchestration.runs import serve_ui
+
+        settings = load_settings()
+        typer.echo(f"http://127.0.0.1:{port}  (Ctrl-C stops it)")
+        raise typer.Exit(serve_ui(settings, port=port))
+
+
+@contextmanager
+def _progress() -> Iterator["_Show"]:
+    """A line per finished step; on a terminal, also a moving line for the step at work."""
+    if not sys.stdout.isatty():
+        yield _Show(None)
+        return
+    from rich.console import Console
+
+    with Console().status("starting") as spinner:
+        yield _Show(spinner)
+
+
+class _Show:
+    """Prints events of a run as they come."""
+
+    def __init__(self, spinner: object | None) -> None:
+        self._spinner = spinner
+
+    def __call__(self, text: str, *, finished: bool) -> None:
+        if finished:
+            typer.echo(text)
+        elif self._spinner is not None:
+            self._spinner.update(text)  # type: ignore[attr-defined]
+
+
+def _print_frame(frame: object) -> None:
+    """A table for people on a terminal, CSV for programs."""
+    import polars as pl
+
+    assert isinstance(frame, pl.DataFrame)
+    if not sys.stdout.isatty():
+        typer.echo(frame.write_csv(), nl=False)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*frame.columns)
+    for row in frame.iter_rows():
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point of the `axstat` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Files that a survey contractor sent -> frames of text, exactly as sent."""

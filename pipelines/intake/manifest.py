@@ -1,0 +1,335 @@
+"""Deliveries and their manifests: what was sent, and which of it counts.
+
+Belongs here: the manifest's shape, finding deliveries, and the rule which file of several deliveries
+is the current one. Does not belong here: reading a data file (delivery.py, formats/).
+"""
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipelines.errors import Violation, ViolationsError
+
+MANIFEST_NAME = "manifest.json"
+# Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$"
+Name = Annotated[str, Field(pattern=_NAME)]
+
+
+class ManifestFile(BaseModel):
+    """One data file of a delivery. `rows` counts data rows, without header rows.
+
+    `sha256` is kept in lower case. `encoding`, `delimiter` and `sheet` may be left out; the encoding is then
+    found out strictly (see encoding.py), the delimiter is the comma (tab for .tsv), the sheet the first one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    file: str
+    contract: Name
+    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    rows: int = Field(ge=0)
+    encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    header_rows: int = Field(default=1, ge=1, le=10)
+    sheet: str | None = None
+
+    @field_validator("file")
+    @classmethod
+    def _inside_the_folder(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if not value or path.is_absolute() or "\\" in value or "\0" in value or ".." in path.parts:
+            raise ValueError("must be a plain path below the delivery's folder, with forward slashes")
+        return value
+
+    @field_validator("sha256")
+    @classmethod
+    def _lower(cls, value: str) -> str:
+        return value.lower()
+
+
+class Manifest(BaseModel):
+    """The manifest of one delivery; `folder` is where it was found, not one of its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    delivery: Name
+    survey: Name
+    wave: int = Field(ge=1900, le=2999)
+    sequence: int = Field(ge=1)
+    question_version: str = Field(min_length=1)
+    tech_list_version: str = Field(min_length=1)
+    collection_start: date
+    collection_end: date
+    sender: str = Field(min_length=1)
+    synthetic: bool
+    files: tuple[ManifestFile, ...] = Field(min_length=1)
+    folder: Path = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Manifest":
+        problems = []
+        if self.collection_end < self.collection_start:
+            problems.append("collection_end lies before collection_start")
+        # A reference year is asked about in that year or, at the latest, in the next.
+        if not self.wave <= self.collection_start.year <= self.wave + 1:
+            problems.append(
+                f"wave {self.wave} does not fit a collection that starts in {self.collection_start.year}: "
+                "it must start in the wave's year or the next"
+            )
+        for key in ("file", "contract"):
+            values = [getattr(entry, key) for entry in self.files]
+            repeated = sorted({value for value in values if values.count(value) > 1})
+            if repeated:
+                problems.append(f"files: {key} {', '.join(repeated)} stands more than once")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def where(self, entry: ManifestFile) -> str:
+        """How messages name a file of this delivery."""
+        return f"{self.folder.name}/{entry.file}"
+
+
+@dataclass(frozen=True)
+class SelectedFile:
+    """One file of a survey and wave and whether it counts; `reason` says why it does not (None: it does)."""
+
+    manifest: Manifest
+    entry: ManifestFile
+    status: Literal["current", "superseded"]
+    reason: str | None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the delivery in `folder`.
+
+    Raises:
+        ViolationsError: names the manifest file and lists every problem in it at once.
+    """
+    path = folder / MANIFEST_NAME
+    where = f"{folder.name}/{MANIFEST_NAME}"
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
+    except OSError as error:
+        raise _manifest_error(where, "a readable file", str(error.strerror), "send the manifest again") from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise _manifest_error(where, "JSON in UTF-8", str(error), "correct the manifest and send it again") from error
+    if not isinstance(content, dict):
+        raise _manifest_error(where, "a JSON object", type(content).__name__, "correct the manifest and send it again")
+    if "folder" in content:
+        raise _manifest_error(where, "the keys of the manifest's schema", "key 'folder'", "leave out the key")
+    try:
+        # Through JSON mode, so that dates are ISO text while "2025" is not taken for the number 2025.
+        return Manifest.model_validate_json(json.dumps({**content, "folder": str(folder)}))
+    except ValidationError as error:
+        raise ViolationsError(where, [_from_pydantic(where, problem) for problem in error.errors()]) from error
+
+
+def find_deliveries(deliveries_root: Path) -> list[Manifest]:
+    """Every delivery below `deliveries_root`, sorted by survey, wave, sequence and id.
+
+    A delivery is a folder directly in `deliveries_root` that holds a manifest; a folder without one is still
+    being uploaded (the manifest comes last) and is left alone. A root that does not exist holds no deliveries.
+
+    Raises:
+        ViolationsError: the problems of all manifests at once, each naming its folder.
+    """
+    manifests: list[Manifest] = []
+    violations: list[Violation] = []
+    for path in sorted(deliveries_root.glob(f"*/{MANIFEST_NAME}")):
+        if path.parent.name.startswith("."):
+            continue
+        try:
+            manifests.append(read_manifest(path.parent))
+        except ViolationsError as error:
+            violations.extend(error.violations)
+    manifests.sort(key=lambda one: (one.survey, one.wave, one.sequence, one.delivery))
+    for delivery, same in groupby(sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery):
+        folders = [one.folder.name for one in same]
+        if len(folders) > 1:
+            violations.append(
+                Violation(
+                    code="delivery_repeated",
+                    where=", ".join(folders),
+                    expected="one folder for each delivery id",
+                    got=f"delivery {delivery!r} in {len(folders)} folders",
+                    hint="remove the copy, or give the later delivery its own id and the next sequence number",
+                )
+            )
+    if violations:
+        raise ViolationsError(str(deliveries_root.name), violations)
+    return manifests
+
+
+def select_files(
+    manifests: Iterable[Manifest], *, survey: str, wave: int, contracts: Collection[str]
+) -> list[SelectedFile]:
+    """Which files of all `manifests` count for one survey and wave, contract by contract.
+
+    A later sequence replaces the earlier one. A file with the bytes of the one that counts so far is no change:
+    the earlier one stays, the repetition is set aside. Sorted by contract, then sequence.
+
+    Args:
+        manifests: as `find_deliveries` returns them, of all surveys and waves.
+        contracts: the contracts the wave must have, each at least once, and no other.
+
+    Raises:
+        ViolationsError: a contract without file, a contract the survey does not have, two files of one contract
+            with the same sequence, a file already delivered for another wave, or waves asked in two ways.
+    """
+    of_survey = [one for one in manifests if one.survey == survey]
+    chosen = [
+        (one, entry)
+        for one in of_survey
+        if one.wave == wave
+        for entry in one.files
+    ]
+    violations = [
+        *_contract_violations(chosen, survey=survey, wave=wave, contracts=contracts),
+        *_sequence_violations(chosen),
+        *_other_wave_violations(chosen, of_survey, wave=wave),
+        *_version_violations(chosen),
+    ]
+    if violations:
+        raise ViolationsError(f"deliveries of {survey} {wave}", violations)
+
+    selected: list[SelectedFile] = []
+    ordered = sorted(chosen, key=lambda pair: (pair[1].contract, pair[0].sequence))
+    for _, group in groupby(ordered, key=lambda pair: pair[1].contract):
+        files = list(group)
+        current = files[0]
+        for candidate in files[1:]:
+            if candidate[1].sha256 != current[1].sha256:
+                current = candidate
+        for manifest, entry in files:
+            if (manifest, entry) == current:
+                selected.append(SelectedFile(manifest, entry, "current", None))
+            elif entry.sha256 == current[1].sha256:
+                reason = f"same content as {current[0].where(current[1])}"
+                selected.append(SelectedFile(manifest, entry, "superseded", reason))
+            else:
+                reason = f"replaced by {current[0].where(current[1])}"
+                selected.append(SelectedFile(manifest, entry, "superseded", reason))
+    return selected
+
+
+def _contract_violations(
+    chosen: list[tuple[Manifest, ManifestFile]], *, survey: str, wave: int, contracts: Collection[str]
+) -> list[Violation]:
+    violations = [
+        Violation(
+            code="unknown_contract",
+            where=manifest.where(entry),
+            expected=f"one of {', '.join(sorted(contracts))}",
+            got=entry.contract,
+            hint="correct 'contract' (or 'survey') in the manifest",
+        )
+        for manifest, entry in chosen
+        if entry.contract not in contracts
+    ]
+    missing = sorted(set(contracts) - {entry.contract for _, entry in chosen})
+    violations.extend(
+        Violation(
+            code="missing_file",
+            where=f"deliveries of {survey} {wave}",
+            expected=f"a file for the contract {contract}",
+            got="none",
+            hint="deliver the file, or correct survey, wave and contract in the manifests that are there",
+        )
+        for contract in missing
+    )
+    return violations
+
+
+def _sequence_violations(chosen: list[tuple[Manifest, ManifestFile]]) -> list[Violation]:
+    seen: dict[tuple[str, int], list[str]] = {}
+    for manifest, entry in chosen:
+        seen.setdefault((entry.contract, manifest.sequence), []).append(manifest.where(entry))
+    return [
+        Violation(
+            code="sequence_repeated",
+            where=", ".join(files),
+            expected=f"one file of {contract} with sequence {sequence}",
+            got=f"{len(files)} files",
+            hint="give the delivery that is to count the next sequence number, or remove the other",
+        )
+        for (contract, sequence), files in sorted(seen.items())
+        if len(files) > 1
+    ]
+
+
+def _other_wave_violations(
+    chosen: list[tuple[Manifest, ManifestFile]], of_survey: list[Manifest], *, wave: int
+) -> list[Violation]:
+    others = {
+        (entry.contract, entry.sha256): manifest
+        for manifest in of_survey
+        if manifest.wave != wave
+        for entry in manifest.files
+    }
+    return [
+        Violation(
+            code="file_of_another_wave",
+            where=manifest.where(entry),
+            expected=f"a file of the wave {wave}",
+            got=f"the bytes that delivery {other.delivery} sent for the wave {other.wave}",
+            hint="send this wave's file, or correct the wave in the manifest that is wrong",
+        )
+        for manifest, entry in chosen
+        if (other := others.get((entry.contract, entry.sha256))) is not None
+    ]
+
+
+def _version_violations(chosen: list[tuple[Manifest, ManifestFile]]) -> list[Violation]:
+    versions: dict[tuple[str, str], list[str]] = {}
+    for manifest, _ in chosen:
+        names = versions.setdefault((manifest.question_version, manifest.tech_list_version), [])
+        if manifest.folder.name not in names:
+            names.append(manifest.folder.name)
+    if len(versions) < 2:
+        return []
+    listed = "; ".join(f"{question} / {tech}: {', '.join(names)}" for (question, tech), names in versions.items())
+    return [
+        Violation(
+            code="question_versions_differ",
+            where=", ".join(name for names in versions.values() for name in names),
+            expected="one question_version and tech_list_version in all deliveries of a survey and wave",
+            got=listed,
+            hint="correct the manifest that is wrong",
+        )
+    ]
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, refusing a key that stands twice (plain JSON would keep the last one silently)."""
+    keys = [key for key, _ in pairs]
+    repeated = sorted({key for key in keys if keys.count(key) > 1})
+    if repeated:
+        raise ValueError(f"key stands more than once: {', '.join(repeated)}")
+    return dict(pairs)
+
+
+def _manifest_error(where: str, expected: str, got: str, hint: str) -> ViolationsError:
+    return ViolationsError(
+        where, [Violation(code="manifest_unreadable", where=where, expected=expected, got=got, hint=hint)]
+    )
+
+
+def _from_pydantic(where: str, problem: Any) -> Violation:
+    place = ".".join(str(part) for part in problem["loc"])
+    given = problem["input"]
+    got = repr(given) if isinstance(given, (str, int, float, bool)) else type(given).__name__
+    return Violation(
+        code="manifest_invalid",
+        where=f"{where}{f', {place}' if place else ''}",
+        expected=problem["msg"],
+        got="nothing" if problem["type"] == "missing" else got,
+        hint="correct the manifest; its keys and their meaning stand in manifest.schema.json",
+    )

@@ -1,0 +1,1 @@
+"""Dagster's side of axstat: assets, checks, job, schedule. The only package that imports dagster."""

@@ -1,0 +1,183 @@
+"""Running the wave job from the command line, and starting Dagster's UI.
+
+Belongs here: which waves run, what a person sees while they do, and turning Dagster's failures back
+into errors to act on. Does not belong here: anything a step does.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import dagster as dg
+
+from pipelines.contracts.library import load_library
+from pipelines.errors import AxstatError
+from pipelines.intake.manifest import find_deliveries
+from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.jobs import WAVE_JOB
+from pipelines.settings import Settings
+
+_INSTANCE_CONFIG = """\
+telemetry:
+  enabled: false
+concurrency:
+  pools:
+    default_limit: 1
+"""
+
+
+class Show(Protocol):
+    """Receives one line of progress; `finished` lines stay, the others name the step at work."""
+
+    def __call__(self, text: str, *, finished: bool) -> None:
+        """Show `text`."""
+
+
+@dataclass(frozen=True)
+class WaveRun:
+    """A wave that ran through. `new` is False where the content had not changed since the last vintage."""
+
+    wave: int
+    release: str
+    folder: Path
+    new: bool
+    seconds: float
+
+    def __str__(self) -> str:
+        what = "published" if self.new else "unchanged, still"
+        return f"wave {self.wave}: {what} {self.release} ({self.seconds:.1f} s)\n  {self.folder}"
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Dagster's home below the data home, with telemetry off and every pool one wide."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = settings.dagster_home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(_INSTANCE_CONFIG, encoding="utf-8")
+    return settings.dagster_home
+
+
+def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show) -> list[WaveRun]:
+    """Run waves in order, oldest first, since later ones read their baseline; stop at the first failure.
+
+    Args:
+        waves: reference years; None for every wave that has deliveries.
+
+    Raises:
+        AxstatError: with everything that a person must act on.
+    """
+    if waves is None:
+        library = load_library(settings.contracts_dir)
+        waves = sorted({found.wave for found in find_deliveries(settings.deliveries_dir, library.manifest_schema)})
+    if not waves:
+        raise AxstatError(
+            "no_deliveries",
+            where=str(settings.deliveries_dir),
+            expected="a folder with a manifest.json for each delivery",
+            got="nothing",
+            hint="drop deliveries there, or run `axstat synth` for made-up ones",
+        )
+    definitions = build_definitions(settings, loggers={"progress": _progress_logger(on_event)})
+    job = definitions.resolve_job_def(WAVE_JOB)
+    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        return [_run_wave(job, instance, wave, on_event) for wave in sorted(waves)]
+
+
+def _run_wave(job: dg.JobDefinition, instance: dg.DagsterInstance, wave: int, on_event: Show) -> WaveRun:
+    started = time.perf_counter()
+    on_event(f"wave {wave}", finished=True)
+    result = job.execute_in_process(
+        partition_key=str(wave),
+        instance=instance,
+        run_config={"loggers": {"progress": {}}},
+        raise_on_error=False,
+    )
+    if not result.success:
+        raise _failure(result, wave)
+    [released] = [
+        event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.materialization.asset_key == dg.AssetKey("release")
+    ]
+    return WaveRun(
+        wave=wave,
+        release=str(released["release"].value),
+        folder=Path(str(released["folder"].value)),
+        new=bool(released["new"].value),
+        seconds=time.perf_counter() - started,
+    )
+
+
+class RunFailedError(AxstatError):
+    """A wave's run stopped; the text lists every failed step and check."""
+
+    def __init__(self, wave: int, findings: Sequence[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__(
+            "run_failed",
+            where=f"wave {wave}",
+            expected="every step and blocking check to pass",
+            got=f"{len(findings)} failure(s)",
+            hint="mend the cause below and run the wave again; nothing of it was published",
+        )
+
+    def __str__(self) -> str:
+        return super().__str__() + "".join(f"\n{finding}" for finding in self.findings)
+
+
+def _failure(result: dg.ExecuteInProcessResult, wave: int) -> RunFailedError:
+    findings = []
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+                findings.append(f"[{evaluation.check_name}] {evaluation.description or ''}")
+        elif event.is_step_failure:
+            error = event.step_failure_data.error
+            # Dagster wraps what a step raised; checks that failed were listed above
+            if error is not None and error.cause is not None:
+                error = error.cause
+                findings.append(error.message.split(": ", 1)[-1].rstrip())
+    return RunFailedError(wave, findings)
+
+
+def _progress_logger(on_event: Show) -> dg.LoggerDefinition:
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = getattr(record, "dagster_event", None)
+            if event is None or event.step_key is None:
+                return
+            if event.event_type == dg.DagsterEventType.STEP_START:
+                on_event(f"  {event.step_key} …", finished=False)
+            elif event.event_type == dg.DagsterEventType.STEP_SUCCESS:
+                seconds = event.step_success_data.duration_ms / 1000
+                on_event(f"  {event.step_key}  {seconds:.1f} s", finished=True)
+
+    @dg.logger
+    def progress(_context: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("axstat", level=logging.DEBUG)
+        logger.addHandler(Handler())
+        return logger
+
+    return progress
+
+
+def serve_ui(settings: Settings, *, port: int) -> int:
+    """Dagster's webserver and daemon on loopback until stopped; the exit code of `dagster dev`."""
+    environment = os.environ | {
+        "AXSTAT_HOME": str(settings.home),
+        "DAGSTER_HOME": str(prepare_instance(settings)),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
+    command = ["dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    executable = Path(sys.executable).parent / command[0]
+    try:
+        return subprocess.run([str(executable), *command[1:]], env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 0

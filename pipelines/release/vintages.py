@@ -1,0 +1,100 @@
+"""Vintages: the releases that stand under `published/`, and how one is added.
+
+Belongs here: names, order and the atomic appearance of a release folder. Does not belong here: what is
+in it (publish), or when it may go out.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import AxstatError
+
+MANIFEST = "manifest.json"
+_NAME = re.compile(r"^(\d{4})\.(\d+)$")
+
+
+@dataclass(frozen=True, order=True)
+class Vintage:
+    """The n-th release of a wave; sorts by wave, then number."""
+
+    wave: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.wave}.{self.number}"
+
+
+def vintages(published: Path) -> list[Vintage]:
+    """All vintages under `published`, oldest wave first."""
+    if not published.is_dir():
+        return []
+    found = (_NAME.match(entry.name) for entry in published.iterdir())
+    return sorted(Vintage(int(match[1]), int(match[2])) for match in found if match)
+
+
+def last_vintage(published: Path, wave: int) -> Vintage | None:
+    """The newest vintage of a wave, or None."""
+    return max((vintage for vintage in vintages(published) if vintage.wave == wave), default=None)
+
+
+def content_sha256(published: Path, vintage: Vintage) -> str:
+    """The content hash that a vintage's manifest carries."""
+    manifest = json.loads((published / str(vintage) / MANIFEST).read_text(encoding="utf-8"))
+    return str(manifest["content_sha256"])
+
+
+@contextmanager
+def new_vintage(published: Path, vintage: Vintage) -> Iterator[Path]:
+    """A folder beside the releases to build in; on success it appears whole, on failure not at all.
+
+    Raises:
+        AxstatError: if the vintage exists; a published one is never overwritten.
+    """
+    target = published / str(vintage)
+    if target.exists():
+        raise AxstatError(
+            "vintage_exists",
+            where=str(target),
+            expected="a new vintage number",
+            got="a published release",
+            hint="run again: the next number is taken",
+        )
+    published.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".building-{vintage}-", dir=published))
+    try:
+        yield building
+        building.chmod(0o755)
+        building.rename(target)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def point_latest(published: Path) -> Vintage:
+    """Make `latest` name the newest vintage of the newest wave, by one rename.
+
+    Raises:
+        AxstatError: where the system does not let this user make symbolic links.
+    """
+    newest = max(vintages(published))
+    fresh = published / f".latest-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    try:
+        fresh.symlink_to(str(newest), target_is_directory=True)
+    except OSError as error:
+        raise AxstatError(
+            "latest_link",
+            where=str(published / "latest"),
+            expected="the right to make a symbolic link",
+            got=str(error),
+            hint="on Windows switch on developer mode; the release itself is published",
+        ) from error
+    fresh.replace(published / "latest")
+    return newest

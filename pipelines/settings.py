@@ -1,0 +1,80 @@
+"""Settings: where things are, read once from the environment and passed down.
+
+Belongs here: paths and switches of one installation. Does not belong here: anything a survey decides
+(that is a contract), or any work on what the paths point to.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import AxstatError
+
+_PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation of axstat.
+
+    Attributes:
+        home: the data home; everything a run writes is below it.
+        contracts_dir, sql_dir, annual_dir: contracts, SQL and report templates that come with the program.
+        lock_file: the lock file of a source checkout, None in an installed wheel.
+    """
+
+    home: Path
+    contracts_dir: Path
+    sql_dir: Path
+    annual_dir: Path
+    lock_file: Path | None
+
+    @property
+    def deliveries_dir(self) -> Path:
+        """Where deliveries are dropped, one folder each."""
+        return self.home / "deliveries"
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The working DuckDB file; one writer at a time, never opened by analysts."""
+        return self.home / "warehouse" / "axstat.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        """Releases, one folder each, and `latest`."""
+        return self.home / "published"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Run history of Dagster."""
+        return self.home / "dagster"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment (`AXSTAT_HOME`, default `./data`).
+
+    Raises:
+        AxstatError: if `AXSTAT_HOME` names something that is not a folder.
+    """
+    values = os.environ if environment is None else environment
+    home = Path(values.get("AXSTAT_HOME") or "data").expanduser().absolute()
+    if home.exists() and not home.is_dir():
+        raise AxstatError(
+            "data_home",
+            where=f"AXSTAT_HOME={home}",
+            expected="a folder, or a path that does not exist yet",
+            got="a file",
+            hint="point AXSTAT_HOME at a folder",
+        )
+    checkout = _PACKAGE.parent
+    bundled = _PACKAGE / "_data"
+    root = bundled if bundled.is_dir() else checkout
+    lock_file = checkout / "requirements.lock"
+    return Settings(
+        home=home,
+        contracts_dir=root / "data_contracts",
+        sql_dir=root / "sql",
+        annual_dir=root / "reports" / "annual",
+        lock_file=lock_file if lock_file.is_file() else None,
+    )

@@ -1,0 +1,1 @@
+"""The only package that knows DuckDB: the working file, the SQL catalogue, the published file."""
