@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,40 +18,34 @@ from pipelines.errors import Violation, ViolationsError
 
 MANIFEST_NAME = "manifest.json"
 # Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
-_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$"
-Name = Annotated[str, Field(pattern=_NAME)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class ManifestFile(BaseModel):
     """One data file of a delivery. `rows` counts data rows, without header rows.
 
-    `sha256` is kept in lower case. `encoding`, `delimiter` and `sheet` may be left out; the encoding is then
-    found out strictly (see encoding.py), the delimiter is the comma (tab for .tsv), the sheet the first one.
+    `encoding`, `delimiter` and `sheet` may be left out: the encoding is then found out strictly
+    (encoding.py), the delimiter is the comma (tab for .tsv), the sheet the first one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    file: str
+    file: Text
     contract: Name
-    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     rows: int = Field(ge=0)
     encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    header_rows: int = Field(default=1, ge=1, le=10)
-    sheet: str | None = None
+    header_rows: int = Field(default=1, ge=1, le=2)
+    sheet: Text | None = None
 
     @field_validator("file")
     @classmethod
-    def _inside_the_folder(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if not value or path.is_absolute() or "\\" in value or "\0" in value or ".." in path.parts:
-            raise ValueError("must be a plain path below the delivery's folder, with forward slashes")
+    def _beside_the_manifest(cls, value: str) -> str:
+        if set(value) & {"/", "\\", "\0"} or value in (".", ".."):
+            raise ValueError("must be the name of a file beside the manifest, without a path")
         return value
-
-    @field_validator("sha256")
-    @classmethod
-    def _lower(cls, value: str) -> str:
-        return value.lower()
 
 
 class Manifest(BaseModel):
@@ -61,13 +55,13 @@ class Manifest(BaseModel):
 
     delivery: Name
     survey: Name
-    wave: int = Field(ge=1900, le=2999)
+    wave: int = Field(ge=2000, le=2100)
     sequence: int = Field(ge=1)
-    question_version: str = Field(min_length=1)
-    tech_list_version: str = Field(min_length=1)
+    question_version: Text
+    tech_list_version: Text
     collection_start: date
     collection_end: date
-    sender: str = Field(min_length=1)
+    sender: Text
     synthetic: bool
     files: tuple[ManifestFile, ...] = Field(min_length=1)
     folder: Path = Field(exclude=True)
@@ -118,25 +112,38 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except OSError as error:
-        raise _manifest_error(where, "a readable file", str(error.strerror), "send the manifest again") from error
+        raise _manifest_error(
+            where, "a readable file", str(error.strerror), "send the manifest again"
+        ) from error
     except (UnicodeDecodeError, ValueError) as error:
-        raise _manifest_error(where, "JSON in UTF-8", str(error), "correct the manifest and send it again") from error
+        raise _manifest_error(
+            where, "JSON in UTF-8", str(error), "correct the manifest and send it again"
+        ) from error
     if not isinstance(content, dict):
-        raise _manifest_error(where, "a JSON object", type(content).__name__, "correct the manifest and send it again")
+        raise _manifest_error(
+            where, "a JSON object", type(content).__name__, "correct the manifest and send it again"
+        )
     if "folder" in content:
         raise _manifest_error(where, "the keys of the manifest's schema", "key 'folder'", "leave out the key")
     try:
         # Through JSON mode, so that dates are ISO text while "2025" is not taken for the number 2025.
         return Manifest.model_validate_json(json.dumps({**content, "folder": str(folder)}))
     except ValidationError as error:
-        raise ViolationsError(where, [_from_pydantic(where, problem) for problem in error.errors()]) from error
+        problems = [
+            problem
+            for problem in error.errors(include_url=False)
+            # A list all of whose entries are wrong is called too short as well; it is not.
+            if not (problem["type"] == "too_short" and problem["input"])
+        ]
+        raise ViolationsError(where, [_from_pydantic(where, problem) for problem in problems]) from error
 
 
 def find_deliveries(deliveries_root: Path) -> list[Manifest]:
     """Every delivery below `deliveries_root`, sorted by survey, wave, sequence and id.
 
     A delivery is a folder directly in `deliveries_root` that holds a manifest; a folder without one is still
-    being uploaded (the manifest comes last) and is left alone. A root that does not exist holds no deliveries.
+    being uploaded (the manifest comes last) and is left alone. A root that does not exist holds no
+    deliveries.
 
     Raises:
         ViolationsError: the problems of all manifests at once, each naming its folder.
@@ -151,7 +158,9 @@ def find_deliveries(deliveries_root: Path) -> list[Manifest]:
         except ViolationsError as error:
             violations.extend(error.violations)
     manifests.sort(key=lambda one: (one.survey, one.wave, one.sequence, one.delivery))
-    for delivery, same in groupby(sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery):
+    for delivery, same in groupby(
+        sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery
+    ):
         folders = [one.folder.name for one in same]
         if len(folders) > 1:
             violations.append(
@@ -160,7 +169,7 @@ def find_deliveries(deliveries_root: Path) -> list[Manifest]:
                     where=", ".join(folders),
                     expected="one folder for each delivery id",
                     got=f"delivery {delivery!r} in {len(folders)} folders",
-                    hint="remove the copy, or give the later delivery its own id and the next sequence number",
+                    hint="remove the copy, or give the later one its own id and the next sequence number",
                 )
             )
     if violations:
@@ -173,24 +182,20 @@ def select_files(
 ) -> list[SelectedFile]:
     """Which files of all `manifests` count for one survey and wave, contract by contract.
 
-    A later sequence replaces the earlier one. A file with the bytes of the one that counts so far is no change:
-    the earlier one stays, the repetition is set aside. Sorted by contract, then sequence.
+    A later sequence replaces the earlier one. A file with the bytes of the one that counts so far is no
+    change: the earlier one stays, the repetition is set aside. Sorted by contract, then sequence.
 
     Args:
         manifests: as `find_deliveries` returns them, of all surveys and waves.
         contracts: the contracts the wave must have, each at least once, and no other.
 
     Raises:
-        ViolationsError: a contract without file, a contract the survey does not have, two files of one contract
-            with the same sequence, a file already delivered for another wave, or waves asked in two ways.
+        ViolationsError: a contract without file, a contract the survey does not have, two files of one
+            contract with the same sequence, a file already delivered for another wave, or waves asked in two
+            ways.
     """
     of_survey = [one for one in manifests if one.survey == survey]
-    chosen = [
-        (one, entry)
-        for one in of_survey
-        if one.wave == wave
-        for entry in one.files
-    ]
+    chosen = [(one, entry) for one in of_survey if one.wave == wave for entry in one.files]
     violations = [
         *_contract_violations(chosen, survey=survey, wave=wave, contracts=contracts),
         *_sequence_violations(chosen),
@@ -295,7 +300,9 @@ def _version_violations(chosen: list[tuple[Manifest, ManifestFile]]) -> list[Vio
             names.append(manifest.folder.name)
     if len(versions) < 2:
         return []
-    listed = "; ".join(f"{question} / {tech}: {', '.join(names)}" for (question, tech), names in versions.items())
+    listed = "; ".join(
+        f"{question} / {tech}: {', '.join(names)}" for (question, tech), names in versions.items()
+    )
     return [
         Violation(
             code="question_versions_differ",

@@ -6,10 +6,11 @@ any meaning of a cell (that is the contract's, applied later).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import polars as pl
 
-from pipelines.errors import Violation, ViolationsError
+from pipelines.intake.problems import file_error
 
 # What counts as blank: white space of any kind, the non-breaking and the ideographic space among them.
 _BLANK = r"^[\s\u00a0\u3000\ufeff]*$"
@@ -69,17 +70,12 @@ def text_table(
         filled = frame.select(pl.any_horizontal(pl.all().is_not_null()).alias("filled"))["filled"].arg_true()
         frame = frame.head(int(filled[-1]) + 1 if len(filled) else 0)
     if frame.is_empty():
-        raise ViolationsError(
+        raise file_error(
             provenance.file,
-            [
-                Violation(
-                    code="empty_file",
-                    where=provenance.file,
-                    expected="at least one data row",
-                    got="no data row" if headers else "nothing",
-                    hint="send the complete file",
-                )
-            ],
+            "empty_file",
+            expected="at least one data row",
+            got="no data row" if headers else "nothing",
+            hint="send the complete file",
         )
     kept = [
         position
@@ -104,20 +100,17 @@ def typed_to_text(frame: pl.DataFrame, provenance: Provenance) -> pl.DataFrame:
         ViolationsError: columns whose type has no plain text (lists, structures, bytes).
     """
     odd = [
-        f"{name} ({dtype})" for name, dtype in frame.schema.items() if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+        f"{name} ({dtype})"
+        for name, dtype in frame.schema.items()
+        if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
     ]
     if odd:
-        raise ViolationsError(
+        raise file_error(
             provenance.file,
-            [
-                Violation(
-                    code="column_type",
-                    where=provenance.file,
-                    expected="columns of text, numbers, truth values or dates",
-                    got=", ".join(odd),
-                    hint="write one plain value a cell (a list of codes as text, joined by semicolons)",
-                )
-            ],
+            "column_type",
+            expected="columns of text, numbers, truth values or dates",
+            got=", ".join(odd),
+            hint="write one plain value a cell (a list of codes as text, joined by semicolons)",
         )
     return frame.select(_as_text(name, dtype) for name, dtype in frame.schema.items())
 
@@ -127,11 +120,10 @@ def number_as_text(column: pl.Expr) -> pl.Expr:
     column = column.cast(pl.Float64)
     whole = (column == column.round(0)) & (column.abs() <= _LARGEST_EXACT)
     return (
-        pl.when(column.is_nan())
-        .then(None)
-        .when(whole)
+        pl.when(whole)
         .then(pl.when(whole).then(column).cast(pl.Int64).cast(pl.String))
-        .otherwise(column.cast(pl.String))
+        .when(~column.is_nan())
+        .then(column.cast(pl.String))
     )
 
 
@@ -150,14 +142,14 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
 def join_headers(rows: Sequence[Sequence[str | None]]) -> list[str]:
     """One header a column from several header rows, top to bottom, joined by ' / '.
 
-    A merged cell holds its text in its first cell only, so blanks of the upper rows take the text to their left;
-    a text that stands over a blank (merged downwards) is its own column's and is not carried on.
+    A merged cell holds its text in its first cell only, so blanks of the upper rows take the text to their
+    left; a text that stands over a blank (merged downwards) is its own column's and is not carried on.
 
     >>> join_headers([["id", "AI use", None, "note"], [None, "text", "speech", None]])
     ['id', 'AI use / text', 'AI use / speech', 'note']
     """
     cleaned = [[" ".join((cell or "").split()) for cell in row] for row in rows]
-    for upper, below in zip(cleaned[:-1], cleaned[1:], strict=True):
+    for upper, below in reversed(list(pairwise(cleaned))):
         for position in range(1, len(upper)):
             spans = below[position] and below[position - 1]
             if not upper[position] and spans:

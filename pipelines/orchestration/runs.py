@@ -16,7 +16,6 @@ from typing import Protocol
 
 import dagster as dg
 
-from pipelines.contracts.library import load_library
 from pipelines.errors import AxstatError
 from pipelines.intake.manifest import find_deliveries
 from pipelines.orchestration.build import build_definitions
@@ -73,8 +72,7 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
         AxstatError: with everything that a person must act on.
     """
     if waves is None:
-        library = load_library(settings.contracts_dir)
-        waves = sorted({found.wave for found in find_deliveries(settings.deliveries_dir, library.manifest_schema)})
+        waves = sorted({found.wave for found in find_deliveries(settings.deliveries_dir)})
     if not waves:
         raise AxstatError(
             "no_deliveries",

@@ -1,7 +1,7 @@
 """The SQL catalogue: every statement under `sql/`, with what its header says.
 
-Belongs here: reading the files, holding each header against its own text, the order of building. Does not belong
-here: running a statement (database), or SQL itself: that stands in `sql/`.
+Belongs here: reading the files, holding each header against its own text, the order of building. Does not
+belong here: running a statement (database), or SQL itself: that stands in `sql/`.
 """
 
 import re
@@ -43,7 +43,8 @@ class Statement:
     """One file of the catalogue.
 
     Attributes:
-        name: ``schema.table`` of the rows it gives: ``core.units``, ``checks.duplicate_units``, ``macro.to_integer``.
+        name: ``schema.table`` of the rows it gives: ``core.units``, ``checks.row_balance``,
+            ``macro.to_integer``.
         layer: folder it stands in.
         description: what a row is (of a macro: what it gives).
         reads: tables it selects from; of a macro, the macros it calls.
@@ -83,6 +84,7 @@ class SqlCatalogue:
     """
 
     def __init__(self, root: Path) -> None:
+        """Read every file below `root`."""
         self.root = root
         if not root.is_dir():
             raise AxstatError(

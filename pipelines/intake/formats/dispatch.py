@@ -1,0 +1,55 @@
+"""Which reader a file is for, by the end of its name.
+
+Belongs here: the list of formats. Does not belong here: reading.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from pipelines.intake.formats.delimited import read_delimited
+from pipelines.intake.formats.parquet import read_parquet
+from pipelines.intake.formats.spss import read_spss
+from pipelines.intake.formats.xlsx import read_xlsx
+from pipelines.intake.manifest import ManifestFile
+from pipelines.intake.problems import file_error
+from pipelines.intake.table import TextTable
+
+
+class Reader(Protocol):
+    """What every format module offers."""
+
+    def __call__(self, path: Path, entry: ManifestFile, *, file: str) -> TextTable:
+        """Read the file at `path` as `entry` describes it; `file` is how messages name it."""
+
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        ".csv": read_delimited,
+        ".tsv": read_delimited,
+        ".txt": read_delimited,
+        ".xlsx": read_xlsx,
+        ".sav": read_spss,
+        ".zsav": read_spss,
+        ".parquet": read_parquet,
+    }
+)
+
+
+def read_table(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
+    """Read the file at `path` with the reader of its format; `file` is how messages name it.
+
+    Raises:
+        ViolationsError: a format without reader, or what the reader found.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise file_error(
+            file,
+            "unknown_format",
+            expected=f"a file that ends in {', '.join(READERS)}",
+            got=path.suffix or "no ending",
+            hint="send the file in one of these formats",
+        )
+    return reader(path, entry, file=file)

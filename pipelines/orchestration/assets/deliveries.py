@@ -1,0 +1,124 @@
+"""Deliveries into `raw.*`: which files count, their rows as sent, and a register of every file."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.errors import ViolationsError
+from pipelines.intake.delivery import RawTable, read_delivery_file
+from pipelines.intake.manifest import SelectedFile, find_deliveries, select_files
+from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.settings import Settings
+from pipelines.warehouse.database import Warehouse
+
+
+def delivery_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The raw files of one survey."""
+
+    @dg.asset(
+        key=[survey.survey, "deliveries"],
+        group_name="deliveries",
+        partitions_def=waves,
+        pool="warehouse",
+        kinds={"duckdb"},
+        description=f"Files of the {survey.label_en}, as sent: raw.* and meta.delivery_file.",
+    )
+    def deliveries(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        library: dg.ResourceParam[ContractLibrary],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        wave = int(context.partition_key)
+        contracts = survey.contracts
+        selected = select_files(
+            find_deliveries(settings.deliveries_dir),
+            survey=survey.survey,
+            wave=wave,
+            contracts=(contracts.response, contracts.sample, contracts.frame),
+        )
+        try:
+            tables = read_current(selected, library, survey=survey.survey, wave=wave)
+        except ViolationsError as error:
+            with warehouse.session() as session:
+                register = file_register(selected, rejected=error)
+                session.replace("meta.delivery_file", register, where={"survey": survey.survey, "wave": wave})
+            raise
+        with warehouse.session() as session:
+            register = file_register(selected)
+            session.replace("meta.delivery_file", register, where={"survey": survey.survey, "wave": wave})
+            for table in tables:
+                [sha256] = table.frame["file_sha256"].unique()
+                session.replace(f"raw.{table.contract}", table.frame, where={"file_sha256": sha256})
+        for table in tables:
+            for warning in table.warnings:
+                context.log.warning(str(warning))
+        return dg.MaterializeResult(
+            metadata={
+                **rows_by_table({f"raw.{table.contract}": table.frame.height for table in tables}),
+                "files": table_markdown(register.select("contract", "delivery", "file_name", "rows_in", "status")),
+            }
+        )
+
+    return [deliveries]
+
+
+def read_current(
+    selected: Sequence[SelectedFile], library: ContractLibrary, *, survey: str, wave: int
+) -> list[RawTable]:
+    """Every current file of a survey and wave.
+
+    Raises:
+        ViolationsError: what is wrong with all of them, at once.
+    """
+    tables: list[RawTable] = []
+    violations = []
+    for file in selected:
+        if file.status != "current":
+            continue
+        contract = library.deliveries[file.entry.contract]
+        try:
+            tables.append(
+                read_delivery_file(file.manifest, file.entry, contract, survey=survey, wave=wave)
+            )
+        except ViolationsError as error:
+            violations.extend(error.violations)
+    if violations:
+        raise ViolationsError(f"deliveries of {survey} {wave}", violations)
+    return tables
+
+
+def file_register(selected: Sequence[SelectedFile], rejected: ViolationsError | None = None) -> pl.DataFrame:
+    """Rows of `meta.delivery_file`. A current file named in `rejected` gets the status and its reasons."""
+    reasons: dict[str, list[str]] = {}
+    for violation in rejected.violations if rejected else ():
+        for file in selected:
+            if file.manifest.where(file.entry) in violation.where:
+                reasons.setdefault(violation.where.split(",")[0], []).append(violation.code)
+    rows = []
+    for file in selected:
+        manifest, entry = file.manifest, file.entry
+        broken = reasons.get(manifest.where(entry))
+        rows.append(
+            {
+                "survey": manifest.survey,
+                "wave": manifest.wave,
+                "contract": entry.contract,
+                "delivery": manifest.delivery,
+                "sequence": manifest.sequence,
+                "file_name": entry.file,
+                "file_sha256": entry.sha256,
+                "rows_in": entry.rows,
+                "question_version": manifest.question_version,
+                "tech_list_version": manifest.tech_list_version,
+                "collection_start": manifest.collection_start,
+                "collection_end": manifest.collection_end,
+                "synthetic": manifest.synthetic,
+                "status": "rejected" if broken else file.status,
+                "reason": ", ".join(sorted(set(broken))) if broken else file.reason,
+            }
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)

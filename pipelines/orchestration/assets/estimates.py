@@ -1,0 +1,75 @@
+"""Adoption rates and quality indicators of one survey and wave."""
+
+import dagster as dg
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.orchestration.inputs import read_wave
+from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.plans import domains, measures
+from pipelines.orchestration.quality_indicators import quality_indicators
+from pipelines.orchestration.steps import record_step, require_whole
+from pipelines.stats.rates import adoption_rates
+from pipelines.warehouse.database import Warehouse
+
+
+def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The rates of one survey."""
+
+    @dg.asset(
+        key=[survey.survey, "estimates"],
+        group_name="estimates",
+        deps=[[survey.survey, "weights"]],
+        partitions_def=waves,
+        pool="warehouse",
+        kinds={"duckdb", "python"},
+        description="Rates with standard errors and intervals, for every domain, measure, base and weighting.",
+    )
+    def estimates(
+        context: dg.AssetExecutionContext,
+        library: dg.ResourceParam[ContractLibrary],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        wave = int(context.partition_key)
+        scope = {"survey": survey.survey, "wave": wave}
+        with warehouse.session() as session:
+            require_whole(session, library, **scope, upto="weights")
+            read = read_wave(session, survey=survey.survey, wave=wave)
+        of_units, of_fields = measures(survey, wave)
+        rates = adoption_rates(
+            read.units,
+            read.answers,
+            frame=read.frame,
+            frame_fields=read.frame_fields,
+            domains=domains(survey),
+            measures=of_units,
+            field_measures=of_fields,
+            bases=survey.bases,
+            unit_weightings=survey.unit_weightings,
+            ci_level=survey.confidence_level,
+            ci_method=survey.interval_method,
+            lonely_psu=survey.lonely_psu,
+        )
+        placed = [pl.lit(survey.survey).alias("survey"), pl.lit(wave, dtype=pl.Int32).alias("wave")]
+        indicators = quality_indicators(read, rates, survey=survey, library=library)
+        with warehouse.session() as session:
+            session.replace("estimates.adoption_rate", rates.with_columns(placed), where=scope)
+            session.replace("mart.quality_indicator", indicators.with_columns(placed), where=scope)
+            record_step(session, library, **scope, step="estimates")
+        headline = rates.filter(
+            pl.col("domain_type").is_in(["total", "ax_total"]),
+            pl.col("measure") == survey.headline.measure,
+            pl.col("base") == survey.headline.base,
+        )
+        shown = ("domain_type", "unit_weighting", "n", "estimate", "se", "ci_low", "ci_high", "df", "deff")
+        statuses = rates.group_by("reliability").len("estimates").sort("reliability")
+        return dg.MaterializeResult(
+            metadata={
+                **rows_by_table({"estimates.adoption_rate": rates.height}),
+                "headline": table_markdown(headline.select(shown)),
+                "reliability": table_markdown(statuses),
+            }
+        )
+
+    return [estimates]

@@ -1,0 +1,88 @@
+"""Distance to the national target and pace, inside a comparability segment, for both surveys."""
+
+import dagster as dg
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.orchestration.inputs import read_wave
+from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.plans import domains, measures, segment
+from pipelines.orchestration.steps import require_whole
+from pipelines.stats.change import adoption_change
+from pipelines.stats.rates import Wave
+from pipelines.stats.trend import progress_rows
+from pipelines.warehouse.database import Session, Warehouse
+
+
+def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """`estimates.progress` of a wave."""
+
+    @dg.asset(
+        key="progress",
+        group_name="progress",
+        deps=[[survey, "estimates"] for survey in library.surveys],
+        partitions_def=waves,
+        pool="warehouse",
+        kinds={"duckdb", "python"},
+        description="Gap, share of the distance covered, observed and required pace, each with its standard error.",
+    )
+    def progress(
+        context: dg.AssetExecutionContext,
+        library: dg.ResourceParam[ContractLibrary],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        wave = int(context.partition_key)
+        with warehouse.session() as session:
+            tables = [_progress(session, library, survey, wave) for survey in library.surveys.values()]
+        rows = pl.concat(tables)
+        with warehouse.session() as session:
+            session.replace("estimates.progress", rows, where={"wave": wave})
+        shown = ("survey", "unit_weighting", "estimate", "gap_pp", "observed_pp_per_year", "required_pp_per_year", "pace_status")
+        return dg.MaterializeResult(
+            metadata={
+                **rows_by_table({"estimates.progress": rows.height}),
+                "headline": table_markdown(rows.filter(pl.col("domain_type") == "total").select(shown)),
+            }
+        )
+
+    return progress
+
+
+def _progress(session: Session, library: ContractLibrary, survey: Survey, wave: int) -> pl.DataFrame:
+    baseline = survey.first_wave_of_segment(wave)
+    target = library.targets[survey.survey]
+    for needed in sorted({baseline, wave}):
+        require_whole(session, library, survey=survey.survey, wave=needed, upto="estimates")
+    _, of_fields = measures(survey, wave)
+    states = {}
+    for needed in sorted({baseline, wave}):
+        read = read_wave(session, survey=survey.survey, wave=needed)
+        states[needed] = Wave.build(read.units, read.answers, lonely_psu=survey.lonely_psu)
+    change = adoption_change(
+        states[baseline],
+        states[wave],
+        before_segment=segment(survey, baseline),
+        after_segment=segment(survey, wave),
+        domains=domains(survey),
+        measures=(target.measure,),
+        field_measures=of_fields,
+        bases=(survey.headline.base,),
+        unit_weightings=survey.unit_weightings,
+    )
+    rates = session.table("estimates.adoption_rate", where={"survey": survey.survey, "wave": wave})
+    rows = progress_rows(
+        change,
+        rates.filter(pl.col("base") == survey.headline.base),
+        wave=wave,
+        baseline_wave=baseline,
+        target=target.value,
+        target_year=target.year,
+        level=survey.confidence_level,
+        national=(survey.headline.domain_type, target.measure),
+    )
+    return rows.with_columns(
+        pl.lit(survey.survey).alias("survey"),
+        pl.lit(wave, dtype=pl.Int32).alias("wave"),
+        pl.lit(survey.comparability_segment(wave)).alias("comparability_segment"),
+    )

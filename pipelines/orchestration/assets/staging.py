@@ -1,0 +1,105 @@
+"""From `raw.*` to `core.*`: types by SQL, rules on rows by the contract, one row a unit and wave."""
+
+import dagster as dg
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.steps import record_step
+from pipelines.quality.rows import check_rows
+from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.reference import load_reference
+
+_CORE_TABLES = ("core.frame", "core.frame_field", "core.sample", "core.units", "core.unit_measure")
+
+
+def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Staging and core tables of one survey."""
+    contracts = (survey.contracts.frame, survey.contracts.sample, survey.contracts.response)
+
+    @dg.asset(
+        key=[survey.survey, "staging"],
+        group_name="staging",
+        deps=[[survey.survey, "deliveries"]],
+        partitions_def=waves,
+        pool="warehouse",
+        kinds={"duckdb", "great_expectations"},
+        description="Typed and recoded rows; those that break a rule stand in raw.quarantine with every reason.",
+    )
+    def staging(
+        context: dg.AssetExecutionContext,
+        library: dg.ResourceParam[ContractLibrary],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        wave = int(context.partition_key)
+        kept: dict[str, int] = {}
+        with warehouse.session() as session:
+            for contract in contracts:
+                kept[f"staging.{contract}"] = _stage(session, library, contract, survey=survey.survey, wave=wave)
+            quarantine = session.table("raw.quarantine", where={"survey": survey.survey, "wave": wave})
+        reasons = (
+            quarantine.explode("rules").group_by("contract", "rules").agg(pl.len().alias("rows")).sort("contract", "rules")
+        )
+        return dg.MaterializeResult(
+            metadata={
+                **rows_by_table(kept),
+                "quarantined": quarantine.height,
+                "quarantined by rule": table_markdown(reasons),
+            }
+        )
+
+    @dg.asset(
+        key=[survey.survey, "core"],
+        group_name="staging",
+        deps=[[survey.survey, "staging"]],
+        partitions_def=waves,
+        pool="warehouse",
+        kinds={"duckdb"},
+        description="Frame, sample, responding units and their measures, in the same shape for both surveys.",
+    )
+    def core(
+        context: dg.AssetExecutionContext,
+        library: dg.ResourceParam[ContractLibrary],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        wave = int(context.partition_key)
+        with warehouse.session() as session:
+            load_reference(session, library, last_wave=_last_wave(session, wave))
+            counts = {table: session.build(table, survey=survey.survey, wave=wave) for table in _CORE_TABLES}
+            session.build("meta.row_balance", survey=survey.survey, wave=wave)
+            balance = session.table("meta.row_balance", where={"survey": survey.survey, "wave": wave})
+            record_step(session, library, survey=survey.survey, wave=wave, step="core")
+        return dg.MaterializeResult(
+            metadata={
+                **rows_by_table(counts),
+                "row balance": table_markdown(balance.drop("survey", "wave")),
+            }
+        )
+
+    return [staging, core]
+
+
+def _last_wave(session: Session, wave: int) -> int:
+    """The latest wave that was ever delivered: running an older one again must not forget it."""
+    known = session.table("meta.delivery_file", columns=("wave",))["wave"].max()
+    return max(wave, int(known)) if isinstance(known, int) else wave
+
+
+def _stage(session: Session, library: ContractLibrary, contract: str, *, survey: str, wave: int) -> int:
+    """Build a staging table, quarantine rows that break a rule, and build it again without them."""
+    scope = {"survey": survey, "wave": wave, "contract": contract}
+    session.delete("raw.quarantine", where=scope)
+    staged = session.build(f"staging.{contract}", survey=survey, wave=wave)
+    current = session.table("meta.delivery_file", where={**scope, "status": "current"}).row(0, named=True)
+    raw = session.table(f"raw.{contract}", where={"file_sha256": current["file_sha256"]})
+    typed = session.table(f"staging.{contract}", where={"survey": survey, "wave": wave})
+    result = check_rows(typed, raw, library.deliveries[contract])
+    if result.quarantine.is_empty():
+        return staged
+    rows = result.quarantine.with_columns(
+        *(pl.lit(value).alias(name) for name, value in scope.items()),
+        *(pl.lit(current[name]).alias(name) for name in ("delivery", "file_name", "file_sha256")),
+    ).with_columns(pl.col("wave").cast(pl.Int32))
+    session.replace("raw.quarantine", rows, where=scope)
+    return session.build(f"staging.{contract}", survey=survey, wave=wave)

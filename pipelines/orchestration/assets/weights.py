@@ -1,0 +1,54 @@
+"""Weights of one survey and wave, with every factor and every merged cell."""
+
+import dagster as dg
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.plans import weighting_plan
+from pipelines.orchestration.steps import record_step, require_whole
+from pipelines.stats.weighting import weight_sample
+from pipelines.warehouse.database import Warehouse
+
+
+def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """The weights of one survey."""
+
+    @dg.asset(
+        key=[survey.survey, "weights"],
+        group_name="weights",
+        deps=[[survey.survey, "core"]],
+        partitions_def=waves,
+        pool="warehouse",
+        kinds={"duckdb", "python"},
+        description="Base weight, eligibility, non-response and calibration factors; their product is the weight.",
+    )
+    def weights(
+        context: dg.AssetExecutionContext,
+        library: dg.ResourceParam[ContractLibrary],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> dg.MaterializeResult:
+        scope = {"survey": survey.survey, "wave": int(context.partition_key)}
+        with warehouse.session() as session:
+            require_whole(session, library, **scope, upto="core")
+            sample = session.table("core.sample", where=scope)
+            frame = session.table("core.frame", where=scope)
+        result = weight_sample(sample, frame, plan=weighting_plan(survey, library))
+        placed = [pl.lit(scope["survey"]).alias("survey"), pl.lit(scope["wave"], dtype=pl.Int32).alias("wave")]
+        with warehouse.session() as session:
+            session.replace("core.weights", result.weights.with_columns(placed), where=scope)
+            session.replace("core.collapse_log", result.collapse_log.with_columns(placed), where=scope)
+            session.replace("mart.weight_diagnostic", result.diagnostics.with_columns(placed), where=scope)
+            record_step(session, library, **scope, step="weights")
+        summary = result.diagnostics.filter(~pl.col("diagnostic").str.contains(":"))
+        merged = result.collapse_log.group_by("purpose", "step").len("merged").sort("purpose", "step")
+        return dg.MaterializeResult(
+            metadata={
+                **rows_by_table({"core.weights": result.weights.height}),
+                "diagnostics": table_markdown(summary.pivot(on="step", index="diagnostic", values="value")),
+                "merged cells": table_markdown(merged),
+            }
+        )
+
+    return [weights]

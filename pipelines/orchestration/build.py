@@ -1,0 +1,57 @@
+"""Puts settings, contracts, warehouse, assets, checks, job and schedule together, once a process."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from pipelines.contracts.library import load_library
+from pipelines.orchestration.assets.deliveries import delivery_assets
+from pipelines.orchestration.assets.estimates import estimate_assets
+from pipelines.orchestration.assets.progress import progress_asset
+from pipelines.orchestration.assets.release import mart_assets, release_asset
+from pipelines.orchestration.assets.staging import staging_assets
+from pipelines.orchestration.assets.weights import weight_assets
+from pipelines.orchestration.checks import boundary_checks
+from pipelines.orchestration.jobs import wave_job
+from pipelines.orchestration.partitions import wave_partitions
+from pipelines.orchestration.schedules import annual_schedule
+from pipelines.settings import Settings
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+
+
+def build_definitions(
+    settings: Settings, loggers: Mapping[str, dg.LoggerDefinition] | None = None
+) -> dg.Definitions:
+    """All of axstat as Dagster sees it.
+
+    Raises:
+        ViolationsError: if the contracts are not in order.
+    """
+    library = load_library(settings.contracts_dir)
+    catalogue = SqlCatalogue(settings.sql_dir)
+    first_wave = min(survey.first_wave for survey in library.surveys.values())
+    waves = wave_partitions(first_wave)
+    assets = [
+        asset
+        for survey in library.surveys.values()
+        for asset in (
+            *delivery_assets(survey, waves),
+            *staging_assets(survey, waves),
+            *weight_assets(survey, waves),
+            *estimate_assets(survey, waves),
+        )
+    ]
+    assets += [progress_asset(library, waves), mart_assets(library, waves), release_asset(library, waves)]
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=boundary_checks(library, catalogue, waves),
+        jobs=[wave_job(waves)],
+        schedules=[annual_schedule(first_wave)],
+        resources={
+            "settings": settings,
+            "library": library,
+            "warehouse": Warehouse(settings.warehouse_file, catalogue, library),
+        },
+        loggers=loggers,
+    )

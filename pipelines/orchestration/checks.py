@@ -1,0 +1,88 @@
+"""Blocking checks at each boundary: the statements of `sql/checks/`, which return offending rows.
+
+Belongs here: which check stands behind which asset, and how its finding reads. Does not belong here: a rule.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.orchestration.metadata import table_markdown
+from pipelines.warehouse.catalogue import SqlCatalogue, Statement
+from pipelines.warehouse.database import Warehouse
+
+# Schema of the tables a check reads -> the step after which they are there; the last one in this order counts
+_STEPS = ("core", "weights", "marts")
+_SHOWN = 5
+_SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
+
+
+def boundary_checks(
+    library: ContractLibrary, catalogue: SqlCatalogue, waves: dg.PartitionsDefinition
+) -> list[dg.AssetChecksDefinition]:
+    """One step an asset that has checks, blocking what comes after."""
+    by_step: dict[str, list[Statement]] = {step: [] for step in _STEPS}
+    for statement in catalogue.layer("checks"):
+        by_step[max((_step_of(table) for table in statement.reads), key=_STEPS.index)].append(statement)
+    checks = [
+        _checks(dg.AssetKey([survey, step]), by_step[step], waves, [survey])
+        for survey in library.surveys
+        for step in ("core", "weights")
+    ]
+    return [*checks, _checks(dg.AssetKey(["mart", "adoption_rate"]), by_step["marts"], waves, list(library.surveys))]
+
+
+def _step_of(table: str) -> str:
+    if table == "core.weights":
+        return "weights"
+    return "marts" if table.startswith("mart.") else "core"
+
+
+def _checks(
+    asset: dg.AssetKey, statements: Sequence[Statement], waves: dg.PartitionsDefinition, surveys: Sequence[str]
+) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name="_".join((*asset.path, "checks")),
+        specs=[
+            dg.AssetCheckSpec(
+                statement.table,
+                asset=asset,
+                blocking=statement.severity == "error",
+                description=statement.description,
+                partitions_def=waves,
+            )
+            for statement in statements
+        ],
+        pool="warehouse",
+    )
+    def run(
+        context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+    ) -> Iterator[dg.AssetCheckResult]:
+        wave = int(context.partition_key)
+        with warehouse.session() as session:
+            for statement in statements:
+                found = pl.concat(
+                    [session.check(statement.table, survey=survey, wave=wave) for survey in surveys]
+                )
+                yield dg.AssetCheckResult(
+                    check_name=statement.table,
+                    asset_key=asset,
+                    passed=found.is_empty(),
+                    severity=_SEVERITY[statement.severity or "error"],
+                    description=_finding(surveys, wave, found),
+                    metadata={"offending rows": found.height, "first rows": table_markdown(found)},
+                )
+
+    return run
+
+
+def _finding(surveys: Sequence[str], wave: int, found: pl.DataFrame) -> str:
+    if found.is_empty():
+        return "no offending rows"
+    rows = "\n".join(
+        "  " + ", ".join(f"{key}={value}" for key, value in row.items()) for row in found.head(_SHOWN).to_dicts()
+    )
+    more = f"\n  and {found.height - _SHOWN} more" if found.height > _SHOWN else ""
+    return f"{', '.join(surveys)} {wave}: {found.height} offending row(s)\n{rows}{more}"

@@ -1,0 +1,73 @@
+"""A survey's contract in the words of the estimators.
+
+Belongs here: translating contract models into the arguments of `stats`, which knows no contracts. Does not belong
+here: a choice; every choice stands in the survey's contract.
+"""
+
+from collections.abc import Mapping
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import CellRule, Survey
+from pipelines.stats.change import Segment
+from pipelines.stats.collapse import Coarsening
+from pipelines.stats.nonresponse import CollapseRule
+from pipelines.stats.rates import Domain
+from pipelines.stats.weighting import WeightingPlan
+
+# A part of a cell that is the group of another part, and the classification whose parents say which group
+_GROUPED = {"region_group": ("region", "regions")}
+
+
+def weighting_plan(survey: Survey, library: ContractLibrary) -> WeightingPlan:
+    """Strata, classes and post-strata with their ways of collapsing."""
+    return WeightingPlan(
+        strata=_collapse_rule(survey.stratum, library),
+        classes=_collapse_rule(survey.nonresponse_class, library),
+        post_strata=_collapse_rule(survey.post_stratum, library),
+    )
+
+
+def _collapse_rule(rule: CellRule, library: ContractLibrary) -> CollapseRule:
+    order: list[Coarsening] = []
+    for finer, coarser in zip(rule.steps, rule.steps[1:], strict=False):
+        for part in coarser:
+            if part not in finer:
+                replaced, classification = _GROUPED[part]
+                groups: Mapping[str, str] = library.classifications[classification].parents
+                order.append(Coarsening(part=replaced, step=part, groups=groups))
+        # a group has taken the place of its part, so its own going means that the part goes
+        replaced_now = {_GROUPED[part][0] for part in coarser if part in _GROUPED}
+        for part in finer:
+            if part not in coarser and part not in replaced_now:
+                name = _GROUPED[part][0] if part in _GROUPED else part
+                order.append(Coarsening(part=name, step=f"without {name}"))
+    return CollapseRule(
+        parts=rule.parts,
+        order=tuple(order),
+        min_respondents=rule.min_respondents,
+        max_factor=rule.max_factor,
+    )
+
+
+def domains(survey: Survey) -> list[Domain]:
+    """Every domain type of the survey."""
+    return [
+        Domain(type=domain.type, columns=domain.columns, where_not_null=domain.requires)
+        for domain in survey.domains
+    ]
+
+
+def measures(survey: Survey, wave: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Measures of units, and measures of units in a field, that the wave has."""
+    by_field = {measure for domain in survey.domains if domain.rows == "field" for measure in domain.measures}
+    asked = survey.measures(wave)
+    return tuple(name for name in asked if name not in by_field), tuple(name for name in asked if name in by_field)
+
+
+def segment(survey: Survey, wave: int) -> Segment:
+    """What the wave asked, for the rule on what may be compared."""
+    return Segment(
+        survey=survey.survey,
+        question_version=survey.question_version(wave),
+        tech_list_version=survey.tech_list_version(wave),
+    )

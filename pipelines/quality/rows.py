@@ -1,0 +1,227 @@
+"""All checks of a delivery's rows together: what goes to quarantine, what is only reported, and how much.
+
+Belongs here: `check_rows`, which the pipeline calls. Does not belong here: single checks (structure.py,
+suite.py), rules on whole files (intake), storing anything (warehouse).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import polars as pl
+
+from pipelines.contracts.compiler import expectations
+from pipelines.contracts.models import TableContract
+from pipelines.errors import AxstatError
+from pipelines.quality.findings import Checked, RowRule, together
+from pipelines.quality.structure import check_structure, type_rule_id
+from pipelines.quality.suite import check_values
+
+# Staging gives these contract columns a name of its own; the others keep theirs.
+STAGING_NAMES: Mapping[str, str] = MappingProxyType(
+    {"business_number": "unit_id", "institution_code": "unit_id", "ksic": "ksic_division"}
+)
+_LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class QualityResult:
+    """What was found in the rows of one file.
+
+    Attributes:
+        contract: name of the delivery contract.
+        rows: rows checked.
+        quarantine: one row a row kept out: row_number, unit_id, rules, reasons (both lists of text, side by
+            side, in English with the value as sent).
+        warnings: one row a finding that keeps no row out: row_number, unit_id, rule, reason.
+        counts: one row a rule that was checked: rule, severity, column, rows, message_ko, message_en, action.
+    """
+
+    contract: str
+    rows: int
+    quarantine: pl.DataFrame
+    warnings: pl.DataFrame
+    counts: pl.DataFrame
+
+
+def check_rows(
+    typed: pl.DataFrame,
+    raw: pl.DataFrame,
+    contract: TableContract,
+    *,
+    question_version: str | None = None,
+    staging_names: Mapping[str, str] = STAGING_NAMES,
+) -> QualityResult:
+    """Check every row of a file.
+
+    Args:
+        typed: the rows after conversion, under staging's names, with `row_number`.
+        raw: the same rows as sent, with all columns of `raw.<contract>`; blanks null.
+        contract: the delivery contract, codes resolved.
+        question_version: rules on columns of other versions are left out; None keeps all.
+        staging_names: contract column -> name in `typed`, where they differ.
+
+    Raises:
+        AxstatError: frames that do not fit each other or the contract, or a rule that cannot be run.
+    """
+    raw = raw.sort("row_number")
+    typed = typed.sort("row_number")
+    _fit(typed, raw, contract, staging_names)
+    values = typed.select(
+        "row_number", *(pl.col(staging_names.get(name, name)).alias(name) for name in contract.column_names)
+    )
+    rules = expectations(contract, question_version=question_version)
+    checked = together(
+        [check_structure(values, raw, contract), check_values(values, rules, contract=contract.name)]
+    )
+    findings = _without_echoes(checked, values, contract)
+    return QualityResult(
+        contract=contract.name,
+        rows=values.height,
+        quarantine=_quarantine(findings, checked.rules, values, raw, contract),
+        warnings=_reasoned(findings, checked.rules, values, raw, contract, severity="warning").select(
+            "row_number", "unit_id", "rule", "reason"
+        ),
+        counts=_counts(findings, checked.rules),
+    )
+
+
+def _fit(
+    typed: pl.DataFrame, raw: pl.DataFrame, contract: TableContract, staging_names: Mapping[str, str]
+) -> None:
+    for what, frame, names in (
+        (
+            "typed rows",
+            typed,
+            ["row_number", *(staging_names.get(name, name) for name in contract.column_names)],
+        ),
+        ("raw rows", raw, ["wave", "row_number", *contract.column_names]),
+    ):
+        if missing := [name for name in names if name not in frame.columns]:
+            raise AxstatError(
+                "columns_do_not_fit",
+                where=f"{what} of {contract.name}",
+                expected=f"the columns {', '.join(names)}",
+                got=f"none called {', '.join(missing)}",
+                hint="make the frame with every column of the contract",
+            )
+    rows = raw["row_number"]
+    if rows.n_unique() != raw.height or not rows.cast(pl.Int64).equals(typed["row_number"].cast(pl.Int64)):
+        raise AxstatError(
+            "rows_do_not_fit",
+            where=contract.name,
+            expected="the same row numbers in raw and typed rows, each once",
+            got=f"{raw.height} raw and {typed.height} typed rows",
+            hint="type the rows of one file at a time, all of them",
+        )
+
+
+def _without_echoes(checked: Checked, values: pl.DataFrame, contract: TableContract) -> pl.DataFrame:
+    """A cell that cannot be read became NULL; that it is 'missing' would be a second, wrong reason."""
+    by_type = {type_rule_id(column, values.schema[column.name]): column.name for column in contract.columns}
+    not_null = {f"{column.name}_not_null": column.name for column in contract.columns}
+    unreadable = checked.findings.filter(pl.col("rule").is_in(list(by_type))).select(
+        "row_number", pl.col("rule").replace(by_type).alias("column")
+    )
+    echoes = (
+        checked.findings.filter(pl.col("rule").is_in(list(not_null)))
+        .with_columns(pl.col("rule").replace(not_null).alias("column"))
+        .join(unreadable, on=["row_number", "column"], how="semi")
+    )
+    return checked.findings.join(echoes, on=["row_number", "rule"], how="anti")
+
+
+def _quarantine(
+    findings: pl.DataFrame,
+    rules: Sequence[RowRule],
+    values: pl.DataFrame,
+    raw: pl.DataFrame,
+    contract: TableContract,
+) -> pl.DataFrame:
+    return (
+        _reasoned(findings, rules, values, raw, contract, severity="error")
+        .group_by("row_number", "unit_id", maintain_order=True)
+        .agg(pl.col("rule").alias("rules"), pl.col("reason").alias("reasons"))
+        .sort("row_number")
+    )
+
+
+def _reasoned(
+    findings: pl.DataFrame,
+    rules: Sequence[RowRule],
+    values: pl.DataFrame,
+    raw: pl.DataFrame,
+    contract: TableContract,
+    *,
+    severity: str,
+) -> pl.DataFrame:
+    """Findings of one severity with unit and reason, by row and then in the order of the rules."""
+    identifier = next((column.name for column in contract.columns if column.identifier), None)
+    unit = pl.lit(None, dtype=pl.String) if identifier is None else pl.col(identifier).cast(pl.String)
+    units = values.select("row_number", unit.alias("unit_id"))
+    parts = [
+        findings.filter(pl.col("rule") == rule.id)
+        .with_columns(pl.col("row_number").cast(raw.schema["row_number"]))
+        .join(raw.select("row_number", _sent(rule.column).alias("sent")), on="row_number")
+        .with_columns(
+            pl.col("row_number").cast(pl.Int64),
+            pl.lit(place, dtype=pl.Int32).alias("place"),
+            pl.concat_str(
+                pl.lit(rule.message_en),
+                pl.when(pl.col("sent").is_not_null()).then(pl.format(" Sent: '{}'.", "sent")),
+                pl.when(pl.col("detail").is_not_null()).then(pl.format(" See {}.", "detail")),
+                ignore_nulls=True,
+            ).alias("reason"),
+        )
+        for place, rule in enumerate(rules)
+        if rule.severity == severity
+    ]
+    if not parts:
+        parts = [
+            findings.clear().with_columns(place=pl.lit(0, dtype=pl.Int32), reason=pl.lit(""), sent=pl.lit(""))
+        ]
+    return (
+        pl.concat(parts)
+        .join(units.with_columns(pl.col("row_number").cast(pl.Int64)), on="row_number", how="left")
+        .sort("row_number", "place")
+        .select("row_number", "unit_id", "rule", "reason")
+    )
+
+
+def _sent(column: str | None) -> pl.Expr:
+    """The cell the rule is about, as sent, without breaking a line or a page."""
+    if column is None:
+        return pl.lit(None, dtype=pl.String)
+    text = pl.col(column).str.replace_all(r"\s+", " ")
+    return (
+        pl.when(text.str.len_chars() > _LONGEST_VALUE)
+        .then(text.str.head(_LONGEST_VALUE) + "…")
+        .otherwise(text)
+    )
+
+
+def _counts(findings: pl.DataFrame, rules: Sequence[RowRule]) -> pl.DataFrame:
+    rows = dict(findings.group_by("rule").len().rows())
+    return pl.DataFrame(
+        [
+            {
+                "rule": rule.id,
+                "severity": rule.severity,
+                "column": rule.column,
+                "rows": rows.get(rule.id, 0),
+                "message_ko": rule.message_ko,
+                "message_en": rule.message_en,
+                "action": rule.action,
+            }
+            for rule in rules
+        ],
+        schema={
+            "rule": pl.String,
+            "severity": pl.String,
+            "column": pl.String,
+            "rows": pl.Int64,
+            "message_ko": pl.String,
+            "message_en": pl.String,
+            "action": pl.String,
+        },
+    )

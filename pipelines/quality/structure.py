@@ -1,0 +1,163 @@
+"""Types, keys, years and check digits of typed rows, by polars.
+
+Belongs here: checks that hold for every contract and follow from its columns and key. Does not belong here:
+rules written in a contract (suite.py), the conversion to types itself (SQL).
+"""
+
+import polars as pl
+
+from pipelines.contracts.models import Column, TableContract
+from pipelines.quality.business_number import valid_check_digit
+from pipelines.quality.findings import Checked, RowRule, found, together
+
+# The column that holds a Korean business registration number, in the delivery contracts that have one.
+BUSINESS_NUMBER = "business_number"
+YEAR_UNIT = "year"
+_ROWS_SHOWN = 20
+
+
+def check_structure(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> Checked:
+    """All checks of this module.
+
+    Args:
+        values: typed rows: `row_number` and every column of `contract` under its own name.
+        raw: the same rows as sent with their `wave`, blanks null, sorted alike.
+    """
+    return together(
+        [
+            _types(values, raw, contract),
+            _keys(values, contract),
+            _years(values, raw, contract),
+            _check_digits(values, contract),
+        ]
+    )
+
+
+def type_rule_id(column: Column, dtype: pl.DataType) -> str:
+    """Id of the rule that a cell of `column` can be read as its type."""
+    return f"{column.name}_not_{_type_words(dtype)[0]}"
+
+
+def _type_words(dtype: pl.DataType) -> tuple[str, str, str]:
+    if dtype.is_numeric():
+        return "a_number", "a number", "숫자"
+    if dtype == pl.Boolean:
+        return "yes_no", "yes or no (Y, N)", "예/아니요(Y, N)"
+    if dtype.is_temporal():
+        return "a_date", "a date", "날짜"
+    return "readable", "a value of this column", "이 열의 값"
+
+
+def _types(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> Checked:
+    rules, findings = [], []
+    for column in contract.columns:
+        dtype = values.schema[column.name]
+        rule = type_rule_id(column, dtype)
+        _, words_en, words_ko = _type_words(dtype)
+        rules.append(
+            RowRule(
+                id=rule,
+                severity="error",
+                column=column.name,
+                message_ko=f"{column.label_ko}: {words_ko}(으)로 읽을 수 없는 값입니다.",
+                message_en=f"{column.label_en}: cannot be read as {words_en}.",
+                action="have the sender correct the cell",
+            )
+        )
+        broken = values.filter(values[column.name].is_null() & raw[column.name].is_not_null())
+        findings.append(found(broken, rule))
+    return Checked(tuple(rules), pl.concat(findings))
+
+
+def _keys(values: pl.DataFrame, contract: TableContract) -> Checked:
+    """Rows of one key: where all are alike the first is kept; where they differ none can be trusted.
+
+    A missing part of the key is not looked at here: the contract requires it, so its not-null rule finds it.
+    """
+    rules = (
+        RowRule(
+            id="duplicate_row",
+            severity="error",
+            column=None,
+            message_ko="같은 내용의 행이 앞에 이미 있습니다.",
+            message_en="The same row stands in the file before.",
+            action="nothing: the first of the rows is kept; have the sender remove the repetition",
+        ),
+        RowRule(
+            id="duplicate_unit",
+            severity="error",
+            column=None,
+            message_ko="같은 조사 단위의 행이 서로 다른 내용으로 여러 번 있습니다.",
+            message_en="The unit stands in several rows that contradict each other.",
+            action="ask the sender which row is right and have the file sent again with that one only",
+        ),
+    )
+    key = list(contract.key)
+    if not key:
+        return Checked((), found(values.clear(), "duplicate_row"))
+    repeated = values.filter(pl.all_horizontal(pl.col(key).is_not_null()) & pl.struct(key).is_duplicated())
+    units = repeated.group_by(key).agg(
+        pl.struct(contract.column_names).n_unique().alias("contents"),
+        pl.col("row_number").min().alias("first"),
+        pl.col("row_number").sort().head(_ROWS_SHOWN).cast(pl.String).str.join(", ").alias("shown"),
+        pl.len().alias("size"),
+    )
+    rows = repeated.select(*key, "row_number").join(units, on=key)
+    more = pl.when(pl.col("size") > _ROWS_SHOWN).then(pl.lit(", …")).otherwise(pl.lit(""))
+    detail = pl.format("rows {}{}", "shown", more)
+    alike = pl.col("contents") == 1
+    return Checked(
+        rules,
+        pl.concat(
+            [
+                found(
+                    rows.filter(alike & (pl.col("row_number") > pl.col("first"))),
+                    "duplicate_row",
+                    detail=detail,
+                ),
+                found(rows.filter(~alike), "duplicate_unit", detail=detail),
+            ]
+        ),
+    )
+
+
+def _years(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> Checked:
+    """No year in a delivery lies after its wave: such a row belongs to a later one."""
+    rules, findings = [], [found(values.clear(), "")]
+    for column in contract.columns:
+        if column.unit != YEAR_UNIT:
+            continue
+        rule = f"{column.name}_after_wave"
+        rules.append(
+            RowRule(
+                id=rule,
+                severity="error",
+                column=column.name,
+                message_ko=f"{column.label_ko}: 조사 차수보다 뒤의 연도입니다.",
+                message_en=f"{column.label_en}: a year after the wave.",
+                action="check that the file belongs to this wave; else have the sender correct the year",
+            )
+        )
+        findings.append(found(values.filter(values[column.name] > raw["wave"]), rule))
+    return Checked(tuple(rules), pl.concat(findings))
+
+
+def _check_digits(values: pl.DataFrame, contract: TableContract) -> Checked:
+    """A warning only: old registers hold numbers that never had a valid check digit, and a typing error that
+    matters shows again when the unit is not found on the frame."""
+    rule = f"{BUSINESS_NUMBER}_check_digit"
+    if BUSINESS_NUMBER not in contract.column_names:
+        return Checked((), found(values.clear(), rule))
+    return Checked(
+        (
+            RowRule(
+                id=rule,
+                severity="warning",
+                column=BUSINESS_NUMBER,
+                message_ko="사업자등록번호의 검증 번호가 맞지 않습니다.",
+                message_en="The check digit of the business registration number is wrong.",
+                action="look the enterprise up on the frame; have the sender correct a mistyped number",
+            ),
+        ),
+        found(values.filter(~valid_check_digit(pl.col(BUSINESS_NUMBER))), rule),
+    )

@@ -1,0 +1,1 @@
+"""From marts to what people read: the report in two languages and the workbook."""

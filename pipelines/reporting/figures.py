@@ -1,0 +1,421 @@
+"""The report's figures: which estimates each chart shows, with its title, notes, alternative text and table.
+
+Belongs here: the choice of estimates and the texts around a chart. Does not belong here: how a chart is drawn
+(charts), how the page is laid out (template).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.contracts.surveys import Survey
+from pipelines.reporting import charts, numbers
+from pipelines.reporting.data import Rate, ReportData
+from pipelines.reporting.sentences import (
+    first_reason,
+    level,
+    ranking_title,
+    short_name,
+    unit_names,
+    weighting_text,
+)
+from pipelines.reporting.tables import NOT_SHOWN, WITH_CAUTION, RateRow, Table, rate_table, series_rows
+from pipelines.reporting.texts import Texts
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with everything printed around it. `name` is fixed and names files and anchors."""
+
+    name: str
+    title: str
+    subtitle: str
+    narrow: str
+    wide: str | None
+    alternative: str
+    notes: tuple[str, ...]
+    source: str
+    table: Table
+    id: str = ""
+
+
+def _frame(data: ReportData, texts: Texts, survey: Survey) -> charts.Frame:
+    return charts.Frame(
+        small_print=texts("synthetic.small_print") if data.synthetic else "",
+        value_heading=texts("common.interval_heading", level=level(survey, texts.language)),
+        short_heading=texts("common.estimate_heading"),
+        n_heading=texts("common.n_heading"),
+    )
+
+
+def _accent(survey: Survey) -> charts.Accent:
+    # The palette has an accent by survey code; a third survey needs a colour first
+    return "public" if survey.survey == "public" else "industry"
+
+
+def _source(data: ReportData, texts: Texts, survey: Survey) -> str:
+    return texts("common.source", survey=getattr(survey, f"label_{texts.language}"), wave=data.wave)
+
+
+def _sorted(rates: Sequence[Rate]) -> list[Rate]:
+    """Highest first; what is not shown comes last."""
+    return sorted(rates, key=lambda rate: (not rate.is_shown, -(rate.estimate or 0.0)))
+
+
+def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
+    n = numbers.count(rate.n, texts.language)
+    if not rate.is_shown:
+        return charts.Dot(label, NOT_SHOWN, NOT_SHOWN, n, reason=first_reason(rate, texts))
+    share, low, high = rate.value()
+    mark = f" {WITH_CAUTION}" if rate.reliability == "caution" else ""
+    earlier = data.previous(rate)
+    text = (
+        numbers.per_cent(share, texts.language)
+        if rate.is_census
+        else numbers.with_interval(share, low, high, texts.language)
+    )
+    return charts.Dot(
+        label=f"{label} · {texts('chart.census_tag')}" if rate.is_census else label,
+        text=text + mark,
+        short=numbers.per_cent(share, texts.language) + mark,
+        n=n,
+        share=share,
+        low=low,
+        high=high,
+        earlier=earlier.estimate if earlier else None,
+        census=rate.is_census,
+    )
+
+
+def _label(data: ReportData, rate: Rate, texts: Texts, *, by_measure: bool) -> str:
+    return data.measure_text(rate.measure, "label", texts.language) if by_measure else rate.labels[texts.language]
+
+
+def _dots_figure(
+    data: ReportData,
+    texts: Texts,
+    rates: Sequence[Rate],
+    *,
+    name: str,
+    title: str,
+    subtitle: str,
+    notes: Sequence[str],
+    both_widths: bool,
+    by_measure: bool = False,
+    with_target: bool = True,
+) -> Figure:
+    survey = data.survey(rates[0].survey)
+    weighting = rates[0].unit_weighting
+    ordered = _sorted(rates)
+    dots = [_dot(data, rate, _label(data, rate, texts, by_measure=by_measure), texts) for rate in ordered]
+    frame = _frame(data, texts, survey)
+    target = reference = None
+    if with_target:
+        goal = data.targets[survey.survey]
+        words = texts(
+            "chart.national_target", target=numbers.whole_per_cent(goal.value, texts.language), year=goal.year
+        )
+        target = charts.Line(goal.value, words)
+        total = data.rates(survey.survey, survey.headline.domain_type, weighting=weighting)[0]
+        if total.is_shown:
+            share = total.value()[0]
+            words = texts(
+                "chart.total_line",
+                name=texts("common.total_short", survey=short_name(survey, texts.language)),
+                estimate=numbers.per_cent(share, texts.language),
+            )
+            reference = charts.Line(share, words)
+
+    def draw(width: int) -> str:
+        return charts.dot_plot(
+            dots, frame, accent=_accent(survey), width=width, target=target, reference=reference
+        )
+
+    has_earlier = any(dot.earlier is not None for dot in dots)
+    explained = [texts("chart.dot_note" if has_earlier else "chart.dot_note_first"), *notes]
+    if any(dot.census for dot in dots):
+        explained.append(texts("chart.census_note"))
+    table = rate_table(
+        data,
+        [texts],
+        [
+            RateRow(
+                {texts.language: (_label(data, rate, texts, by_measure=by_measure),)}, {rate.unit_weighting: rate}
+            )
+            for rate in ordered
+        ],
+        survey=survey.survey,
+        name=name,
+        title=f"{title} — {subtitle}",
+        label_keys=("measure" if by_measure else "domain",),
+        weightings=(weighting,),
+        with_previous=has_earlier,
+    )
+    return Figure(
+        name=name,
+        title=title,
+        subtitle=subtitle,
+        narrow=draw(charts.NARROW),
+        wide=draw(charts.WIDE) if both_widths else None,
+        alternative=f"{title}. {subtitle}",
+        notes=tuple(explained),
+        source=_source(data, texts, survey),
+        table=table,
+    )
+
+
+def ranking_figure(
+    data: ReportData,
+    texts: Texts,
+    survey_code: str,
+    domain_type: str,
+    *,
+    weighting: str | None = None,
+    both_widths: bool = True,
+) -> Figure | None:
+    """Adoption in the domains of one type against the national target, highest first; None without estimates."""
+    survey = data.survey(survey_code)
+    rates = data.rates(survey_code, domain_type, weighting=weighting)
+    if not rates:
+        return None
+    used = rates[0].unit_weighting
+    kind = data.classifications["domain_types"].item(domain_type)
+    domains = texts.raw(survey_code).get("domains") if domain_type in _TARGET_NOTE else None
+    subtitle = texts(
+        "ranking.subtitle",
+        measure=data.measure_text(rates[0].measure, "label", texts.language),
+        domain_type=getattr(kind, f"label_{texts.language}"),
+        weighting=weighting_text(survey, used, texts),
+        wave=data.wave,
+        level=level(survey, texts.language),
+        **unit_names(survey, texts.language),
+    )
+    return _dots_figure(
+        data,
+        texts,
+        rates,
+        name=f"{survey_code}_{domain_type}_{used}",
+        title=ranking_title(rates, texts),
+        subtitle=subtitle,
+        notes=[texts("chart.target_note", domains=domains)] if domains else [],
+        both_widths=both_widths,
+    )
+
+
+# Domains that readers may take to have a target of their own
+_TARGET_NOTE = ("ax_industry", "public_sector")
+
+
+def technology_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure | None:
+    """Technologies in operation, for the survey's total; None without estimates."""
+    survey = data.survey(survey_code)
+    rates = [
+        rate
+        for measure in data.measures(prefix="tech_")
+        for rate in data.rates(survey_code, survey.headline.domain_type, measure=measure)
+    ]
+    if not any(rate.is_shown for rate in rates):
+        return None
+    top = _sorted(rates)[0]
+    names = unit_names(survey, texts.language)
+    title = texts(
+        "profile.technology_title",
+        survey=short_name(survey, texts.language),
+        name=data.measure_text(top.measure, "label", texts.language),
+        estimate=numbers.per_cent(top.value()[0], texts.language),
+    )
+    subtitle = texts(
+        "profile.technology_subtitle",
+        weighting=weighting_text(survey, survey.headline.unit_weighting, texts),
+        wave=data.wave,
+        level=level(survey, texts.language),
+        **names,
+    )
+    return _dots_figure(
+        data,
+        texts,
+        rates,
+        name=f"{survey_code}_technologies",
+        title=title,
+        subtitle=subtitle,
+        notes=[texts("profile.technology_note", **names)],
+        both_widths=False,
+        by_measure=True,
+        with_target=False,
+    )
+
+
+def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
+    """The headline over the waves with its breaks, the target and the way still to go."""
+    survey, language = data.survey(survey_code), texts.language
+    series = [rate for rate in data.series(survey_code) if rate.is_shown]
+    last, goal = series[-1], data.targets[survey_code]
+    target = numbers.whole_per_cent(goal.value, language)
+    points = []
+    for rate in series:
+        share, low, high = rate.value()
+        text = numbers.number_of_per_cent(share, language)
+        points.append(charts.Point(rate.wave, share, low, high, text, rate.segment))
+    breaks = []
+    notes: list[str] = []
+    for before, after in zip(series, series[1:], strict=False):
+        if before.segment == after.segment:
+            continue
+        old, new = (data.question_versions[rate.question_version] for rate in (before, after))
+        names = {"before": getattr(old, f"label_{language}"), "after": getattr(new, f"label_{language}")}
+        breaks.append(
+            charts.Break(before.wave, after.wave, tuple(texts("chart.break", **names).split("\n")))
+        )
+        heading = texts("trend.break_heading", after_year=after.wave)
+        reason = texts(
+            "trend.break_reason",
+            before_year=before.wave,
+            after_year=after.wave,
+            before=getattr(old, f"wording_{language}"),
+            after=getattr(new, f"wording_{language}"),
+        )
+        notes.append(f"{heading}. {reason}")
+    progress = data.progress(last)
+    path: tuple[str, ...] = ()
+    if progress is not None and progress["required_pp_per_year"] is not None:
+        required = progress["required_pp_per_year"]
+        path = tuple(
+            texts(
+                "chart.path",
+                points=numbers.points(required, language),
+                number=numbers.decimal(required, language),
+            ).split("\n")
+        )
+    estimate = last.value()[0]
+    title = texts(
+        "trend.title" if estimate < goal.value else "ranking.title_one",
+        name=short_name(survey, language),
+        year=last.wave,
+        estimate=numbers.per_cent(estimate, language),
+        gap=numbers.points(100 * (goal.value - estimate), language),
+    )
+    subtitle = texts(
+        "trend.subtitle",
+        measure=data.measure_text(last.measure, "label", language),
+        weighting=weighting_text(survey, last.unit_weighting, texts),
+        level=level(survey, language),
+        first=series[0].wave,
+        last=last.wave,
+    )
+    name = f"{survey_code}_series"
+    drawn = charts.series_plot(
+        points,
+        _frame(data, texts, survey),
+        accent=_accent(survey),
+        goal=charts.Goal(goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path),
+        breaks=breaks,
+    )
+    table = rate_table(
+        data,
+        [texts],
+        series_rows(data, [texts], survey_code),
+        survey=survey_code,
+        name=name,
+        title=f"{title} — {subtitle}",
+        label_keys=("survey", "wave", "question"),
+        weightings=(last.unit_weighting,),
+    )
+    return Figure(
+        name=name,
+        title=title,
+        subtitle=subtitle,
+        narrow=drawn,
+        wide=None,
+        alternative=f"{title}. {subtitle}",
+        notes=tuple(notes),
+        source=_source(data, texts, survey),
+        table=table,
+    )
+
+
+def ladder_figure(
+    data: ReportData,
+    texts: Texts,
+    survey_code: str,
+    domain_types: Sequence[str],
+    *,
+    both_widths: bool = True,
+) -> Figure | None:
+    """The stages of adoption as bars that add to 1; domains with a suppressed stage are left to the table."""
+    survey, language = data.survey(survey_code), texts.language
+    stages = sorted(data.classifications["ai_stages"].items, key=lambda item: item.sort_order)
+    stacks: list[charts.Stack] = []
+    rows: list[RateRow] = []
+    nothing: float | None = None
+    for domain_type in domain_types:
+        by_stage: list[dict[str, Rate]] = [
+            {rate.domain_code: rate for rate in data.rates(survey_code, domain_type, measure=f"stage_{item.code}")}
+            for item in stages
+        ]
+        for rate in _sorted(data.rates(survey_code, domain_type)):
+            parts = [found.get(rate.domain_code) for found in by_stage]
+            if any(part is None for part in parts):
+                continue
+            label = (
+                texts("common.total_short", survey=short_name(survey, language))
+                if domain_type == survey.headline.domain_type
+                else rate.labels[language]
+            )
+            rows += [
+                RateRow(
+                    {language: (label, getattr(item, f"label_{language}"))}, {survey.headline.unit_weighting: part}
+                )
+                for item, part in zip(stages, parts, strict=True)
+            ]
+            shown = [part for part in parts if part is not None and part.is_shown]
+            if len(shown) < len(stages) or not rate.is_shown:
+                continue
+            nothing = shown[0].value()[0] if nothing is None else nothing
+            stacks.append(
+                charts.Stack(
+                    label,
+                    tuple(
+                        charts.Part(part.value()[0], numbers.number_of_per_cent(part.value()[0], language))
+                        for part in shown
+                    ),
+                    numbers.per_cent(rate.value()[0], language),
+                )
+            )
+    if not stacks or nothing is None:
+        return None
+    heading = texts("chart.ladder_heading")
+    frame = charts.Frame(
+        small_print=texts("synthetic.small_print") if data.synthetic else "", value_heading=heading
+    )
+    legend = [str(getattr(item, f"label_{language}")) for item in stages]
+    title = texts(
+        "profile.ladder_title",
+        survey=short_name(survey, language),
+        estimate=numbers.per_cent(nothing, language),
+    )
+    subtitle = texts(
+        "profile.ladder_subtitle",
+        weighting=weighting_text(survey, survey.headline.unit_weighting, texts),
+        wave=data.wave,
+    )
+    name = f"{survey_code}_ladder"
+    table = rate_table(
+        data,
+        [texts],
+        rows,
+        survey=survey_code,
+        name=name,
+        title=f"{title} — {subtitle}",
+        label_keys=("domain", "step"),
+        weightings=(survey.headline.unit_weighting,),
+    )
+    return Figure(
+        name=name,
+        title=title,
+        subtitle=subtitle,
+        narrow=charts.stacked_bars(stacks, legend, frame, width=charts.NARROW),
+        wide=charts.stacked_bars(stacks, legend, frame, width=charts.WIDE) if both_widths else None,
+        alternative=f"{title}. {subtitle}",
+        notes=(texts("profile.ladder_note", heading=heading),),
+        source=_source(data, texts, survey),
+        table=table,
+    )

@@ -1,0 +1,287 @@
+"""Change between two waves whose samples overlap.
+
+Belongs here: the covariance of two waves' estimates, what may be compared with what. Does not belong here:
+the estimates of one wave (rates), distance to target and pace (trend).
+
+Method (method.md 3): V(p2 - p1) = V1 + V2 - 2C with, over the strata h of SELECTION (a panel unit keeps its
+stratum although its size class or industry may change),
+C = sum_h (1 - n1 n2/(m N)) m/(m - 1) sum over the m common units of (z1 - z1bar)(z2 - z2bar),
+z the linearised scores of each wave, residuals where the weights are calibrated. Where the waves merged
+strata differently, h is the coarsest merging that both fit into. m < 2 adds 0. The frame changes between
+waves: N is the larger of the two counts, exact where the smaller frame is part of the larger one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from pipelines.errors import AxstatError
+from pipelines.stats.arrays import FloatArray, IntArray, codes_in
+from pipelines.stats.design import SurveyDesign
+from pipelines.stats.linearization import DomainLayout
+from pipelines.stats.rates import Base, Domain, RateScores, UnitWeighting, Wave, rank
+
+CHANGE_SCHEMA = {
+    "domain_type": pl.String,
+    "domain_code": pl.String,
+    "measure": pl.String,
+    "base": pl.String,
+    "unit_weighting": pl.String,
+    "n_before": pl.Int64,
+    "n_after": pl.Int64,
+    "n_common": pl.Int64,
+    "estimate_before": pl.Float64,
+    "estimate_after": pl.Float64,
+    "variance_before": pl.Float64,
+    "variance_after": pl.Float64,
+    "df_before": pl.Int64,
+    "df_after": pl.Int64,
+    "covariance": pl.Float64,
+    "covariance_clipped": pl.Boolean,
+    "change": pl.Float64,
+    "change_se": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a survey asked: only waves of one segment may be compared."""
+
+    survey: str
+    question_version: str
+    tech_list_version: str
+
+    @property
+    def code(self) -> str:
+        """comparability_segment, e.g. 'industry-list-2022-1'."""
+        return f"{self.survey}-{self.question_version}-{self.tech_list_version}"
+
+    def definition(self, measure: str) -> str:
+        """definition_id with the list version, e.g. 'ai_adoption@list-2022 (technology list 1)'."""
+        return f"{measure}@{self.question_version} (technology list {self.tech_list_version})"
+
+
+class ComparabilityError(AxstatError):
+    """Two waves were to be compared whose questions differ."""
+
+    def __init__(self, *, measures: Sequence[str], before: Segment, after: Segment) -> None:
+        """Name both definitions of the measures."""
+        old = ", ".join(before.definition(measure) for measure in measures)
+        new = ", ".join(after.definition(measure) for measure in measures)
+        super().__init__(
+            "not_comparable",
+            where=f"comparability segments {before.code} and {after.code}",
+            expected="two waves of one comparability segment",
+            got=f"{old} against {new}",
+            hint="compare waves inside a segment; a bridge needs a sample asked both ways",
+        )
+
+
+def require_comparable(before: Segment, after: Segment, *, measures: Sequence[str]) -> None:
+    """Raise ComparabilityError unless both waves are of one segment."""
+    if before != after:
+        raise ComparabilityError(measures=measures, before=before, after=after)
+
+
+def adoption_change(
+    before: Wave,
+    after: Wave,
+    *,
+    before_segment: Segment,
+    after_segment: Segment,
+    domains: Sequence[Domain],
+    measures: Sequence[str],
+    field_measures: Sequence[str] = (),
+    bases: Sequence[Base] = ("answered",),
+    unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
+) -> pl.DataFrame:
+    """Both waves' estimates of every domain with their variances and covariance.
+
+    A unit counts in the domain it is in at each wave. Domains are those with a responding row in either wave.
+
+    Returns:
+        CHANGE_SCHEMA, sorted by domain type (as given), code, measure, base, weighting. ``n_common``: units
+        (units x field for types by field) in the base of the domain in both waves. ``covariance`` is held
+        within +-sqrt(V1 V2) (``covariance_clipped`` says where), so that no variance of a change is negative.
+
+    Raises:
+        ComparabilityError: the segments differ.
+    """
+    require_comparable(before_segment, after_segment, measures=[*measures, *field_measures])
+    overlap = Overlap.build(before, after)
+    tables = []
+    for domain in domains:
+        chosen = tuple(field_measures if domain.by_field else measures)
+        if not chosen:
+            continue
+        old_rows, new_rows = before.rows(domain, chosen), after.rows(domain, chosen)
+        codes = pl.concat([old_rows.code, new_rows.code]).unique().sort()
+        old_layout, new_layout = (
+            DomainLayout.build(wave.design, codes_in(rows.code, codes), len(codes), rows=rows.design_row)
+            for wave, rows in ((before, old_rows), (after, new_rows))
+        )
+        for base in bases:
+            for weighting in unit_weightings:
+                old = RateScores.build(old_layout, old_rows, base=base, unit_weighting=weighting)
+                new = RateScores.build(new_layout, new_rows, base=base, unit_weighting=weighting)
+                covariance, n_common = overlap.covariance(old_layout, old, new_layout, new)
+                tables.append(
+                    _change_table(old, new, covariance, n_common)
+                    .with_columns(
+                        pl.lit(domain.type).alias("domain_type"),
+                        pl.Series("domain_code", np.repeat(codes.to_numpy(), len(chosen)), dtype=pl.String),
+                        pl.Series("measure", list(chosen) * len(codes), dtype=pl.String),
+                        pl.lit(base).alias("base"),
+                        pl.lit(weighting).alias("unit_weighting"),
+                    )
+                    .select(CHANGE_SCHEMA)
+                )
+    if not tables:
+        return pl.DataFrame(schema=CHANGE_SCHEMA)
+    return pl.concat(tables).sort(
+        rank("domain_type", [domain.type for domain in domains]),
+        "domain_code",
+        rank("measure", [*measures, *field_measures]),
+        rank("base", bases),
+        rank("unit_weighting", unit_weightings),
+    )
+
+
+def _change_table(
+    old: RateScores, new: RateScores, covariance: FloatArray, n_common: FloatArray
+) -> pl.DataFrame:
+    bound = np.sqrt(old.variance * new.variance)
+    with np.errstate(invalid="ignore"):
+        clipped = np.abs(covariance) > bound * (1.0 + 1e-12)
+    held = np.where(clipped, np.sign(covariance) * bound, covariance)
+    held = np.where(np.isfinite(bound), held, np.nan)
+    columns = {
+        "n_before": old.n.astype(np.int64),
+        "n_after": new.n.astype(np.int64),
+        "n_common": n_common.astype(np.int64),
+        "estimate_before": old.estimate,
+        "estimate_after": new.estimate,
+        "variance_before": old.variance,
+        "variance_after": new.variance,
+        "df_before": old.df.astype(np.int64),
+        "df_after": new.df.astype(np.int64),
+        "covariance": held,
+        "covariance_clipped": clipped,
+        "change": new.estimate - old.estimate,
+        "change_se": np.sqrt(np.maximum(old.variance + new.variance - 2.0 * held, 0.0)),
+    }
+    table = pl.DataFrame(
+        {name: values.ravel() for name, values in columns.items()},
+        schema={name: CHANGE_SCHEMA[name] for name in columns},
+    )
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """The units two waves share, by stratum of selection; made by :meth:`build`. U common units, H strata."""
+
+    before_index: IntArray  # (units before,) number of the common unit, -1 for others
+    after_index: IntArray  # (units after,)
+    stratum: IntArray  # (U,)
+    common: FloatArray  # (H,) m
+    factor: FloatArray  # (H,) (1 - n1 n2/(m N)) m/(m - 1), 0 where m < 2
+
+    @classmethod
+    def build(cls, before: Wave, after: Wave) -> "Overlap":
+        """Match units by unit_id and strata by the selection strata they were merged from.
+
+        A unit whose selection strata of the two waves do not meet in one merged stratum (drawn anew
+        elsewhere) is not common.
+        """
+        key = ["selection_stratum", "take_all"]
+        merges = (
+            before.units.select(*key, pl.Series("old", before.design.stratum))
+            .unique()
+            .join(after.units.select(*key, pl.Series("new", after.design.stratum)).unique(), on=key)
+        )
+        n_old, n_new = before.design.n_strata, after.design.n_strata
+        old, new = merges["old"].to_numpy(), merges["new"].to_numpy()
+        n_strata, component = csgraph.connected_components(
+            sparse.coo_array((np.ones(len(old)), (old, new + n_old)), shape=(n_old + n_new, n_old + n_new)),
+            directed=False,
+        )
+        of_old, of_new = component[:n_old], component[n_old:]
+
+        def total(design: SurveyDesign, of: IntArray) -> tuple[FloatArray, FloatArray]:
+            counts = (design.stratum_psus.astype(np.float64), design.stratum_population)
+            sums = [np.bincount(of, weights=count, minlength=n_strata).astype(np.float64) for count in counts]
+            return sums[0], sums[1]
+
+        n1, population1 = total(before.design, of_old)
+        n2, population2 = total(after.design, of_new)
+        units = (
+            before.units.select("unit_id", pl.Series("s1", of_old[before.design.stratum]))
+            .join(after.units.select("unit_id", pl.Series("s2", of_new[after.design.stratum])), on="unit_id")
+            .filter(pl.col("s1") == pl.col("s2"))
+            .sort("unit_id")
+        )
+        stratum = units["s1"].to_numpy().astype(np.int64)
+        m = np.bincount(stratum, minlength=n_strata).astype(np.float64)
+        usable = m >= 2
+        safe = np.where(usable, m, 2.0)
+        factor = (1.0 - n1 * n2 / (safe * np.maximum(population1, population2))) * safe / (safe - 1.0)
+        return cls(
+            before_index=codes_in(before.units["unit_id"], units["unit_id"]),
+            after_index=codes_in(after.units["unit_id"], units["unit_id"]),
+            stratum=stratum,
+            common=m,
+            factor=np.where(usable, factor, 0.0),
+        )
+
+    def covariance(
+        self, old_layout: DomainLayout, old: RateScores, new_layout: DomainLayout, new: RateScores
+    ) -> tuple[FloatArray, FloatArray]:
+        """C and the number of common rows in the base, both ``(D, K)``; the layouts share domain codes."""
+        n_units, columns = max(len(self.stratum), 1), old.estimate.shape[1]
+        sides = []
+        for layout, scores, index in (
+            (old_layout, old, self.before_index),
+            (new_layout, new, self.after_index),
+        ):
+            # The PSU codes of a wave's design are the positions of its units.
+            unit = index[layout.pair_psu]
+            shared = unit >= 0
+            sides.append(
+                (
+                    layout.pair_domain[shared] * n_units + unit[shared],
+                    layout.scores(layout.weight * scores.residual)[shared],
+                    (layout.to_pairs @ scores.used.astype(np.float64))[shared] > 0,
+                )
+            )
+        pairs = np.unique(np.concatenate([sides[0][0], sides[1][0]]))
+        score, present = (
+            np.zeros((2, len(pairs), columns)),
+            np.zeros((2, len(pairs), columns), dtype=np.bool_),
+        )
+        for side, (key, values, used) in enumerate(sides):
+            at = np.searchsorted(pairs, key)
+            score[side, at] = values
+            present[side, at] = used
+        n_strata = len(self.common)
+        cell_key, pair_cell = np.unique(
+            pairs // n_units * n_strata + self.stratum[pairs % n_units], return_inverse=True
+        )
+        to_cells = sparse.csr_array(
+            (np.ones(len(pairs)), (pair_cell, np.arange(len(pairs)))), shape=(len(cell_key), len(pairs))
+        )
+        to_domains = sparse.csr_array(
+            (np.ones(len(cell_key)), (cell_key // n_strata, np.arange(len(cell_key)))),
+            shape=(old_layout.n_domains, len(cell_key)),
+        )
+        m = self.common[cell_key % n_strata][:, None]
+        mean = [(to_cells @ values) / m for values in score]
+        centred = [values - centre[pair_cell] for values, centre in zip(score, mean, strict=True)]
+        absent = m - np.bincount(pair_cell, minlength=len(cell_key))[:, None]
+        within = to_cells @ (centred[0] * centred[1]) + absent * mean[0] * mean[1]
+        covariance = to_domains @ (self.factor[cell_key % n_strata][:, None] * within)
+        return covariance, to_domains @ (to_cells @ (present[0] & present[1]).astype(np.float64))

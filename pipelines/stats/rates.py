@@ -1,0 +1,515 @@
+"""Adoption rates: every domain, measure, base and weighting of one survey wave.
+
+Belongs here: how units and answers become numerators and denominators, the columns of an estimate. Does not
+belong here: the variance itself (linearization), intervals, the presentation rules, change between waves.
+
+Bases. 'answered': the respondents with a value. 'incl_dont_know': those and the don't-knows, who count as not
+adopting. Weightings. 'unit': share of units. 'employment': share of the employment that is in adopting units.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in
+from pipelines.stats.design import LonelyPsu, SurveyDesign
+from pipelines.stats.intervals import IntervalMethod, TakeAll, effective_n, proportion_intervals
+from pipelines.stats.linearization import DomainLayout, design_effects, kish_deff, safe_divide
+from pipelines.stats.reliability import coefficient_of_variation, presentation_status
+
+Base = Literal["answered", "incl_dont_know"]
+UnitWeighting = Literal["unit", "employment"]
+
+FIELD = "field"
+RATE_SCHEMA = {
+    "domain_type": pl.String,
+    "domain_code": pl.String,
+    "measure": pl.String,
+    "base": pl.String,
+    "unit_weighting": pl.String,
+    "n": pl.Int64,
+    "n_missing": pl.Int64,
+    "n_dont_know": pl.Int64,
+    "population": pl.Float64,
+    "adopters": pl.Float64,
+    "adopters_se": pl.Float64,
+    "estimate": pl.Float64,
+    "se": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "ci_level": pl.Float64,
+    "df": pl.Int64,
+    "deff": pl.Float64,
+    "n_effective": pl.Float64,
+    "cv": pl.Float64,
+    "reliability": pl.String,
+    "reliability_reason": pl.String,
+    "variance_method": pl.String,
+    "census": pl.Boolean,
+}
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One partition into domains: a row's code is '*'.join of the columns; no columns is 'total'.
+
+    Rows with a null in a column, or in ``where_not_null`` (ax_total: units with an ax_industry), are in no
+    domain of the type. A type with the column 'field' has rows unit x field and takes the field measures.
+    """
+
+    type: str
+    columns: tuple[str, ...] = ()
+    where_not_null: str | None = None
+
+    @property
+    def by_field(self) -> bool:
+        """Whether the rows are unit x field."""
+        return FIELD in self.columns
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The classification columns read, without 'field'."""
+        extra = () if self.where_not_null is None else (self.where_not_null,)
+        return tuple(name for name in (*self.columns, *extra) if name != FIELD)
+
+    def code(self) -> pl.Expr:
+        """The domain code, null where the row is in no domain of the type."""
+        if self.columns:
+            label = pl.concat_str([pl.col(name).cast(pl.String) for name in self.columns], separator="*")
+        else:
+            label = pl.lit(self.type)
+        if self.where_not_null is not None:
+            label = pl.when(pl.col(self.where_not_null).is_not_null()).then(label)
+        return label.alias("domain_code")
+
+
+@dataclass(frozen=True, eq=False)
+class DomainRows:
+    """The responding rows of one domain type. M measures, m rows."""
+
+    measures: tuple[str, ...]
+    design_row: IntArray  # (m,)
+    code: pl.Series  # (m,) domain code
+    value: FloatArray  # (m, M) NaN where there is no 0/1 answer
+    dont_know: BoolArray  # (m, M)
+    employment: FloatArray  # (m,)
+
+
+@dataclass(frozen=True, eq=False)
+class Wave:
+    """Weighted units of one wave with their answers, in the order of unit_id; made by :meth:`build`."""
+
+    units: pl.DataFrame
+    answers: pl.DataFrame
+    design: SurveyDesign
+    responding: BoolArray
+    employment: FloatArray
+
+    @classmethod
+    def build(cls, units: pl.DataFrame, answers: pl.DataFrame, *, lonely_psu: LonelyPsu = "fail") -> "Wave":
+        """Check units and answers and make the design.
+
+        Args:
+            units: columns of core.weights (unit_id, status, variance_stratum, stratum_n, stratum_population,
+                weight, post_stratum) with employment and the classification columns; respondents AND
+                out-of-scope units.
+            answers: core.unit_measure: unit_id, field ('' or a code), measure, value, answer_status.
+
+        Raises:
+            ViolationsError: repeated units, employment missing or negative for a respondent, n_h other than
+                the rows of the stratum, repeated answers, answers of units that do not respond.
+            SingletonStratumError: see SurveyDesign.
+        """
+        units = units.sort("unit_id")
+        answers = answers.select("unit_id", FIELD, "measure", "value", "answer_status")
+        _check(units, answers)
+        design = SurveyDesign.from_frame(
+            units,
+            weight="weight",
+            strata="variance_stratum",
+            psu="unit_id",
+            population="stratum_population",
+            calibration_group="post_stratum",
+            lonely_psu=lonely_psu,
+        )
+        return cls(
+            units=units,
+            answers=answers,
+            design=design,
+            responding=(units["status"] == "respondent").to_numpy(),
+            employment=units["employment"].cast(pl.Float64).fill_null(0.0).to_numpy(),
+        )
+
+    def rows(self, domain: Domain, measures: Sequence[str]) -> DomainRows:
+        """The responding rows of a domain type with their answers to the measures.
+
+        For types by field the rows are the (unit, field) pairs with an answer row: a field that a unit
+        does not serve has none.
+        """
+        indexed = self.units.select("unit_id", *dict.fromkeys(domain.needed)).with_row_index("design_row")
+        indexed = indexed.filter(pl.Series(self.responding))
+        asked = self.answers.filter(pl.col("measure").is_in(list(measures)))
+        if domain.by_field:
+            asked = asked.filter(pl.col(FIELD) != "")
+            rows = (
+                asked.select("unit_id", FIELD)
+                .unique()
+                .join(indexed, on="unit_id", how="inner")
+                .sort("design_row", FIELD)
+            )
+            key = ["unit_id", FIELD]
+        else:
+            asked = asked.filter(pl.col(FIELD) == "")
+            rows, key = indexed, ["unit_id"]
+        rows = rows.with_columns(domain.code()).filter(pl.col("domain_code").is_not_null())
+        rows = rows.with_row_index("row")
+        placed = asked.join(rows.select("row", *key), on=key, how="inner")
+        at = placed["row"].to_numpy().astype(np.int64)
+        column = codes_in(placed["measure"], pl.Series(list(measures), dtype=pl.String))
+        status = placed["answer_status"]
+        value = np.full((rows.height, len(measures)), np.nan)
+        value[at, column] = np.where(
+            (status == "answered").to_numpy(),
+            placed["value"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+            np.nan,
+        )
+        dont_know = np.zeros(value.shape, dtype=np.bool_)
+        dont_know[at, column] = (status == "dont_know").to_numpy()
+        design_row = rows["design_row"].to_numpy().astype(np.int64)
+        return DomainRows(
+            measures=tuple(measures),
+            design_row=design_row,
+            code=rows["domain_code"],
+            value=value,
+            dont_know=dont_know,
+            employment=self.employment[design_row],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RateScores:
+    """Estimates of one base and weighting, with what their variances are made of.
+
+    Shapes: D domains, M measures, m rows.
+    """
+
+    top: FloatArray  # (m, M) numerator of each row without the weight, 0 outside the base
+    bottom: FloatArray  # (m, M) denominator
+    used: BoolArray  # (m, M) in the base
+    size: FloatArray  # (m, 1) what a unit counts: 1 or its employment
+    acting: FloatArray  # (m, M) weight x denominator
+    residual: FloatArray  # (m, M) linearised variable without the weight
+    estimate: FloatArray  # (D, M) NaN where the denominator is 0
+    variance: FloatArray  # (D, M)
+    n: FloatArray  # (D, M)
+    df: FloatArray  # (D, M)
+
+    @classmethod
+    def build(
+        cls, layout: DomainLayout, rows: DomainRows, *, base: Base, unit_weighting: UnitWeighting
+    ) -> "RateScores":
+        """Share of units, or of employment, that adopts: a ratio of two weighted sums by domain."""
+        used = np.isfinite(rows.value)
+        value = np.where(used, rows.value, 0.0)
+        if base == "incl_dont_know":
+            used = used | rows.dont_know
+        size = np.ones((len(rows.employment), 1)) if unit_weighting == "unit" else rows.employment[:, None]
+        top, bottom = value * size, used * size
+        acting = layout.weight * bottom
+        total = layout.sums(acting)
+        estimate = safe_divide(layout.sums(layout.weight * top), total)
+        residual = safe_divide(top - layout.spread(np.nan_to_num(estimate)) * bottom, layout.spread(total))
+        residual = np.where(used, np.nan_to_num(residual), 0.0)
+        psus, strata = layout.present(used)
+        p = np.nan_to_num(estimate)
+        variance = without_noise(layout.variance(layout.weight * residual, used=used), np.maximum(p, 1.0 - p))
+        return cls(
+            top=top,
+            bottom=bottom,
+            used=used,
+            size=size,
+            acting=acting,
+            residual=residual,
+            estimate=estimate,
+            variance=np.where(np.isfinite(estimate), variance, np.nan),
+            n=layout.sums(used.astype(np.float64)),
+            df=psus - strata,
+        )
+
+
+def adoption_rates(
+    units: pl.DataFrame,
+    answers: pl.DataFrame,
+    *,
+    frame: pl.DataFrame,
+    domains: Sequence[Domain],
+    measures: Sequence[str],
+    field_measures: Sequence[str] = (),
+    frame_fields: pl.DataFrame | None = None,
+    bases: Sequence[Base] = ("answered", "incl_dont_know"),
+    unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
+    ci_level: float = 0.95,
+    ci_method: IntervalMethod = "logit",
+    lonely_psu: LonelyPsu = "fail",
+) -> pl.DataFrame:
+    """Adoption rates with their uncertainty, one row a domain, measure, base and weighting.
+
+    Args:
+        units, answers: see :meth:`Wave.build`.
+        frame: all frame units: unit_id, take_all, employment and the classification columns. It says which
+            domains exist, how many units and employees they hold and which are take-all.
+        domains: the domain types, in the order of the output.
+        measures: measures without a field; field_measures: those of types by field.
+        frame_fields: unit_id, field of the fields each frame unit serves; needed to know the domains of
+            types by field that nobody answered for, and which of them are take-all.
+
+    Returns:
+        RATE_SCHEMA. ``n``: rows in the base; ``n_dont_know``: don't-knows (in ``n`` for base
+        'incl_dont_know'); ``n_missing``: responding rows without an answer that are not don't-knows.
+        ``population``: sum of weights (times employment) over all responding rows; ``adopters`` = estimate x
+        population, its SE by linearisation of the product. ``n_effective`` = p(1-p)/V, or n / Kish deff
+        where p is 0 or 1 or V is 0. ``census``: all frame units of the domain are in take-all strata. A
+        domain without respondents has n = 0, NULL estimates and reliability 'suppress'.
+    """
+    wave = Wave.build(units, answers, lonely_psu=lonely_psu)
+    tables = []
+    for domain in domains:
+        chosen = tuple(field_measures if domain.by_field else measures)
+        if not chosen:
+            continue
+        frame_domains = _frame_domains(wave, frame, frame_fields, domain)
+        rows = wave.rows(domain, chosen)
+        codes = pl.concat([frame_domains["domain_code"], rows.code]).unique().sort()
+        layout = DomainLayout.build(wave.design, codes_in(rows.code, codes), len(codes), rows=rows.design_row)
+        known = pl.DataFrame({"domain_code": codes}).join(
+            frame_domains, on="domain_code", how="left", maintain_order="left"
+        )
+        for base in bases:
+            for weighting in unit_weightings:
+                tables.append(
+                    _rate_table(
+                        layout,
+                        rows,
+                        known,
+                        domain=domain,
+                        base=base,
+                        unit_weighting=weighting,
+                        ci_level=ci_level,
+                        ci_method=ci_method,
+                    )
+                )
+    if not tables:
+        return pl.DataFrame(schema=RATE_SCHEMA)
+    return pl.concat(tables).sort(
+        rank("domain_type", [domain.type for domain in domains]),
+        "domain_code",
+        rank("measure", [*measures, *field_measures]),
+        rank("base", bases),
+        rank("unit_weighting", unit_weightings),
+    )
+
+
+def rank(column: str, values: Sequence[str]) -> pl.Expr:
+    """Position of the column's value in the order the caller gave."""
+    distinct = list(dict.fromkeys(values))
+    return pl.col(column).replace_strict(distinct, list(range(len(distinct))), return_dtype=pl.Int64)
+
+
+def _rate_table(
+    layout: DomainLayout,
+    rows: DomainRows,
+    known: pl.DataFrame,
+    *,
+    domain: Domain,
+    base: Base,
+    unit_weighting: UnitWeighting,
+    ci_level: float,
+    ci_method: IntervalMethod,
+) -> pl.DataFrame:
+    scores = RateScores.build(layout, rows, base=base, unit_weighting=unit_weighting)
+    estimate, variance, n, df = scores.estimate, scores.variance, scores.n, scores.df
+    weight, used = layout.weight, scores.used
+    p = np.nan_to_num(estimate)
+    population = np.repeat(layout.sums(weight * scores.size), len(rows.measures), axis=1)
+    # The product estimate x population: d(R P) = P dR + R dP.
+    adopters_variance = without_noise(
+        layout.variance(
+            weight * (layout.spread(population) * scores.residual + layout.spread(p) * scores.size), used=used
+        ),
+        population,
+    )
+    effect = kish_deff(layout, scores.acting, n)
+    deff, _ = design_effects(
+        variance,
+        squares=layout.sums(weight * np.square(scores.residual)),
+        n=n,
+        sum_weights=layout.sums(weight * used),
+    )
+    n_dont_know = layout.sums(rows.dont_know.astype(np.float64))
+    n_missing = layout.sums(np.ones_like(rows.value)) - n - (n_dont_know if base == "answered" else 0.0)
+    take_all = _take_all(layout, known, scores, unit_weighting)
+    low, high = proportion_intervals(
+        estimate, variance, df=df, n=n, kish_deff=effect, method=ci_method, level=ci_level, take_all=take_all
+    )
+    status, reason = presentation_status(estimate, variance, n=n, df=df, kish_deff=effect, take_all=take_all)
+    with_value = np.isfinite(estimate)
+    method = "taylor" if layout.group_mean is None else "taylor_residual"
+    shape = estimate.shape
+    columns = {
+        "domain_type": np.full(shape, domain.type),
+        "domain_code": np.repeat(known["domain_code"].to_numpy()[:, None], shape[1], axis=1),
+        "measure": np.repeat(np.array([rows.measures]), shape[0], axis=0),
+        "base": np.full(shape, base),
+        "unit_weighting": np.full(shape, unit_weighting),
+        "n": n.astype(np.int64),
+        "n_missing": n_missing.astype(np.int64),
+        "n_dont_know": n_dont_know.astype(np.int64),
+        "population": population,
+        "adopters": estimate * population,
+        "adopters_se": np.where(with_value, np.sqrt(adopters_variance), np.nan),
+        "estimate": estimate,
+        "se": np.sqrt(variance),
+        "ci_low": low,
+        "ci_high": high,
+        "ci_level": np.full(shape, ci_level),
+        "df": df.astype(np.int64),
+        "deff": np.where(np.isfinite(deff), deff, np.nan),
+        "n_effective": np.where(with_value, effective_n(p, variance, n, effect), np.nan),
+        "cv": coefficient_of_variation(estimate, variance),
+        "reliability": status,
+        "reliability_reason": reason,
+        "variance_method": np.full(shape, method),
+        "census": np.repeat(take_all.take_all[:, :1], shape[1], axis=1),
+    }
+    table = pl.DataFrame(
+        {name: values.ravel().tolist() for name, values in columns.items()}, schema=RATE_SCHEMA
+    )
+    return table.with_columns(
+        pl.col(pl.Float64).fill_nan(None),
+        pl.when(pl.col("reliability_reason") != "")
+        .then(pl.col("reliability_reason"))
+        .alias("reliability_reason"),
+    )
+
+
+def without_noise(variance: FloatArray, scale: FloatArray) -> FloatArray:
+    """0 for standard errors below 1e-12 of the estimate's scale: rounding of structural zeros."""
+    return cast(FloatArray, np.where(variance <= np.square(1e-12 * scale), 0.0, variance))
+
+
+def _take_all(
+    layout: DomainLayout, known: pl.DataFrame, scores: RateScores, unit_weighting: UnitWeighting
+) -> TakeAll:
+    def column(name: str) -> FloatArray:
+        return known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
+
+    marked = known["take_all"].fill_null(False).to_numpy()[:, None] & np.ones(scores.n.shape, dtype=np.bool_)
+    adopting, answering = layout.sums(scores.top), layout.sums(scores.bottom)
+    whole = np.fmax(column("units" if unit_weighting == "unit" else "employment"), answering)
+    units = np.fmax(column("units"), scores.n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return TakeAll(
+            take_all=marked,
+            complete=marked & (scores.n >= units),
+            floor=np.where(whole > 0, adopting / whole, 0.0),
+            ceiling=np.where(whole > 0, (whole - answering + adopting) / whole, 1.0),
+            response_rate=np.where(units > 0, scores.n / units, np.nan),
+        )
+
+
+def _frame_domains(
+    wave: Wave, frame: pl.DataFrame, frame_fields: pl.DataFrame | None, domain: Domain
+) -> pl.DataFrame:
+    """domain_code, units and employment (frame less observed out-of-scope), take_all; sorted."""
+    schema = {"domain_code": pl.String, "units": pl.Float64, "employment": pl.Float64, "take_all": pl.Boolean}
+    if domain.by_field and frame_fields is None:
+        return pl.DataFrame(schema=schema)
+    out = wave.units.filter(pl.col("status") == "out_of_scope").select("unit_id", pl.lit(True).alias("out"))
+    members = frame.select("unit_id", "take_all", "employment", *dict.fromkeys(domain.needed)).join(
+        out, on="unit_id", how="left"
+    )
+    if domain.by_field and frame_fields is not None:
+        members = members.join(frame_fields.select("unit_id", FIELD), on="unit_id", how="inner")
+    eligible = pl.col("out").is_null()
+    return (
+        members.with_columns(domain.code())
+        .filter(pl.col("domain_code").is_not_null())
+        .group_by("domain_code")
+        .agg(
+            eligible.sum().cast(pl.Float64).alias("units"),
+            pl.col("employment").cast(pl.Float64).filter(eligible).sum().alias("employment"),
+            pl.col("take_all").all(),
+        )
+        .sort("domain_code")
+        .select(schema)
+    )
+
+
+def _check(units: pl.DataFrame, answers: pl.DataFrame) -> None:
+    respondents = units.filter(pl.col("status") == "respondent")
+    rows_in_stratum = pl.len().over("variance_stratum")
+    faults: list[Violation] = []
+    for code, found, expected, got in (
+        (
+            "unit_repeated",
+            units.filter(pl.col("unit_id").is_duplicated()),
+            "one row a unit",
+            "several",
+        ),
+        (
+            "employment_invalid",
+            respondents.filter(pl.col("employment").is_null() | (pl.col("employment").cast(pl.Float64) < 0)),
+            "the register's employment for every respondent, 0 or more",
+            "none, or below 0",
+        ),
+        (
+            "stratum_count_differs",
+            units.filter(pl.col("stratum_n") != rows_in_stratum),
+            "all responding and observed out-of-scope units of the stratum",
+            "rows other than stratum_n",
+        ),
+        (
+            "answer_repeated",
+            answers.filter(pl.struct("unit_id", FIELD, "measure").is_duplicated()),
+            "one answer a unit, field and measure",
+            "several",
+        ),
+        (
+            "answer_without_respondent",
+            answers.join(respondents.select("unit_id"), on="unit_id", how="anti"),
+            "answers of responding units only",
+            "answers of units without a weight as respondents",
+        ),
+    ):
+        if found.height:
+            at_fault = found["unit_id"].unique().sort().to_list()
+            shown = ", ".join(at_fault[:10]) + (
+                f" and {len(at_fault) - 10} more" if len(at_fault) > 10 else ""
+            )
+            faults.append(
+                Violation(
+                    code,
+                    where=f"units {shown}",
+                    expected=expected,
+                    got=got,
+                    hint="check the weights and the answers of these units",
+                )
+            )
+    if faults:
+        raise ViolationsError("units and answers", faults)
+    wrong = answers.filter(
+        (pl.col("answer_status") == "answered")
+        & (pl.col("value").is_null() | (pl.col("value") < 0) | (pl.col("value") > 1))
+    )
+    if wrong.height:
+        raise AxstatError(
+            "answer_not_a_share",
+            where=f"units {', '.join(wrong['unit_id'].unique().sort().head(10).to_list())}",
+            expected="a value from 0 to 1 for every answer with status 'answered'",
+            got=f"{wrong.height} other value(s)",
+            hint="check the derivation of the measures",
+        )

@@ -1,0 +1,222 @@
+"""The published file and its copies: marts and dictionary as DuckDB, Parquet and CSV, and asking the file.
+
+Belongs here: the form in which marts leave the warehouse, the same bytes for the same rows. Does not belong
+here: which rows are published and where (release), how a table is laid out for readers (reporting).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipelines.contracts.compiler import create_table_sql
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.models import TableContract
+from pipelines.errors import AxstatError
+from pipelines.warehouse.database import CONNECTION_CONFIG, ConfigValue, quoted
+
+# The oldest storage format: every DuckDB from 1.0 on opens it, and unlike later ones it has the same bytes
+# for the same rows (written by one thread).
+STORAGE_VERSION = "v1.0.0"
+SIGNIFICANT_DIGITS = 12
+SYNTHETIC_REMARK = (
+    "SYNTHETIC DATA: made up to show and test the method, no statement about the country. "
+    "합성 자료: 방법을 보이고 시험하려고 만든 것으로, 실제 통계가 아님."
+)
+
+_DICTIONARY = "mart.dictionary"
+_DICTIONARY_COMMENT = (
+    "Data dictionary (자료 사전). Every column of every table: type, unit, code list, labels, meaning."
+)
+
+
+def publishable(frame: pl.DataFrame, table: TableContract) -> pl.DataFrame:
+    """A mart's rows as they are published: columns in contract order, rows in key order, numbers rounded.
+
+    Every DOUBLE is rounded to 12 significant decimal digits of its exact binary value, as Python's
+    `format(x, ".11e")` does; -0.0 becomes 0.0. Two kinds of processor differ far below that digit.
+
+    Args:
+        frame: the columns of `table`, in any order, one row a key.
+
+    Raises:
+        AxstatError: columns that differ from the contract, a key that stands twice, or a DOUBLE that is
+            neither finite nor NULL.
+    """
+    if sorted(frame.columns) != sorted(table.column_names):
+        raise AxstatError(
+            "columns_differ",
+            where=table.name,
+            expected=", ".join(table.column_names),
+            got=", ".join(frame.columns),
+            hint="make the frame as the mart's contract has it",
+        )
+    repeated = frame.filter(frame.select(table.key).is_duplicated())
+    if repeated.height:
+        raise AxstatError(
+            "duplicate_key",
+            where=table.name,
+            expected=f"one row for each {', '.join(table.key)}",
+            got=f"{repeated.height} rows that share theirs, e.g. {repeated.select(table.key).row(0)}",
+            hint="find out which step made the second row; sql/checks names the units",
+        )
+    ordered = frame.select(table.column_names).sort(table.key)
+    return ordered.with_columns(
+        _rounded(ordered.get_column(column.name), table.name)
+        for column in table.columns
+        if column.type == "DOUBLE"
+    )
+
+
+def _rounded(values: pl.Series, table: str) -> pl.Series:
+    """The values to 12 significant digits."""
+    numbers = values.cast(pl.Float64)
+    broken = numbers.is_not_null() & ~numbers.is_finite()
+    if broken.any():
+        raise AxstatError(
+            "not_finite",
+            where=f"{table}.{values.name}",
+            expected="a number, or NULL with a reason beside it",
+            got=f"NaN or infinity in {broken.sum()} row(s)",
+            hint="make the step that estimates it return NULL and the reason",
+        )
+    digits = SIGNIFICANT_DIGITS - 1
+    rounded = [None if value is None else float(f"{value:.{digits}e}") + 0.0 for value in numbers]
+    return pl.Series(values.name, rounded, dtype=pl.Float64)
+
+
+def write_published(
+    marts: Mapping[str, pl.DataFrame],
+    target: Path,
+    library: ContractLibrary,
+    *,
+    synthetic: bool,
+    dictionary: pl.DataFrame,
+) -> None:
+    """Make the published DuckDB file: every mart given, and `mart.dictionary`.
+
+    It is built beside `target` and takes its name only when whole. One thread and the oldest storage format
+    give the same bytes for the same rows.
+
+    Args:
+        marts: frames by ``mart.<table>``; each goes through `publishable`.
+        target: must not exist; its folder must.
+        synthetic: say in every table's COMMENT that the data are made up.
+        dictionary: as `compiler.data_dictionary` makes it.
+
+    Raises:
+        AxstatError: `target` exists; a name without contract; rows that cannot be published.
+    """
+    if target.exists():
+        raise AxstatError(
+            "already_published",
+            where=str(target),
+            expected="a file that does not exist yet",
+            got="a file",
+            hint="publish a new vintage; a published file is never overwritten",
+        )
+    if unknown := sorted(set(marts) - set(library.marts)):
+        raise AxstatError(
+            "unknown_table",
+            where=str(target),
+            expected=f"marts of the contracts: {', '.join(library.marts)}",
+            got=", ".join(unknown),
+            hint="publish marts only; other tables hold microdata",
+        )
+    remark = SYNTHETIC_REMARK if synthetic else None
+    ready = {name: publishable(marts[name], library.marts[name]) for name in sorted(marts)}
+    building = target.with_name(f".{target.name}.building")
+    building.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(config={**CONNECTION_CONFIG, "threads": "1"}) as connection:
+            connection.execute(
+                f"attach {_text(str(building))} as published (storage_version '{STORAGE_VERSION}')"
+            )
+            connection.execute("use published")
+            connection.execute("create schema mart")
+            for name, frame in ready.items():
+                for sql in create_table_sql(library.marts[name], remark=remark):
+                    connection.execute(sql)
+                connection.register("incoming_rows", frame)
+                connection.execute(
+                    f"insert into {quoted(name)} by name select * from incoming_rows"
+                ).fetchall()
+                connection.unregister("incoming_rows")
+            _write_dictionary(connection, dictionary, remark=remark)
+            connection.execute("checkpoint published")
+            connection.execute("use memory")
+            connection.execute("detach published")
+        building.replace(target)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def _write_dictionary(
+    connection: duckdb.DuckDBPyConnection, dictionary: pl.DataFrame, *, remark: str | None
+) -> None:
+    connection.register("incoming_rows", dictionary)
+    connection.execute(f"create table {_DICTIONARY} as select * from incoming_rows").fetchall()
+    connection.unregister("incoming_rows")
+    comment = _DICTIONARY_COMMENT if remark is None else f"{_DICTIONARY_COMMENT} {remark}"
+    connection.execute(f"comment on table {_DICTIONARY} is {_text(comment)}")
+
+
+def export_parquet(frame: pl.DataFrame, table: TableContract, target: Path) -> None:
+    """The mart as Parquet (zstd), rows as `publishable` gives them."""
+    publishable(frame, table).write_parquet(target, compression="zstd", statistics=True)
+
+
+def export_csv(frame: pl.DataFrame, table: TableContract, target: Path) -> None:
+    """The mart as CSV: UTF-8 without byte-order mark, comma, header, empty for NULL, shortest numbers."""
+    publishable(frame, table).write_csv(target)
+
+
+def query_published(path: Path, sql: str) -> pl.DataFrame:
+    """The rows of one question to a published file, read-only and cut off from all other files.
+
+    Args:
+        sql: one statement that gives rows: select, with, from, values, describe, show, summarize.
+
+    Raises:
+        AxstatError: the file cannot be opened; `sql` is not one such statement; the database refuses it.
+    """
+    config: dict[str, ConfigValue] = {**CONNECTION_CONFIG, "enable_external_access": False}
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=config)
+    except duckdb.Error as error:
+        raise AxstatError(
+            "published_file",
+            where=str(path),
+            expected="a published DuckDB file",
+            got=str(error).splitlines()[0],
+            hint="run `axstat run` first, or name another file",
+        ) from error
+    with connection:
+        connection.execute("set lock_configuration = true")
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+                raise AxstatError(
+                    "not_a_question",
+                    where="query",
+                    expected="one statement that gives rows (select, describe, show, summarize)",
+                    got=kinds,
+                    hint="the published file cannot be changed; ask one question at a time",
+                )
+            found: pl.DataFrame = connection.sql(sql).pl()
+        except duckdb.Error as error:
+            raise AxstatError(
+                "query_failed",
+                where="query",
+                expected="SQL that DuckDB understands, about the published tables",
+                got=str(error),
+                hint="`show all tables` lists the tables, `describe mart.adoption_rate` the columns of one",
+            ) from error
+    return found
+
+
+def _text(value: str) -> str:
+    """A string literal: ATTACH and COMMENT take no parameters. Paths and our own comments only."""
+    return "'" + value.replace("'", "''") + "'"

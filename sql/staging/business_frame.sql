@@ -1,0 +1,43 @@
+-- staging.business_frame: one row per row of the current business_frame file that is not in quarantine, typed; units
+-- are enterprises; selection_* is the stratum of selection, ksic, region and employees are today's
+-- reads: raw.business_frame, raw.quarantine, meta.delivery_file
+-- params: $survey, $wave
+select
+    sent.survey,
+    sent.wave,
+    sent.file_sha256,
+    sent.row_number,
+    business_number(sent.business_number) as unit_id,
+    ksic_division(sent.ksic) as ksic_division,
+    code_text(sent.region, 2) as region,
+    to_integer(sent.employees) as employees,
+    code_text(sent.selection_ksic_group, 1) as selection_ksic_group,
+    code_text(sent.selection_size_class, 1) as selection_size_class,
+    code_text(sent.selection_region, 2) as selection_region,
+    yes_no(sent.take_all) as take_all
+from raw.business_frame as sent
+where
+    sent.survey = $survey
+    and sent.wave = $wave
+    and exists (
+        select 1
+        from meta.delivery_file as file
+        where
+            file.survey = sent.survey
+            and file.wave = sent.wave
+            and file.contract = 'business_frame'
+            and file.delivery = sent.delivery
+            and file.file_name = sent.file_name
+            and file.status = 'current'
+    )
+    and not exists (
+        select 1
+        from raw.quarantine as held
+        where
+            held.survey = sent.survey
+            and held.wave = sent.wave
+            and held.contract = 'business_frame'
+            and held.delivery = sent.delivery
+            and held.file_name = sent.file_name
+            and held.row_number = sent.row_number
+    )

@@ -1,0 +1,43 @@
+-- staging.industry_sample: one row per row of the current industry_sample file that is not in quarantine, typed; all
+-- selected enterprises, respondents or not
+-- reads: raw.industry_sample, raw.quarantine, meta.delivery_file
+-- params: $survey, $wave
+select
+    sent.survey,
+    sent.wave,
+    sent.file_sha256,
+    sent.row_number,
+    business_number(sent.business_number) as unit_id,
+    code_text(sent.selection_ksic_group, 1) as selection_ksic_group,
+    code_text(sent.selection_size_class, 1) as selection_size_class,
+    code_text(sent.selection_region, 2) as selection_region,
+    to_double(sent.inclusion_probability) as inclusion_probability,
+    to_integer(sent.panel_since) as panel_since,
+    to_double(sent.permanent_random_number) as permanent_random_number,
+    code_text(sent.disposition, 1) as disposition
+from raw.industry_sample as sent
+where
+    sent.survey = $survey
+    and sent.wave = $wave
+    and exists (
+        select 1
+        from meta.delivery_file as file
+        where
+            file.survey = sent.survey
+            and file.wave = sent.wave
+            and file.contract = 'industry_sample'
+            and file.delivery = sent.delivery
+            and file.file_name = sent.file_name
+            and file.status = 'current'
+    )
+    and not exists (
+        select 1
+        from raw.quarantine as held
+        where
+            held.survey = sent.survey
+            and held.wave = sent.wave
+            and held.contract = 'industry_sample'
+            and held.delivery = sent.delivery
+            and held.file_name = sent.file_name
+            and held.row_number = sent.row_number
+    )

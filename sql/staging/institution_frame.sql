@@ -1,0 +1,44 @@
+-- staging.institution_frame: one row per row of the current institution_frame file that is not in quarantine, typed;
+-- units are institutions; selection_* is the stratum of selection, all else is today's
+-- reads: raw.institution_frame, raw.quarantine, meta.delivery_file
+-- params: $survey, $wave
+select
+    sent.survey,
+    sent.wave,
+    sent.file_sha256,
+    sent.row_number,
+    institution_code(sent.institution_code) as unit_id,
+    code_text(sent.institution_type, 1) as institution_type,
+    sector_code(sent.main_sector) as main_sector,
+    sector_list(sent.fields) as fields,
+    code_text(sent.region, 2) as region,
+    to_integer(sent.employees) as employees,
+    sector_code(sent.selection_main_sector) as selection_main_sector,
+    code_text(sent.selection_institution_type, 1) as selection_institution_type,
+    yes_no(sent.take_all) as take_all
+from raw.institution_frame as sent
+where
+    sent.survey = $survey
+    and sent.wave = $wave
+    and exists (
+        select 1
+        from meta.delivery_file as file
+        where
+            file.survey = sent.survey
+            and file.wave = sent.wave
+            and file.contract = 'institution_frame'
+            and file.delivery = sent.delivery
+            and file.file_name = sent.file_name
+            and file.status = 'current'
+    )
+    and not exists (
+        select 1
+        from raw.quarantine as held
+        where
+            held.survey = sent.survey
+            and held.wave = sent.wave
+            and held.contract = 'institution_frame'
+            and held.delivery = sent.delivery
+            and held.file_name = sent.file_name
+            and held.row_number = sent.row_number
+    )

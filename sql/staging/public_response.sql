@@ -1,0 +1,41 @@
+-- staging.public_response: one row per row of the current public_response file that is not in quarantine, typed;
+-- answers are codes of one digit (obstacle: two), NULL where nothing was answered or a field is not served
+-- reads: raw.public_response, raw.quarantine, meta.delivery_file
+-- params: $survey, $wave
+select
+    sent.survey,
+    sent.wave,
+    sent.file_sha256,
+    sent.row_number,
+    institution_code(sent.institution_code) as unit_id,
+    to_integer(sent.employees) as employees,
+    code_text(sent.ai_use, 1) as ai_use,
+    code_text(columns('^tech_'), 1),
+    code_text(sent.obstacle, 2) as obstacle,
+    code_text(columns('^field_'), 1)
+from raw.public_response as sent
+where
+    sent.survey = $survey
+    and sent.wave = $wave
+    and exists (
+        select 1
+        from meta.delivery_file as file
+        where
+            file.survey = sent.survey
+            and file.wave = sent.wave
+            and file.contract = 'public_response'
+            and file.delivery = sent.delivery
+            and file.file_name = sent.file_name
+            and file.status = 'current'
+    )
+    and not exists (
+        select 1
+        from raw.quarantine as held
+        where
+            held.survey = sent.survey
+            and held.wave = sent.wave
+            and held.contract = 'public_response'
+            and held.delivery = sent.delivery
+            and held.file_name = sent.file_name
+            and held.row_number = sent.row_number
+    )

@@ -1,0 +1,42 @@
+-- staging.public_sample: one row per row of the current public_sample file that is not in quarantine, typed; all
+-- selected institutions, respondents or not
+-- reads: raw.public_sample, raw.quarantine, meta.delivery_file
+-- params: $survey, $wave
+select
+    sent.survey,
+    sent.wave,
+    sent.file_sha256,
+    sent.row_number,
+    institution_code(sent.institution_code) as unit_id,
+    sector_code(sent.selection_main_sector) as selection_main_sector,
+    code_text(sent.selection_institution_type, 1) as selection_institution_type,
+    to_double(sent.inclusion_probability) as inclusion_probability,
+    to_integer(sent.panel_since) as panel_since,
+    to_double(sent.permanent_random_number) as permanent_random_number,
+    code_text(sent.disposition, 1) as disposition
+from raw.public_sample as sent
+where
+    sent.survey = $survey
+    and sent.wave = $wave
+    and exists (
+        select 1
+        from meta.delivery_file as file
+        where
+            file.survey = sent.survey
+            and file.wave = sent.wave
+            and file.contract = 'public_sample'
+            and file.delivery = sent.delivery
+            and file.file_name = sent.file_name
+            and file.status = 'current'
+    )
+    and not exists (
+        select 1
+        from raw.quarantine as held
+        where
+            held.survey = sent.survey
+            and held.wave = sent.wave
+            and held.contract = 'public_sample'
+            and held.delivery = sent.delivery
+            and held.file_name = sent.file_name
+            and held.row_number = sent.row_number
+    )

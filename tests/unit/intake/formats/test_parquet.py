@@ -1,0 +1,51 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.errors import ViolationsError
+from pipelines.intake.formats.parquet import read_parquet
+from pipelines.intake.manifest import ManifestFile
+
+Entry = Callable[..., ManifestFile]
+
+
+def test_values_as_text(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame(
+        {"번호": [1208147521, None], "전수": [True, False], "확률": [0.1, 1.0], "이름": ["가", ""]}
+    ).write_parquet(path)
+    table = read_parquet(path, entry(), file="d1/f.parquet")
+    assert table.headers == ("번호", "전수", "확률", "이름")
+    assert table.frame.rows() == [("1208147521", "true", "0.1", "가"), (None, "false", "1", None)]
+    assert table.provenance.format == "parquet"
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_file_that_was_cut_off(tmp_path: Path, entry: Entry, kept: float) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame({"a": range(100)}).write_parquet(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(ViolationsError) as caught:
+        read_parquet(path, entry(), file="d1/f.parquet")
+    [violation] = caught.value.violations
+    assert (violation.code, violation.where) == ("truncated_file", "d1/f.parquet")
+
+
+def test_damage_inside_a_whole_file(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame({"a": [f"value {row}" for row in range(5000)]}).write_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[30:230] = b"\xff" * 200
+    path.write_bytes(bytes(content))
+    with pytest.raises(ViolationsError, match="truncated_file"):
+        read_parquet(path, entry(), file="f")
+
+
+def test_a_file_without_rows(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame({"a": []}, schema={"a": pl.String}).write_parquet(path)
+    with pytest.raises(ViolationsError, match="empty_file"):
+        read_parquet(path, entry(), file="f")
