@@ -1,6 +1,7 @@
 """When each wave is published, as the frozen model of `data_contracts/release_calendar.yaml`.
 
-Belongs here: the dates that were announced. Does not belong here: holding back a release until its date (release).
+Belongs here: the dates that were announced. Does not belong here: holding back a release until its date
+(release).
 """
 
 import datetime

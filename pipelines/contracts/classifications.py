@@ -119,7 +119,7 @@ class KsicList(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str
+    id: Literal["ksic_sections", "ksic_groups", "ksic_divisions"]
     label_ko: str
     label_en: str
     proposal: bool

@@ -1,7 +1,7 @@
 """What a contract compiles to: polars schema, DuckDB DDL, quality rules, column metadata, data dictionary.
 
-Belongs here: pure functions from contracts to those forms, and the reference tables that the contracts hold.
-Does not belong here: running SQL (warehouse), running expectations (quality), reading YAML (library).
+Belongs here: pure functions from contracts to those forms. Does not belong here: running SQL or loading rows
+(warehouse), running expectations (quality), reading YAML (files).
 """
 
 from collections.abc import Mapping
@@ -58,18 +58,29 @@ def polars_schema(contract: TableContract, *, as_text: bool = False) -> pl.Schem
 
 
 def raw_table(contract: TableContract) -> TableContract:
-    """Contract of `raw.<name>`: where each row came from, every column of the delivery as text, extra columns."""
+    """Contract of `raw.<name>`: where a row came from, every column as text, columns the contract lacks."""
     provenance = (
-        _provenance("survey", "조사", "Survey", "VARCHAR", "Survey the file belongs to."),
-        _provenance("wave", "조사 차수(기준 연도)", "Wave", "INTEGER", "Reference year of the survey.", "year"),
-        _provenance("delivery", "납품 식별자", "Delivery", "VARCHAR", "Id of the delivery the file came in."),
-        _provenance("file_name", "파일 이름", "File name", "VARCHAR", "Name of the file in the delivery.", "text"),
-        _provenance("file_sha256", "파일 해시", "File hash", "VARCHAR", "SHA-256 of the file's bytes."),
+        _provenance("survey", "조사", "Survey", "Survey the file belongs to."),
         _provenance(
-            "row_number", "행 번호", "Row number", "BIGINT", "Data row in the file; 1 is the first after the header.",
-            "number",
+            "wave",
+            "조사 기준 연도",
+            "Wave",
+            "Reference year of the survey.",
+            type_text="INTEGER",
+            unit="year",
         ),
-    )  # fmt: skip
+        _provenance("delivery", "납품 식별자", "Delivery", "Id of the delivery the file came in."),
+        _provenance("file_name", "파일 이름", "File name", "Name of the file in the delivery.", unit="text"),
+        _provenance("file_sha256", "파일 해시", "File hash", "SHA-256 of the file's bytes."),
+        _provenance(
+            "row_number",
+            "행 번호",
+            "Row number",
+            "Data row in the file; 1 is the first after the header.",
+            type_text="BIGINT",
+            unit="number",
+        ),
+    )
     sent = tuple(
         replace(
             column,
@@ -87,7 +98,7 @@ def raw_table(contract: TableContract) -> TableContract:
         name="extra_columns",
         label_ko="계약에 없는 열",
         label_en="Extra columns",
-        description="JSON object of the columns that the contract does not know, as sent; NULL when there are none.",
+        description="JSON object of the columns that the contract does not know, as sent; NULL when none.",
         type="VARCHAR",
         unit="text",
     )
@@ -108,7 +119,13 @@ def raw_table(contract: TableContract) -> TableContract:
 
 
 def _provenance(
-    name: str, label_ko: str, label_en: str, type_text: str, description: str, unit: str = "code"
+    name: str,
+    label_ko: str,
+    label_en: str,
+    description: str,
+    *,
+    type_text: str = "VARCHAR",
+    unit: str = "code",
 ) -> Column:
     return Column(
         name=name,
@@ -124,7 +141,8 @@ def _provenance(
 def create_table_sql(table: TableContract, *, remark: str | None = None) -> list[str]:
     """Statements that make the table with its comments.
 
-    Keys are checked by `sql/checks` and not declared: an index per table slows bulk inserts several times over.
+    Keys are checked by `sql/checks` and not declared: an index per table slows bulk inserts several times
+    over.
 
     Args:
         table: its name must be ``schema.table``; the schema must exist.
@@ -187,8 +205,8 @@ def _literal(text: str) -> str:
 def expectations(contract: TableContract, *, question_version: str | None = None) -> list[QualityRule]:
     """Rules on the values of a delivery: those written in the contract, then those its columns imply.
 
-    Rules hold for normalised, typed values (no thousands commas, codes with their leading zeros, blanks NULL); NULL
-    breaks only a not-null rule. Keys are not among them: duplicates are found in SQL.
+    Rules hold for normalised, typed values (no thousands commas, codes with their leading zeros, blanks
+    NULL); NULL breaks only a not-null rule. Keys are not among them: duplicates are found in SQL.
 
     Args:
         contract: a delivery contract whose codes are resolved (as the library gives it).

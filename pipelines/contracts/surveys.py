@@ -1,7 +1,8 @@
 """What differs between the surveys: designs, question versions by wave, domains, measures.
 
-Belongs here: the shape of `data_contracts/surveys/*.yaml` and look-ups by wave. Does not belong here: code that
-applies a design (stats, orchestration), or a branch on the survey's name: that would be a second code path.
+Belongs here: the shape of `data_contracts/surveys/*.yaml` and look-ups by wave. Does not belong here: code
+that applies a design (stats, orchestration), or a branch on the survey's name: that would be a second code
+path.
 """
 
 from collections.abc import Sequence
@@ -50,8 +51,8 @@ class CollapseStep(BaseModel):
 
     Attributes:
         part: the part that changes.
-        into: id of the code list of the groups, which must be the parent list of the part's own; None drops the
-            part.
+        into: id of the code list of the groups, which must be the parent list of the part's own; None drops
+            the part.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,8 +74,8 @@ class CellRule(BaseModel):
         collapse: steps that make the cells coarser, each on top of those before, tried for cells that break a
             limit.
         min_respondents: a cell with fewer is collapsed.
-        max_factor: a cell whose factor is larger (for post-strata also: smaller than its inverse) is collapsed;
-            None: no limit.
+        max_factor: a cell whose factor is larger (for post-strata also: smaller than its inverse) is
+            collapsed; None: no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -15,7 +15,7 @@ import polars as pl
 from pipelines.contracts.models import Column, TableContract
 from pipelines.errors import Violation, ViolationsError
 from pipelines.intake.columns import ColumnMap, map_columns, normalised
-from pipelines.intake.formats.dispatch import read_table
+from pipelines.intake.formats.dispatch import read_table, tolerates_damage
 from pipelines.intake.manifest import Manifest, ManifestFile
 from pipelines.intake.table import TextTable
 
@@ -57,14 +57,18 @@ def read_delivery_file(
         survey, wave: what was asked for; the manifest must say the same.
 
     Raises:
-        ViolationsError: every file rule that is broken, as far as the file can be read.
+        ViolationsError: every file rule that is broken, as far as the file can be read. A file other than
+            text whose hash differs is not read at all.
     """
     file = manifest.where(entry)
     violations = _request_violations(manifest, survey=survey, wave=wave)
     path = _path(manifest, entry, violations)
     if path is None:
         raise ViolationsError(file, violations)
-    violations.extend(_hash_violations(path, entry, file=file))
+    damaged = _hash_violations(path, entry, file=file)
+    violations.extend(damaged)
+    if damaged and not tolerates_damage(path):
+        raise ViolationsError(file, violations)
     try:
         table = read_table(path, entry, file=file)
     except ViolationsError as error:

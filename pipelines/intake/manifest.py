@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,7 +18,7 @@ from pipelines.errors import Violation, ViolationsError
 
 MANIFEST_NAME = "manifest.json"
 # Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -37,14 +37,15 @@ class ManifestFile(BaseModel):
     rows: int = Field(ge=0)
     encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    header_rows: int = Field(default=1, ge=1, le=2)
+    header_rows: int = Field(default=1, ge=1, le=10)
     sheet: Text | None = None
 
     @field_validator("file")
     @classmethod
-    def _beside_the_manifest(cls, value: str) -> str:
-        if set(value) & {"/", "\\", "\0"} or value in (".", ".."):
-            raise ValueError("must be the name of a file beside the manifest, without a path")
+    def _below_the_manifest(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or set(value) & {"\\", "\0"}:
+            raise ValueError("must be a path below the manifest's folder, with forward slashes")
         return value
 
 
@@ -55,7 +56,7 @@ class Manifest(BaseModel):
 
     delivery: Name
     survey: Name
-    wave: int = Field(ge=2000, le=2100)
+    wave: int = Field(ge=1900, le=2999)
     sequence: int = Field(ge=1)
     question_version: Text
     tech_list_version: Text

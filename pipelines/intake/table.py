@@ -100,7 +100,7 @@ def typed_to_text(frame: pl.DataFrame, provenance: Provenance) -> pl.DataFrame:
         ViolationsError: columns whose type has no plain text (lists, structures, bytes).
     """
     odd = [
-        f"{name} ({dtype})"
+        f"{name}: {dtype}"
         for name, dtype in frame.schema.items()
         if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
     ]

@@ -5,7 +5,7 @@ import dagster as dg
 WAVE_JOB = "wave"
 
 
-def wave_job(waves: dg.PartitionsDefinition) -> dg.UnresolvedAssetJobDefinition:
+def wave_job(waves: dg.PartitionsDefinition):  # dagster does not export the type it returns
     """Every asset of one wave, in this process, since the warehouse file has one writer at a time."""
     return dg.define_asset_job(
         WAVE_JOB,

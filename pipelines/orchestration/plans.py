@@ -4,8 +4,6 @@ Belongs here: translating contract models into the arguments of `stats`, which k
 here: a choice; every choice stands in the survey's contract.
 """
 
-from collections.abc import Mapping
-
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import CellRule, Survey
 from pipelines.stats.change import Segment
@@ -13,9 +11,6 @@ from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule
 from pipelines.stats.rates import Domain
 from pipelines.stats.weighting import WeightingPlan
-
-# A part of a cell that is the group of another part, and the classification whose parents say which group
-_GROUPED = {"region_group": ("region", "regions")}
 
 
 def weighting_plan(survey: Survey, library: ContractLibrary) -> WeightingPlan:
@@ -28,22 +23,11 @@ def weighting_plan(survey: Survey, library: ContractLibrary) -> WeightingPlan:
 
 
 def _collapse_rule(rule: CellRule, library: ContractLibrary) -> CollapseRule:
-    order: list[Coarsening] = []
-    for finer, coarser in zip(rule.steps, rule.steps[1:], strict=False):
-        for part in coarser:
-            if part not in finer:
-                replaced, classification = _GROUPED[part]
-                groups: Mapping[str, str] = library.classifications[classification].parents
-                order.append(Coarsening(part=replaced, step=part, groups=groups))
-        # a group has taken the place of its part, so its own going means that the part goes
-        replaced_now = {_GROUPED[part][0] for part in coarser if part in _GROUPED}
-        for part in finer:
-            if part not in coarser and part not in replaced_now:
-                name = _GROUPED[part][0] if part in _GROUPED else part
-                order.append(Coarsening(part=name, step=f"without {name}"))
     return CollapseRule(
         parts=rule.parts,
-        order=tuple(order),
+        order=tuple(
+            Coarsening(part=step.part, step=step.name, groups=library.groups_of(step)) for step in rule.collapse
+        ),
         min_respondents=rule.min_respondents,
         max_factor=rule.max_factor,
     )

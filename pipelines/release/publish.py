@@ -144,6 +144,7 @@ def _report_data(
         surveys=library.surveys,
         question_versions=library.question_versions,
         targets=library.targets,
+        classifications=library.classifications,
         versions={"git revision": git_revision() or f"axstat {version('axstat')}", **library.versions},
         collection=collection,
     )

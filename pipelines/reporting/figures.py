@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import charts, numbers
 from pipelines.reporting.data import Rate, ReportData
+from pipelines.reporting.drawing import NARROW, WIDE, Accent
 from pipelines.reporting.sentences import (
-    first_reason,
     level,
     ranking_title,
+    reasons,
     short_name,
     unit_names,
     weighting_text,
@@ -42,12 +43,11 @@ def _frame(data: ReportData, texts: Texts, survey: Survey) -> charts.Frame:
     return charts.Frame(
         small_print=texts("synthetic.small_print") if data.synthetic else "",
         value_heading=texts("common.interval_heading", level=level(survey, texts.language)),
-        short_heading=texts("common.estimate_heading"),
         n_heading=texts("common.n_heading"),
     )
 
 
-def _accent(survey: Survey) -> charts.Accent:
+def _accent(survey: Survey) -> Accent:
     # The palette has an accent by survey code; a third survey needs a colour first
     return "public" if survey.survey == "public" else "industry"
 
@@ -64,7 +64,9 @@ def _sorted(rates: Sequence[Rate]) -> list[Rate]:
 def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
     n = numbers.count(rate.n, texts.language)
     if not rate.is_shown:
-        return charts.Dot(label, NOT_SHOWN, NOT_SHOWN, n, reason=first_reason(rate, texts))
+        return charts.Dot(
+            label, NOT_SHOWN, NOT_SHOWN, n, reason=reasons(data, rate, texts.language).split("; ")[0]
+        )
     share, low, high = rate.value()
     mark = f" {WITH_CAUTION}" if rate.reliability == "caution" else ""
     earlier = data.previous(rate)
@@ -87,7 +89,11 @@ def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
 
 
 def _label(data: ReportData, rate: Rate, texts: Texts, *, by_measure: bool) -> str:
-    return data.measure_text(rate.measure, "label", texts.language) if by_measure else rate.labels[texts.language]
+    return (
+        data.measure_text(rate.measure, "label", texts.language)
+        if by_measure
+        else rate.labels[texts.language]
+    )
 
 
 def _dots_figure(
@@ -134,12 +140,14 @@ def _dots_figure(
     explained = [texts("chart.dot_note" if has_earlier else "chart.dot_note_first"), *notes]
     if any(dot.census for dot in dots):
         explained.append(texts("chart.census_note"))
+    explained += _hidden_notes(data, texts, ordered, by_measure=by_measure)
     table = rate_table(
         data,
         [texts],
         [
             RateRow(
-                {texts.language: (_label(data, rate, texts, by_measure=by_measure),)}, {rate.unit_weighting: rate}
+                {texts.language: (_label(data, rate, texts, by_measure=by_measure),)},
+                {rate.unit_weighting: rate},
             )
             for rate in ordered
         ],
@@ -154,13 +162,26 @@ def _dots_figure(
         name=name,
         title=title,
         subtitle=subtitle,
-        narrow=draw(charts.NARROW),
-        wide=draw(charts.WIDE) if both_widths else None,
+        narrow=draw(NARROW),
+        wide=draw(WIDE) if both_widths else None,
         alternative=f"{title}. {subtitle}",
         notes=tuple(explained),
         source=_source(data, texts, survey),
         table=table,
     )
+
+
+def _hidden_notes(data: ReportData, texts: Texts, rates: Sequence[Rate], *, by_measure: bool) -> list[str]:
+    """What is not shown, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for rate in rates:
+        if not rate.is_shown:
+            reason = reasons(data, rate, texts.language)
+            by_reason.setdefault(reason, []).append(_label(data, rate, texts, by_measure=by_measure))
+    return [
+        texts("chart.suppressed_note", reason=reason, names=texts.listed(names))
+        for reason, names in by_reason.items()
+    ]
 
 
 def ranking_figure(
@@ -256,24 +277,12 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         text = numbers.number_of_per_cent(share, language)
         points.append(charts.Point(rate.wave, share, low, high, text, rate.segment))
     breaks = []
-    notes: list[str] = []
     for before, after in zip(series, series[1:], strict=False):
         if before.segment == after.segment:
             continue
         old, new = (data.question_versions[rate.question_version] for rate in (before, after))
         names = {"before": getattr(old, f"label_{language}"), "after": getattr(new, f"label_{language}")}
-        breaks.append(
-            charts.Break(before.wave, after.wave, tuple(texts("chart.break", **names).split("\n")))
-        )
-        heading = texts("trend.break_heading", after_year=after.wave)
-        reason = texts(
-            "trend.break_reason",
-            before_year=before.wave,
-            after_year=after.wave,
-            before=getattr(old, f"wording_{language}"),
-            after=getattr(new, f"wording_{language}"),
-        )
-        notes.append(f"{heading}. {reason}")
+        breaks.append(charts.Break(before.wave, after.wave, tuple(texts("chart.break", **names).split("\n"))))
     progress = data.progress(last)
     path: tuple[str, ...] = ()
     if progress is not None and progress["required_pp_per_year"] is not None:
@@ -306,7 +315,9 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         points,
         _frame(data, texts, survey),
         accent=_accent(survey),
-        goal=charts.Goal(goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path),
+        goal=charts.Goal(
+            goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path
+        ),
         breaks=breaks,
     )
     table = rate_table(
@@ -326,7 +337,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         narrow=drawn,
         wide=None,
         alternative=f"{title}. {subtitle}",
-        notes=tuple(notes),
+        notes=(),
         source=_source(data, texts, survey),
         table=table,
     )
@@ -348,7 +359,10 @@ def ladder_figure(
     nothing: float | None = None
     for domain_type in domain_types:
         by_stage: list[dict[str, Rate]] = [
-            {rate.domain_code: rate for rate in data.rates(survey_code, domain_type, measure=f"stage_{item.code}")}
+            {
+                rate.domain_code: rate
+                for rate in data.rates(survey_code, domain_type, measure=f"stage_{item.code}")
+            }
             for item in stages
         ]
         for rate in _sorted(data.rates(survey_code, domain_type)):
@@ -362,7 +376,8 @@ def ladder_figure(
             )
             rows += [
                 RateRow(
-                    {language: (label, getattr(item, f"label_{language}"))}, {survey.headline.unit_weighting: part}
+                    {language: (label, getattr(item, f"label_{language}"))},
+                    {survey.headline.unit_weighting: part},
                 )
                 for item, part in zip(stages, parts, strict=True)
             ]
@@ -412,8 +427,8 @@ def ladder_figure(
         name=name,
         title=title,
         subtitle=subtitle,
-        narrow=charts.stacked_bars(stacks, legend, frame, width=charts.NARROW),
-        wide=charts.stacked_bars(stacks, legend, frame, width=charts.WIDE) if both_widths else None,
+        narrow=charts.stacked_bars(stacks, legend, frame, width=NARROW),
+        wide=charts.stacked_bars(stacks, legend, frame, width=WIDE) if both_widths else None,
         alternative=f"{title}. {subtitle}",
         notes=(texts("profile.ladder_note", heading=heading),),
         source=_source(data, texts, survey),

@@ -5,6 +5,7 @@ template. Does not belong here: what a sentence says, how a chart is drawn, or m
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from pipelines.reporting import charts, numbers, sentences, tables
+from pipelines.reporting import numbers, sentences, tables
 from pipelines.reporting.data import ReportData
+from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import (
     Figure,
     ladder_figure,
@@ -74,6 +76,7 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
         lstrip_blocks=True,
     )
     environment.globals["svg"] = _svg
+    environment.filters["tight"] = _tight
     environment.filters["group_runs"] = _group_runs
     environment.filters["data_value"] = _data_value
     context = _context(data, texts)
@@ -99,7 +102,7 @@ def _chart_colours() -> str:
     return "\n".join(
         f'svg [fill="{value}"]{{fill:var(--c-{name.replace("_", "-")})}}'
         f'svg [stroke="{value}"]{{stroke:var(--c-{name.replace("_", "-")})}}'
-        for name, value in charts.PALETTE.items()
+        for name, value in PALETTE.items()
     )
 
 
@@ -107,6 +110,23 @@ def _svg(drawing: str, alternative: str, css_class: str) -> Markup:
     """An inline chart with its alternative text."""
     opening = Markup('<svg role="img" class="chart {}" aria-label="{}" ').format(css_class, alternative)
     return opening + Markup(drawing.removeprefix("<svg ").replace(' class="marks"', "", 1))
+
+
+# Numbers with unit, interval and the Korean particle after them, and short brackets: not to be broken over lines
+_KEPT_TOGETHER = re.compile(r"\([^()]{1,24}\)[가-힣]*|[+−]?\d[\d.,–]*(?:\u00a0%p?)?[가-힣]*")
+
+
+def _tight(text: str) -> Markup:
+    """Text for HTML in which numbers and short brackets stay on one line."""
+    parts = []
+    end = 0
+    for match in _KEPT_TOGETHER.finditer(text):
+        parts += [
+            escape(text[end : match.start()]),
+            Markup('<span class="nb">{}</span>').format(match.group()),
+        ]
+        end = match.end()
+    return Markup("").join([*parts, escape(text[end:])])
 
 
 def _group_runs(columns: Sequence[Column]) -> list[tuple[str, int]]:
@@ -139,6 +159,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         "dates": _dates(data, texts),
         "headlines": headlines,
         "trend": trend,
+        "breaks": sentences.break_sentences(data, texts),
         "readings": {
             survey: str(getattr(target, f"interpretation_{texts.language}"))
             for survey, target in data.targets.items()
@@ -176,12 +197,12 @@ def _dates(data: ReportData, texts: Texts) -> list[str]:
     return lines
 
 
-# What the two parts of the ranking sections show: (survey, domain type)
-_RANKED = (("industry", "ax_industry"), ("public", "public_sector"))
+# What the ranking sections show: survey, domain type, and the domain type of the small chart beside
+_RANKED = (("industry", "ax_industry", "size_class"), ("public", "public_sector", "institution_type"))
 
 
 def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator[dict[str, Any]]:
-    for survey, domain_type in _RANKED:
+    for survey, domain_type, beside in _RANKED:
         rates = data.rates(survey, domain_type)
         if not rates:
             continue
@@ -192,6 +213,7 @@ def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator
                 sorted(contract.unit_weightings, key=lambda name: name != contract.headline.unit_weighting)
             )
         ]
+        figures.append(ranking_figure(data, texts, survey, beside, both_widths=False))
         yield {
             "survey": survey,
             "section": texts(f"{survey}.section", count=len(rates)),
@@ -201,24 +223,29 @@ def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator
         }
 
 
-def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> list[list[Figure]]:
-    """Rows of figures; a wide one and a narrow one, or three narrow ones, fill a row."""
-    rows = [
-        [
-            ranking_figure(data, texts, "industry", "region"),
-            ranking_figure(data, texts, "industry", "size_class", both_widths=False),
-        ],
-        [
+def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
+    """Region, stages and technologies, with what each technology is."""
+
+    def numbered(*figures: Figure | None) -> list[Figure]:
+        return [numbering.figure(figure) for figure in figures if figure]
+
+    language = texts.language
+    regions = data.rates("industry", "region")
+    return {
+        "stages": numbered(
             ladder_figure(data, texts, "industry", ("total", "ax_industry")),
             ladder_figure(data, texts, "public", ("total", "institution_type"), both_widths=False),
+        ),
+        "technologies": numbered(
+            technology_figure(data, texts, "industry"), technology_figure(data, texts, "public")
+        ),
+        "technology_list": [
+            (getattr(item, f"label_{language}"), getattr(item, f"description_{language}"))
+            for item in data.classifications["ai_technologies"].items
         ],
-        [
-            technology_figure(data, texts, "industry"),
-            technology_figure(data, texts, "public"),
-            ranking_figure(data, texts, "public", "institution_type", both_widths=False),
-        ],
-    ]
-    return [[numbering.figure(figure) for figure in row if figure] for row in rows]
+        "regions": numbered(ranking_figure(data, texts, "industry", "region")),
+        "region_sentences": sentences.ranking_sentences(data, regions, texts),
+    }
 
 
 def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
@@ -319,5 +346,3 @@ def _provenance(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[s
         "balance": numbering.table(tables.balance_table(data, [texts])),
         "versions": list(data.versions.items()),
     }
-
-

@@ -11,18 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scipy.special import ndtri, stdtrit
+import numpy as np
 
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import numbers
 from pipelines.reporting.data import Rate, ReportData
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.texts import Texts
+from pipelines.stats.intervals import t_quantile
 
 Direction = Literal["rose", "fell", "same"]
 
 # A division that leads further off than this says nothing more
 _LAST_YEAR_WORTH_NAMING = 2150
+# Half a unit of the last digit that is printed
+_SMALLEST_SHOWN = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ def pace(rate: Rate, progress: Mapping[str, Any] | None, *, confidence_level: fl
     if progress is None or progress["observed_pp_per_year"] is None or progress["observed_se_pp"] is None:
         return None
     per_year, se = progress["observed_pp_per_year"], progress["observed_se_pp"]
-    upper = (1 + confidence_level) / 2
-    quantile = float(stdtrit(rate.df, upper)) if rate.df else float(ndtri(upper))
+    # A census has no df and needs none: its SE is 0
+    quantile = float(t_quantile(confidence_level, np.array(rate.df or math.inf)))
     return Pace(
         per_year=per_year,
         low=per_year - quantile * se,
@@ -104,19 +107,21 @@ def pace(rate: Rate, progress: Mapping[str, Any] | None, *, confidence_level: fl
     )
 
 
-def pace_sentence(rate: Rate, found: Pace | None, texts: Texts, survey: Survey) -> str:
-    """How fast the headline has moved since the baseline."""
+def pace_sentence(found: Pace | None, texts: Texts, survey: Survey, *, is_first: bool) -> str:
+    """How fast the headline has moved since the baseline; `is_first`: this wave is the baseline."""
     language = texts.language
     if found is None:
-        return texts("headline.pace.first" if rate.is_break else "headline.pace.unknown")
+        return texts("headline.pace.first" if is_first else "headline.pace.unknown")
     # The verb says the direction, so the number has no sign where the direction is known
     shown = found.per_year if found.direction == "same" else abs(found.per_year)
     bounds = (found.low, found.high) if found.direction != "fell" else (-found.high, -found.low)
+    # A bound above 0 must not be printed as 0.0 beside "rose"
+    digits = 2 if found.direction != "same" and bounds[0] < _SMALLEST_SHOWN else 1
     return texts(
         f"headline.pace.{found.direction}",
         baseline_year=found.baseline_wave,
         points=numbers.points(shown, language, sign=found.direction == "same"),
-        interval=numbers.points_interval(*bounds, language),
+        interval=numbers.decimal_interval(*bounds, language, digits=digits),
         level=level(survey, language),
     )
 
@@ -161,6 +166,7 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
         distance = numbers.points(100 * (goal.value - estimate), language)
         bounds = numbers.points_interval(100 * (goal.value - high), 100 * (goal.value - low), language)
         distance_interval = texts("headline.distance_interval", interval=bounds)
+    is_first = rate.wave == survey.first_wave_of_segment(rate.wave)
     needed = ""
     if progress is not None and progress["required_pp_per_year"] is not None and estimate < goal.value:
         required = progress["required_pp_per_year"]
@@ -168,7 +174,7 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
             "headline.needed", year=goal.year, target=target, points=numbers.points(required, language)
         )
     sentences = (
-        pace_sentence(rate, found, texts, survey),
+        pace_sentence(found, texts, survey, is_first=is_first),
         needed,
         arithmetic_sentence(rate, found, goal.value, texts, survey),
         _ratio_sentence(progress, texts, survey),
@@ -323,6 +329,26 @@ def _change_sentences(data: ReportData, shown: Sequence[Rate], survey: Survey, t
     return sentences + ([texts("ranking.rest_same")] if groups["same"] else [])
 
 
+def break_sentences(data: ReportData, texts: Texts) -> list[tuple[str, str]]:
+    """Heading and reason of each break of the series; said once where surveys share it."""
+    found: dict[tuple[str, str], None] = {}
+    language = texts.language
+    for survey in data.surveys:
+        series = data.series(survey)
+        for before, after in zip(series, series[1:], strict=False):
+            if before.segment != after.segment:
+                old, new = (data.question_versions[rate.question_version] for rate in (before, after))
+                reason = texts(
+                    "trend.break_reason",
+                    before_year=before.wave,
+                    after_year=after.wave,
+                    before=getattr(old, f"wording_{language}"),
+                    after=getattr(new, f"wording_{language}"),
+                )
+                found[(texts("trend.break_heading", after_year=after.wave), reason)] = None
+    return list(found)
+
+
 def proposal_sentence(data: ReportData, rates: Sequence[Rate], texts: Texts) -> str:
     """Which domains the published strategy names; empty where it names all, or none."""
     named = [
@@ -335,12 +361,8 @@ def proposal_sentence(data: ReportData, rates: Sequence[Rate], texts: Texts) -> 
     return texts("ranking.proposals", names=texts.listed(named))
 
 
-def reasons(rate: Rate, texts: Texts) -> str:
+def reasons(data: ReportData, rate: Rate, language: str) -> str:
     """Why an estimate is suppressed or marked, in words; empty where there is no reason."""
+    code_list = data.classifications["reliability_reasons"]
     codes = [code for code in rate.reliability_reason.split(";") if code]
-    return "; ".join(texts(f"suppressed.reason.{code}") for code in codes)
-
-
-def first_reason(rate: Rate, texts: Texts) -> str:
-    """The first of the reasons."""
-    return reasons(rate, texts).split("; ")[0]
+    return "; ".join(str(getattr(code_list.item(code), f"label_{language}")) for code in codes)

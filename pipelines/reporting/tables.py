@@ -91,9 +91,8 @@ class _Words:
 def _number(value: float | None, kind: Kind, texts: Texts, rate: Rate | None = None) -> Cell:
     """A cell of a number; a mark where there is none."""
     if value is None:
-        if rate is not None and rate.reliability == SUPPRESS:
-            return Cell(None, NOT_SHOWN, reasons(rate, texts))
-        return Cell(None, NOT_AVAILABLE)
+        hidden = rate is not None and rate.reliability == SUPPRESS
+        return Cell(None, NOT_SHOWN if hidden else NOT_AVAILABLE)
     language = texts.language
     if kind == "count":
         return Cell(value, numbers.count(value, language))
@@ -112,12 +111,12 @@ def _text(value: object, kind: Kind = "text") -> Cell:
     return Cell(value if isinstance(value, int | float) else str(value), str(value))
 
 
-def _mark(rate: Rate | None, texts: Texts, extra: str = "") -> Cell:
+def _mark(data: ReportData, rate: Rate | None, texts: Texts, extra: str = "") -> Cell:
     """The marks beside an estimate; an empty mark is not a blank cell but says there is nothing to say."""
     marks, note = [], ""
     if rate is not None and rate.reliability in (SUPPRESS, CAUTION):
         marks.append(NOT_SHOWN if rate.reliability == SUPPRESS else WITH_CAUTION)
-        note = reasons(rate, texts)
+        note = reasons(data, rate, texts.language)
     if extra:
         marks.append(extra)
     if not marks:
@@ -168,7 +167,9 @@ def rate_table(
             columns.append(Column(words.heading("tables.column.adopters"), "count", group))
         columns.append(Column(words.heading("tables.column.mark"), "mark", group))
         if len(languages) > 1:
-            columns += [Column(c.heading, c.kind, group) for c in words.per_language("text", "tables.column.reason")]
+            columns += [
+                Column(c.heading, c.kind, group) for c in words.per_language("text", "tables.column.reason")
+            ]
 
     made: list[tuple[Cell, ...]] = []
     for row in rows:
@@ -192,9 +193,9 @@ def rate_table(
                 cells.append(_number(earlier.estimate if earlier else None, "share", first))
             if with_adopters and weighting == contract.headline.unit_weighting:
                 cells.append(_number(rate.adopters if rate else None, "count", first, rate))
-            cells.append(_mark(rate, first, row.extra_mark))
+            cells.append(_mark(data, rate, first, row.extra_mark))
             if len(languages) > 1:
-                cells += [Cell(found := reasons(rate, texts) if rate else "", found) for texts in languages]
+                cells += [_text(reasons(data, rate, texts.language) if rate else "") for texts in languages]
         made.append(tuple(cells))
     return Table(name, title, tuple(columns), tuple(made), tuple(notes))
 
@@ -203,7 +204,9 @@ def _title(languages: Sequence[Texts], key: str, values: Callable[[Texts], Mappi
     return "\n".join(texts(key, **values(texts)) for texts in languages)
 
 
-def _all_languages(languages: Sequence[Texts], name: Callable[[str], tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def _all_languages(
+    languages: Sequence[Texts], name: Callable[[str], tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
     return {texts.language: name(texts.language) for texts in languages}
 
 
@@ -225,6 +228,7 @@ def domains_table(data: ReportData, languages: Sequence[Texts], survey: str) -> 
             for weighting in contract.unit_weightings
         }
         for rate in data.rates(survey, domain_type):
+
             def names(language: str, rate: Rate = rate, kind: str = domain_type) -> tuple[str, ...]:
                 return domain_type_label(data, kind, language), rate.labels[language]
 
@@ -258,11 +262,13 @@ def measures_table(data: ReportData, languages: Sequence[Texts], survey: str) ->
     for measure in data.measures():
         rates = {
             weighting: next(
-                iter(data.rates(survey, contract.headline.domain_type, measure=measure, weighting=weighting)), None
+                iter(data.rates(survey, contract.headline.domain_type, measure=measure, weighting=weighting)),
+                None,
             )
             for weighting in contract.unit_weightings
         }
         if any(rates.values()):
+
             def names(language: str, measure: str = measure) -> tuple[str, ...]:
                 return (data.measure_text(measure, "label", language),)
 
@@ -474,7 +480,7 @@ def suppressed_table(data: ReportData, languages: Sequence[Texts]) -> Table:
             (
                 *(_text(name) for name in names),
                 _number(rate.n, "count", languages[0]),
-                *(_text(reasons(rate, texts)) for texts in languages),
+                *(_text(reasons(data, rate, texts.language)) for texts in languages),
             )
         )
     title = _title(languages, "suppressed.title", lambda texts: {"wave": data.wave})
@@ -493,7 +499,9 @@ def quality_table(data: ReportData, languages: Sequence[Texts]) -> Table:
         Column(words.heading("tables.column.code"), "code"),
     ]
     for contract in data.surveys.values():
-        columns.append(Column("\n".join(short_name(contract, texts.language) for texts in languages), "ratio"))
+        columns.append(
+            Column("\n".join(short_name(contract, texts.language) for texts in languages), "ratio")
+        )
     rows = []
     for item in data.classifications["quality_indicators"].items:
         values = [found.get((item.code, survey)) for survey in data.surveys]
@@ -522,28 +530,26 @@ def _in_its_unit(row: Mapping[str, object] | None, unit: str, texts: Texts) -> C
 
 
 def weights_table(data: ReportData, languages: Sequence[Texts]) -> Table:
-    """Weight diagnostics of this wave by step; one column a survey."""
+    """Weight diagnostics of this wave; one column a survey and step of weighting."""
     words = _Words(languages)
     frame = data.marts["weight_diagnostic"].filter(pl.col("wave") == data.wave)
     found = {(row["step"], row["diagnostic"], row["survey"]): row for row in frame.iter_rows(named=True)}
-    columns = [*words.label_columns("tables.column.step"), *words.label_columns("tables.column.indicator")]
+    steps = list(languages[0].raw("quality.step"))
+    columns = words.label_columns("tables.column.indicator")
     for contract in data.surveys.values():
-        columns.append(Column("\n".join(short_name(contract, texts.language) for texts in languages), "ratio"))
+        group = "\n".join(short_name(contract, texts.language) for texts in languages)
+        columns += [Column(words.heading(f"quality.step.{step}"), "ratio", group) for step in steps]
     rows = []
-    for step in languages[0].raw("quality.step"):
-        for item in data.classifications["weight_diagnostics"].items:
-            values = [found.get((step, item.code, survey)) for survey in data.surveys]
-            if any(values):
-                rows.append(
-                    (
-                        *(_text(texts(f"quality.step.{step}")) for texts in languages),
-                        *(_text(getattr(item, f"label_{texts.language}")) for texts in languages),
-                        *(
-                            _in_its_unit(row, item.properties.get("unit", "ratio"), languages[0])
-                            for row in values
-                        ),
-                    )
-                )  # fmt: skip
+    for item in data.classifications["weight_diagnostics"].items:
+        values = [found.get((step, item.code, survey)) for survey in data.surveys for step in steps]
+        if any(values):
+            unit = item.properties.get("unit", "ratio")
+            rows.append(
+                (
+                    *(_text(getattr(item, f"label_{texts.language}")) for texts in languages),
+                    *(_in_its_unit(row, unit, languages[0]) for row in values),
+                )
+            )
     title = _title(languages, "quality.weights_title", lambda texts: {"wave": data.wave})
     return Table("weights", title, tuple(columns), tuple(rows))
 
@@ -564,7 +570,9 @@ def deliveries_table(data: ReportData, languages: Sequence[Texts]) -> Table:
         survey = data.surveys.get(row["survey"])
         rows.append(
             (
-                _text(" / ".join(short_name(survey, t.language) for t in languages) if survey else row["survey"]),
+                _text(
+                    " / ".join(short_name(survey, t.language) for t in languages) if survey else row["survey"]
+                ),
                 _text(row["wave"]),
                 _text(row["contract"]),
                 _text(row["delivery"]),
@@ -587,13 +595,17 @@ def balance_table(data: ReportData, languages: Sequence[Texts]) -> Table:
     keys += [(name, "count") for name in counts]
     columns = tuple(Column(words.heading(f"tables.column.{key}"), kind) for key, kind in keys)
     rows = []
-    for row in data.row_balance.filter(pl.col("wave") <= data.wave).sort("survey", "wave", "contract").iter_rows(
-        named=True
+    for row in (
+        data.row_balance.filter(pl.col("wave") <= data.wave)
+        .sort("survey", "wave", "contract")
+        .iter_rows(named=True)
     ):
         survey = data.surveys.get(row["survey"])
         rows.append(
             (
-                _text(" / ".join(short_name(survey, t.language) for t in languages) if survey else row["survey"]),
+                _text(
+                    " / ".join(short_name(survey, t.language) for t in languages) if survey else row["survey"]
+                ),
                 _text(row["wave"]),
                 _text(row["contract"]),
                 *(_number(row[name], "count", languages[0]) for name in counts),
@@ -607,7 +619,9 @@ def definitions_table(data: ReportData, languages: Sequence[Texts]) -> Table:
     """Every measure with its definition."""
     words = _Words(languages)
     columns = [Column(words.heading("tables.column.code"), "code")]
-    columns += words.label_columns("tables.column.measure") + words.per_language("text", "tables.column.definition")
+    columns += words.label_columns("tables.column.measure") + words.per_language(
+        "text", "tables.column.definition"
+    )
     rows = tuple(
         (
             _text(measure),

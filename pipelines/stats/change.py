@@ -138,7 +138,7 @@ def adoption_change(
                         pl.lit(base).alias("base"),
                         pl.lit(weighting).alias("unit_weighting"),
                     )
-                    .select(CHANGE_SCHEMA)
+                    .select(*CHANGE_SCHEMA)
                 )
     if not tables:
         return pl.DataFrame(schema=CHANGE_SCHEMA)

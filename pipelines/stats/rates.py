@@ -445,7 +445,7 @@ def _frame_domains(
             pl.col("take_all").all(),
         )
         .sort("domain_code")
-        .select(schema)
+        .select(*schema)
     )
 
 

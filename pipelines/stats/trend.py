@@ -19,7 +19,6 @@ Codes of ``status_reason``, joined by ';' in this order:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -226,7 +225,7 @@ def _array(frame: pl.DataFrame, column: str) -> FloatArray:
 
 def _growth(later: FloatArray, earlier: FloatArray, years: float) -> FloatArray:
     """Compound annual growth rate."""
-    return cast(FloatArray, np.power(later / earlier, 1.0 / years) - 1.0)
+    return np.power(later / earlier, 1.0 / years) - 1.0
 
 
 def _fieller(

@@ -178,18 +178,19 @@ def _surveys(
     yield (
         industry,
         enterprises.enterprise_waves(country, library, streams, last_wave=last_wave, scale=scale),
-        Sampler(_industry_design(country.samples.industry, scale)),
+        Sampler(industry_design(country.samples.industry, scale)),
         Fieldwork(country.fieldwork, library, industry, streams),
     )
     yield (
         public,
         institutions.institution_waves(country, library, streams, last_wave=last_wave),
-        Sampler(_public_design(country.samples.public)),
+        Sampler(public_design(country.samples.public)),
         Fieldwork(country.fieldwork, library, public, streams),
     )
 
 
-def _industry_design(figures: IndustrySample, scale: float) -> SampleDesign:
+def industry_design(figures: IndustrySample, scale: float) -> SampleDesign:
+    """The enterprise sample at `scale`; a small one keeps a minimum in each stratum."""
     return SampleDesign(
         size=round(figures.size * scale),
         minimum=figures.minimum if scale == 1.0 else figures.small_scale_minimum,
@@ -201,7 +202,8 @@ def _industry_design(figures: IndustrySample, scale: float) -> SampleDesign:
     )
 
 
-def _public_design(figures: PublicSample) -> SampleDesign:
+def public_design(figures: PublicSample) -> SampleDesign:
+    """The sample of public bodies: small sectors are enumerated."""
     return SampleDesign(
         size=figures.size,
         minimum=figures.minimum,

@@ -1,7 +1,7 @@
 """The final dispositions that the made-up field work gives, by what they mean.
 
-Belongs here: which code of the contracts' list `dispositions` stands for what; load_country holds them against
-that list. Does not belong here: who gets which (fieldwork, the populations).
+Belongs here: which code of the list `dispositions` stands for what; load_country holds them against
+the contracts. Does not belong here: who gets which (fieldwork, the populations).
 """
 
 from typing import Final

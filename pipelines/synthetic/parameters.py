@@ -301,7 +301,7 @@ def load_country(library: ContractLibrary, path: Path = COUNTRY_FILE) -> Country
                 Violation(
                     code="synthetic_revisions",
                     where=f"KSIC revision {revision}",
-                    expected="the divisions and groups of the other revisions: made-up firms keep their codes",
+                    expected="the divisions and groups of other revisions: made-up firms keep their codes",
                     got=f"differs at {changed}",
                     hint="teach pipelines/synthetic/enterprises.py to move firms to the new revision's codes",
                 )

@@ -37,6 +37,15 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 )
 
 
+def tolerates_damage(path: Path) -> bool:
+    """Whether the file's reader is safe on bytes that nobody vouches for.
+
+    Text is read by Python alone. The other readers are native code; on some damaged files pyreadstat's ends
+    the whole process, which no caller can catch.
+    """
+    return READERS.get(path.suffix.lower()) is read_delimited
+
+
 def read_table(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
     """Read the file at `path` with the reader of its format; `file` is how messages name it.
 

@@ -9,7 +9,7 @@ from pipelines.orchestration.inputs import read_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures
 from pipelines.orchestration.quality_indicators import quality_indicators
-from pipelines.orchestration.steps import record_step, require_whole
+from pipelines.warehouse.steps import record_step, require_whole
 from pipelines.stats.rates import adoption_rates
 from pipelines.warehouse.database import Warehouse
 

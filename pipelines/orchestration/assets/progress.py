@@ -8,10 +8,11 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import read_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, segment
-from pipelines.orchestration.steps import require_whole
+from pipelines.warehouse.steps import require_whole
 from pipelines.stats.change import adoption_change
 from pipelines.stats.rates import Wave
-from pipelines.stats.trend import progress_rows
+from pipelines.stats.trend import Target
+from pipelines.stats.trend import progress as distance_and_pace
 from pipelines.warehouse.database import Session, Warehouse
 
 
@@ -52,37 +53,41 @@ def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> 
 def _progress(session: Session, library: ContractLibrary, survey: Survey, wave: int) -> pl.DataFrame:
     baseline = survey.first_wave_of_segment(wave)
     target = library.targets[survey.survey]
+    _, of_fields = measures(survey, wave)
     for needed in sorted({baseline, wave}):
         require_whole(session, library, survey=survey.survey, wave=needed, upto="estimates")
-    _, of_fields = measures(survey, wave)
-    states = {}
-    for needed in sorted({baseline, wave}):
-        read = read_wave(session, survey=survey.survey, wave=needed)
-        states[needed] = Wave.build(read.units, read.answers, lonely_psu=survey.lonely_psu)
-    change = adoption_change(
-        states[baseline],
-        states[wave],
-        before_segment=segment(survey, baseline),
-        after_segment=segment(survey, wave),
-        domains=domains(survey),
-        measures=(target.measure,),
-        field_measures=of_fields,
-        bases=(survey.headline.base,),
-        unit_weightings=survey.unit_weightings,
-    )
-    rates = session.table("estimates.adoption_rate", where={"survey": survey.survey, "wave": wave})
-    rows = progress_rows(
+    change = None
+    if baseline != wave:
+        before, after = (_state(session, survey, needed) for needed in (baseline, wave))
+        change = adoption_change(
+            before,
+            after,
+            before_segment=segment(survey, baseline),
+            after_segment=segment(survey, wave),
+            domains=domains(survey),
+            measures=(target.measure,),
+            field_measures=of_fields,
+            bases=(survey.headline.base,),
+            unit_weightings=survey.unit_weightings,
+        )
+    rows = distance_and_pace(
+        session.table("estimates.adoption_rate", where={"survey": survey.survey, "wave": wave}),
         change,
-        rates.filter(pl.col("base") == survey.headline.base),
         wave=wave,
         baseline_wave=baseline,
-        target=target.value,
-        target_year=target.year,
+        segment=segment(survey, wave),
+        baseline_segment=segment(survey, baseline),
+        target=Target(value=target.value, year=target.year),
+        measures=(target.measure, *of_fields),
         level=survey.confidence_level,
-        national=(survey.headline.domain_type, target.measure),
     )
     return rows.with_columns(
         pl.lit(survey.survey).alias("survey"),
         pl.lit(wave, dtype=pl.Int32).alias("wave"),
         pl.lit(survey.comparability_segment(wave)).alias("comparability_segment"),
     )
+
+
+def _state(session: Session, survey: Survey, wave: int) -> Wave:
+    read = read_wave(session, survey=survey.survey, wave=wave)
+    return Wave.build(read.units, read.answers, lonely_psu=survey.lonely_psu)

@@ -5,7 +5,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.orchestration.metadata import column_schema, table_markdown
-from pipelines.orchestration.steps import require_whole
+from pipelines.warehouse.steps import require_whole
 from pipelines.release.publish import ReleaseInput, publish
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse

@@ -6,11 +6,17 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
-from pipelines.orchestration.steps import record_step
+from pipelines.warehouse.steps import record_step
 from pipelines.quality.rows import check_rows
 from pipelines.warehouse.database import Session, Warehouse
 from pipelines.warehouse.reference import load_reference
 
+_FINDING_SCHEMA = {
+    "row_number": pl.Int64,
+    "unit_id": pl.String,
+    "rules": pl.List(pl.String),
+    "reasons": pl.List(pl.String),
+}
 _CORE_TABLES = ("core.frame", "core.frame_field", "core.sample", "core.units", "core.unit_measure")
 
 
@@ -80,6 +86,32 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
     return [staging, core]
 
 
+def _strangers(
+    session: Session, survey: Survey, contract: str, typed: pl.DataFrame, wave: int
+) -> pl.DataFrame:
+    """Answers of units that were not selected or are not on the frame: they have no weight, so they are set aside."""
+    empty = pl.DataFrame(schema=_FINDING_SCHEMA)
+    if contract != survey.contracts.response:
+        return empty
+    found = [empty]
+    for other, rule in ((survey.contracts.sample, "not_selected"), (survey.contracts.frame, "not_on_frame")):
+        known = session.table(
+            f"staging.{other}", where={"survey": survey.survey, "wave": wave}, columns=("unit_id",)
+        )
+        strangers = typed.filter(pl.col("unit_id").is_not_null()).join(known, on="unit_id", how="anti")
+        found.append(
+            strangers.select(
+                pl.col("row_number").cast(pl.Int64),
+                "unit_id",
+                pl.lit([rule]).alias("rules"),
+                pl.lit([f"the unit is not in the current {other}: correct the number, or send that file again"]).alias(
+                    "reasons"
+                ),
+            )
+        )
+    return pl.concat(found)
+
+
 def _last_wave(session: Session, wave: int) -> int:
     """The latest wave that was ever delivered: running an older one again must not forget it."""
     known = session.table("meta.delivery_file", columns=("wave",))["wave"].max()
@@ -94,10 +126,14 @@ def _stage(session: Session, library: ContractLibrary, contract: str, *, survey:
     current = session.table("meta.delivery_file", where={**scope, "status": "current"}).row(0, named=True)
     raw = session.table(f"raw.{contract}", where={"file_sha256": current["file_sha256"]})
     typed = session.table(f"staging.{contract}", where={"survey": survey, "wave": wave})
-    result = check_rows(typed, raw, library.deliveries[contract])
-    if result.quarantine.is_empty():
+    result = check_rows(typed, raw, library.deliveries[contract], question_version=current["question_version"])
+    found = pl.concat([result.quarantine, _strangers(session, library.surveys[survey], contract, typed, wave)])
+    found = found.group_by("row_number", "unit_id", maintain_order=True).agg(
+        pl.col("rules").explode(), pl.col("reasons").explode()
+    )
+    if found.is_empty():
         return staged
-    rows = result.quarantine.with_columns(
+    rows = found.with_columns(
         *(pl.lit(value).alias(name) for name, value in scope.items()),
         *(pl.lit(current[name]).alias(name) for name in ("delivery", "file_name", "file_sha256")),
     ).with_columns(pl.col("wave").cast(pl.Int32))

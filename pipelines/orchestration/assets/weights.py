@@ -7,7 +7,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
-from pipelines.orchestration.steps import record_step, require_whole
+from pipelines.warehouse.steps import record_step, require_whole
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Warehouse
 

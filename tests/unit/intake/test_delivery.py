@@ -144,6 +144,17 @@ def test_a_hash_that_differs(deliver: Deliver, read: Check) -> None:
     assert violation.where == "d1/data.csv"
 
 
+def test_a_damaged_file_of_a_binary_format_is_not_opened(
+    deliver: Deliver, read: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*args: object, **keys: object) -> None:
+        raise AssertionError("a reader of native code was given bytes that nobody vouches for")
+
+    folder = deliver(b"not what the manifest says", file="data.sav", entry={"sha256": "0" * 64})
+    monkeypatch.setattr("pipelines.intake.delivery.read_table", opened)
+    assert codes(read, folder) == ["hash_differs"]
+
+
 def test_a_delivery_of_another_wave_or_survey(deliver: Deliver, read: Check) -> None:
     assert codes(read, deliver(csv([response()])), survey="public", wave=2024) == [
         "wrong_survey",

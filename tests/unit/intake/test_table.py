@@ -48,7 +48,7 @@ def test_columns_without_plain_text_are_refused_together() -> None:
         typed_to_text(frame, SOURCE)
     [violation] = caught.value.violations
     assert violation.code == "column_type"
-    assert violation.got == "a (List(Int64)), c (Binary)"
+    assert violation.got == "a: List(Int64), c: Binary"
 
 
 def test_blanks_of_any_kind_are_null_and_text_stays_as_sent() -> None:

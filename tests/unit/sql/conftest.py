@@ -96,7 +96,9 @@ def run(
             connection.register("incoming", frame)
             connection.execute(f"insert into {table} by name select * from incoming")
             connection.unregister("incoming")
-        params = {key: value for key, value in (("survey", survey), ("wave", wave)) if key in statement.params}
+        params = {
+            key: value for key, value in (("survey", survey), ("wave", wave)) if key in statement.params
+        }
         return connection.sql(statement.sql, params=params).pl()
 
     return run_on

@@ -12,7 +12,7 @@ from pipelines.contracts.compiler import polars_schema
 from pipelines.contracts.library import ContractLibrary
 from pipelines.warehouse.catalogue import SqlCatalogue
 
-STATEMENTS = [statement for statement in SqlCatalogue(Path(__file__).parents[3] / "sql")]
+STATEMENTS = list(SqlCatalogue(Path(__file__).parents[3] / "sql"))
 TABLES = [statement.name for statement in STATEMENTS if statement.layer in ("staging", "core", "marts")]
 QUERIES = [statement.name for statement in STATEMENTS if statement.layer in ("cells", "checks")]
 PARAMS = {"survey": "industry", "wave": 2025}
@@ -30,7 +30,7 @@ def run_empty(
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_statement_gives_the_columns_and_types_of_its_contract(
+def test_a_table_statement_gives_the_columns_of_its_contract_in_order_and_type(
     name: str,
     connection: duckdb.DuckDBPyConnection,
     make_tables: Callable[[Sequence[str]], None],
@@ -38,20 +38,8 @@ def test_a_table_statement_gives_the_columns_and_types_of_its_contract(
     library: ContractLibrary,
 ) -> None:
     found = run_empty(name, connection, make_tables, catalogue)
-    assert dict(found.schema) == dict(polars_schema(library.tables[name]))
+    assert list(found.schema.items()) == list(polars_schema(library.tables[name]).items())
     assert found.is_empty()
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_a_mart_and_core_statement_has_its_columns_in_contract_order(
-    name: str,
-    connection: duckdb.DuckDBPyConnection,
-    make_tables: Callable[[Sequence[str]], None],
-    catalogue: SqlCatalogue,
-    library: ContractLibrary,
-) -> None:
-    found = run_empty(name, connection, make_tables, catalogue)
-    assert tuple(found.columns) == library.tables[name].column_names
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -79,5 +67,6 @@ def test_every_table_that_sql_makes_has_a_contract(library: ContractLibrary) -> 
 
 
 def test_no_mart_selects_everything(catalogue: SqlCatalogue) -> None:
-    assert [statement.name for statement in catalogue.layer("marts") if "*," in statement.sql] == []
-    assert [s.name for s in catalogue.layer("marts") if "select *" in s.sql.lower()] == []
+    for statement in catalogue.layer("marts"):
+        assert "select *" not in statement.sql
+        assert ".*" not in statement.sql

@@ -2,6 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import ViolationsError
@@ -41,6 +43,20 @@ def test_damage_inside_a_whole_file(tmp_path: Path, entry: Entry) -> None:
     content[30:230] = b"\xff" * 200
     path.write_bytes(bytes(content))
     with pytest.raises(ViolationsError, match="truncated_file"):
+        read_parquet(path, entry(), file="f")
+
+
+def test_a_name_that_stands_twice_is_left_to_the_column_map(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
+    table = read_parquet(path, entry(), file="f")
+    assert (table.headers, table.frame.rows()) == (("a", "a"), [("1", "2")])
+
+
+def test_nested_columns_are_named(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    pl.DataFrame({"a": [1], "b": [["P01"]]}).write_parquet(path)
+    with pytest.raises(ViolationsError, match=r"(?s)column_type.*'b' \(column 2\): List\(String\)"):
         read_parquet(path, entry(), file="f")
 
 

@@ -41,16 +41,22 @@ def record_step(session: Session, library: ContractLibrary, *, survey: str, wave
     )
 
 
+def stale_steps(session: Session, library: ContractLibrary, *, survey: str, wave: int) -> list[str]:
+    """Steps of a wave that are missing or do not rest on the deliveries that are current now, in their order."""
+    wanted = fingerprint(session, library, survey=survey, wave=wave)
+    steps = session.table("meta.step", where={"survey": survey, "wave": wave})
+    found = dict(steps.select("step", "fingerprint").iter_rows())
+    return [step for step in STEPS if found.get(step) != wanted]
+
+
 def require_whole(session: Session, library: ContractLibrary, *, survey: str, wave: int, upto: str) -> None:
     """Make sure that every step of a wave up to `upto` rests on the deliveries that are current now.
 
     Raises:
         AxstatError: naming the steps that do not, and the command that mends it.
     """
-    wanted = fingerprint(session, library, survey=survey, wave=wave)
-    steps = session.table("meta.step", where={"survey": survey, "wave": wave})
-    found = dict(steps.select("step", "fingerprint").iter_rows())
-    stale = [step for step in STEPS[: STEPS.index(upto) + 1] if found.get(step) != wanted]
+    needed = STEPS[: STEPS.index(upto) + 1]
+    stale = [step for step in stale_steps(session, library, survey=survey, wave=wave) if step in needed]
     if stale:
         raise AxstatError(
             "wave_not_whole",

@@ -1,0 +1,114 @@
+"""Deliveries as they should not be: a clear error or a quarantined row, and never half a wave."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.contracts.library import load_library
+from pipelines.errors import AxstatError
+from pipelines.warehouse.steps import STEPS
+from pipelines.settings import Settings, load_settings
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+
+pytestmark = pytest.mark.xdist_group("country")
+
+
+@pytest.fixture
+def home(country, tmp_path: Path) -> Iterator[Settings]:
+    """A copy of the country after all its waves ran."""
+    shutil.copytree(country.settings.home, tmp_path / "home", symlinks=True)
+    yield load_settings({"AXSTAT_HOME": str(tmp_path / "home")})
+
+
+def warehouse(settings: Settings) -> Warehouse:
+    return Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), load_library(settings.contracts_dir))
+
+
+def tables(settings: Settings, *names: str) -> list[pl.DataFrame]:
+    with warehouse(settings).session() as session:
+        return [session.table(name) for name in names]
+
+
+def response_file(settings: Settings) -> tuple[Path, dict]:
+    manifest = settings.deliveries_dir / "industry-2021" / "manifest.json"
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+    return manifest.parent / entry["file"], content
+
+
+def correction(settings: Settings, data: bytes, rows: int) -> None:
+    """A second delivery of wave 2021 that corrects the answers of the enterprises."""
+    path, content = response_file(settings)
+    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+    folder = settings.deliveries_dir / "industry-2021-2"
+    folder.mkdir()
+    (folder / path.name).write_bytes(data)
+    content |= {
+        "delivery": "industry-2021-2",
+        "sequence": 2,
+        "files": [entry | {"sha256": hashlib.sha256(data).hexdigest(), "rows": rows}],
+    }
+    (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_a_damaged_file_stops_the_wave_and_leaves_everything_as_it_was(home: Settings, rerun: Callable) -> None:
+    kept = ("core.weights", "core.unit_measure", "estimates.adoption_rate", "mart.adoption_rate")
+    before = tables(home, *kept)
+    path, _ = response_file(home)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(AxstatError) as caught:
+        rerun(home, [2021])
+    message = str(caught.value)
+    assert "hash_differs" in message
+    assert path.name in message
+    assert "to do" in message
+    assert "Traceback" not in message
+    for old, new in zip(before, tables(home, *kept), strict=True):
+        assert old.equals(new)
+    assert not (home.published_dir / "2021.2").exists()
+    assert not list(home.published_dir.glob(".building*"))
+
+
+def test_a_wave_whose_baseline_is_broken_is_refused(home: Settings, rerun: Callable) -> None:
+    with warehouse(home).session() as session:
+        session.delete("meta.step", where={"survey": "public", "wave": 2022, "step": STEPS[-1]})
+    with pytest.raises(AxstatError, match=r"axstat run --wave 2022"):
+        rerun(home, [2023])
+
+
+def test_the_same_delivery_twice_changes_nothing(home: Settings, rerun: Callable) -> None:
+    path, _ = response_file(home)
+    data = path.read_bytes()
+    before = tables(home, "core.unit_measure")
+    correction(home, data, rows=int(data.count(b"\n")) - 1)
+    rerun(home, [2021])
+    after = tables(home, "core.unit_measure")
+    assert before[0].equals(after[0])
+
+
+def test_a_corrected_delivery_replaces_the_earlier_and_the_counts_balance(home: Settings, rerun: Callable) -> None:
+    path, _ = response_file(home)
+    lines = path.read_bytes().splitlines(keepends=True)
+    correction(home, b"".join(lines[:-40]), rows=len(lines) - 41)
+    [again] = rerun(home, [2021])
+    assert (again.release, again.new) == ("2021.2", True)
+    [balance] = tables(home, "meta.row_balance")
+    [row] = balance.filter(pl.col("wave") == 2021, pl.col("contract") == "industry_response").to_dicts()
+    assert row["superseded"] == len(lines) - 1
+    assert row["rows_in"] == row["core"] + row["quarantined"] + row["rejected"] + row["superseded"]
+    assert (home.published_dir / "2021.1" / "manifest.json").is_file()
+    assert (home.published_dir / "latest").readlink().name == "2023.1"
+    [status] = tables(home, "meta.delivery_file")
+    of_file = status.filter(pl.col("wave") == 2021, pl.col("contract") == "industry_response").sort("sequence")
+    assert of_file["status"].to_list() == ["superseded", "current"]
+
+
+def test_no_deliveries_says_what_to_do(tmp_path: Path, rerun: Callable) -> None:
+    with pytest.raises(AxstatError, match="axstat synth"):
+        rerun(load_settings({"AXSTAT_HOME": str(tmp_path)}), None)

@@ -1,0 +1,111 @@
+"""From delivered files to a release: what a statistician and an analyst would look at first."""
+
+import json
+from collections.abc import Callable
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.release.overview import latest_database, overview
+
+pytestmark = pytest.mark.xdist_group("country")
+
+
+def test_every_wave_is_published_once(country) -> None:
+    assert [run.release for run in country.runs] == ["2021.1", "2022.1", "2023.1"]
+    assert all(run.new for run in country.runs)
+    latest = country.settings.published_dir / "latest"
+    assert latest.readlink().name == "2023.1"
+
+
+def test_a_release_holds_every_form(country) -> None:
+    folder = country.runs[-1].folder
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "axstat.duckdb", "axstat.xlsx", "csv", "manifest.json", "parquet", "report.en.html", "report.ko.html",
+    ]  # fmt: skip
+    marts = sorted(name.split(".")[1] for name in country.library.marts)
+    assert sorted(path.stem for path in (folder / "csv").iterdir()) == marts
+    assert sorted(path.stem for path in (folder / "parquet").iterdir()) == marts
+
+
+def test_the_manifest_accounts_for_inputs_and_outputs(country) -> None:
+    manifest = json.loads((country.runs[-1].folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["synthetic"] is True
+    assert manifest["made_with"]["contracts"] == dict(country.library.versions)
+    assert {row["wave"] for row in manifest["deliveries"]} == {2021, 2022, 2023}
+    for row in manifest["rows"]["balance"]:
+        parts = row["core"] + row["quarantined"] + row["rejected"] + row["superseded"]
+        assert row["rows_in"] == parts, row
+    assert any(row["quarantined"] > 0 for row in manifest["rows"]["balance"])
+    text = json.dumps(manifest, ensure_ascii=False)
+    assert str(country.settings.home) not in text
+
+
+def test_published_file_equals_parquet_and_csv_and_explains_itself(country) -> None:
+    folder = country.runs[-1].folder
+    with duckdb.connect(str(folder / "axstat.duckdb"), read_only=True) as connection:
+        silent = connection.sql(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'mart' and comment is null"
+        ).fetchall()
+        tables = connection.sql("select table_name, comment from duckdb_tables()").fetchall()
+        assert silent == []
+        assert all("SYNTHETIC" in comment for _, comment in tables)
+        for name, _ in tables:
+            if name == "dictionary":
+                continue
+            rows = connection.sql(f"select * from mart.{name}").pl()
+            assert rows.equals(pl.read_parquet(folder / "parquet" / f"{name}.parquet")), name
+            text = pl.read_csv(folder / "csv" / f"{name}.csv", schema=rows.schema)
+            assert rows.equals(text), name
+
+
+def test_no_unit_leaves_the_warehouse(country) -> None:
+    with duckdb.connect(str(latest_database(country.settings)), read_only=True) as connection:
+        columns = {row[0] for row in connection.sql("select column_name from duckdb_columns()").fetchall()}
+    assert not columns & {"unit_id", "business_number", "institution_code", "permanent_random_number"}
+
+
+def test_every_estimate_travels_with_its_uncertainty(country) -> None:
+    rates = pl.read_parquet(country.runs[-1].folder / "parquet" / "adoption_rate.parquet")
+    shown = rates.filter(pl.col("estimate").is_not_null())
+    assert shown.height > 1000
+    for column in ("n", "se", "df", "ci_low", "ci_high"):
+        assert shown[column].null_count() == 0, column
+    assert shown.filter((pl.col("ci_low") > pl.col("estimate")) | (pl.col("ci_high") < pl.col("estimate"))).is_empty()
+
+
+def test_the_break_is_marked_and_not_crossed(country) -> None:
+    folder = country.runs[-1].folder / "parquet"
+    rates = pl.read_parquet(folder / "adoption_rate.parquet")
+    marks = rates.filter(pl.col("domain_type") == "total").select("survey", "wave", "obs_status").unique()
+    assert dict(marks.filter(pl.col("survey") == "industry").select("wave", "obs_status").iter_rows()) == {
+        2021: "A", 2022: "b", 2023: "A",
+    }  # fmt: skip
+    progress = pl.read_parquet(folder / "progress.parquet").filter(pl.col("wave") == 2023)
+    assert progress["baseline_wave"].unique().to_list() == [2022]
+    assert progress["target"].null_count() == 0
+
+
+def test_headline_rates_are_near_the_truth(country) -> None:
+    rates = pl.read_parquet(country.runs[-1].folder / "parquet" / "adoption_rate.parquet").filter(
+        pl.col("base") == "answered", pl.col("measure") == "ai_adoption", pl.col("domain_type") == "total"
+    )
+    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
+    both = rates.join(country.truth.rates.rename({"rate": "truth"}), on=key, how="left")
+    assert both["truth"].null_count() == 0
+    # 4 standard errors: a miss would be an error of the pipeline, not bad luck (6e-5 for each of 12 figures)
+    off = both.filter((pl.col("estimate") - pl.col("truth")).abs() > 4 * pl.col("se"))
+    assert off.is_empty(), off
+
+
+def test_running_again_changes_nothing(country, rerun: Callable) -> None:
+    [again] = rerun(country.settings, [2023])
+    assert (again.release, again.new) == ("2023.1", False)
+
+
+def test_overview_shows_each_wave(country) -> None:
+    table = overview(country.settings)
+    assert table.filter(pl.col("survey") == "industry")["wave"].to_list() == [2021, 2022, 2023]
+    assert table["published"].to_list() == ["2021.1", "2021.1", "2022.1", "2022.1", "2023.1", "2023.1"]
+    assert set(table["state"]) == {"whole"}

@@ -1,0 +1,309 @@
+"""A made-up release to print: marts with the columns of the contracts and plausible, synthetic numbers.
+
+Belongs here: frames as the warehouse would hand them over. Does not belong here: estimation; nothing here is the
+result of a survey, and no test may take a number from here for true.
+"""
+
+import datetime
+import math
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary, load_library
+from pipelines.contracts.surveys import Domain, Survey
+from pipelines.reporting.data import ReportData
+
+ROOT = Path(__file__).resolve().parents[3]
+ANNUAL = ROOT / "reports" / "annual"
+WAVES = range(2021, 2026)
+
+_LEVEL = {"industry": 0.27, "public": 0.53}
+_STEP = {"industry": 0.019, "public": 0.022}
+_OLD_QUESTION = {"industry": 0.027, "public": 0.19}
+_N = {"industry": 8600, "public": 430}
+_POPULATION = {"industry": 211_615.0, "public": 1_050.0}
+_STAGE_SHARES = {"none": 0.62, "planned": 0.24, "pilot": 0.14, "deployed": 0.71, "scaled": 0.29}
+_CODE_LISTS = {
+    "ax_industry": "ax_industries",
+    "size_class": "size_classes",
+    "region": "regions",
+    "main_sector": "public_sectors",
+    "field": "public_sectors",
+    "institution_type": "institution_types",
+}
+
+
+@cache
+def library() -> ContractLibrary:
+    return load_library(ROOT / "data_contracts")
+
+
+def _codes(domain: Domain) -> list[tuple[str, str, str, bool, str]]:
+    """Code, labels, named_in_source and source of every domain of a type."""
+    if domain.code is not None:
+        item = library().classifications["domain_types"].item(domain.type)
+        return [(domain.code, item.label_ko, item.label_en, False, item.source)]
+    found = [("", "", "", True, "")]
+    for column in domain.columns:
+        items = library().classifications[_CODE_LISTS[column]].items
+        found = [
+            (
+                f"{code}*{item.code}" if code else item.code,
+                f"{ko} × {item.label_ko}" if ko else item.label_ko,
+                f"{en} × {item.label_en}" if en else item.label_en,
+                named and item.named_in_source,
+                item.source,
+            )
+            for code, ko, en, named, _ in found
+            for item in items
+        ]
+    return found
+
+
+def _share_of_sample(domain: Domain, code: str, rng: np.random.Generator) -> float:
+    if domain.code is not None:
+        return 1.0 if domain.type == "total" else 0.55
+    size = rng.uniform(0.4, 1.6) / max(1, len(_codes(domain)))
+    return {"10-49": 0.6, "50-249": 0.28, "250+": 0.12}.get(code, size)
+
+
+def _rows(survey: Survey) -> Iterator[dict[str, object]]:
+    code = survey.survey
+    for domain in survey.domains:
+        for domain_code, *_ in _codes(domain):
+            # One generator a domain: its numbers do not hang on what else is made
+            rng = np.random.default_rng(sum(map(ord, f"{code}{domain.type}{domain_code}")))
+            lift = 0.0 if domain.code is not None else rng.normal(0, 0.45)
+            share = _share_of_sample(domain, domain_code, rng)
+            census = code == "public" and domain_code in ("P10", "P13")
+            for wave in WAVES:
+                drift = rng.normal(0, 0.01)
+                for measure in domain.measures or survey.measures(wave):
+                    if measure not in survey.measures(wave):
+                        continue
+                    if not domain.measures and measure == "field_adoption":
+                        continue
+                    for weighting in survey.unit_weightings:
+                        for base in survey.bases:
+                            yield _row(
+                                survey, domain, domain_code, wave, measure, weighting, base,
+                                lift=lift + drift, share=share, census=census,
+                            )  # fmt: skip
+
+
+def _row(
+    survey: Survey,
+    domain: Domain,
+    domain_code: str,
+    wave: int,
+    measure: str,
+    weighting: str,
+    base: str,
+    *,
+    lift: float,
+    share: float,
+    census: bool,
+) -> dict[str, object]:
+    code, version = survey.survey, survey.question_version(wave)
+    level = _OLD_QUESTION[code] if version == "yn-2019" else _LEVEL[code] + _STEP[code] * (wave - 2022)
+    logit = math.log(level / (1 - level)) + lift + (0.5 if weighting == "employment" else 0.0)
+    adoption = 1 / (1 + math.exp(-logit))
+    p = adoption
+    if measure.startswith("tech_"):
+        p = adoption * (0.08 + 0.1 * (sum(map(ord, measure)) % 6))
+    elif measure.startswith("stage_"):
+        stage = measure.removeprefix("stage_")
+        p = _STAGE_SHARES[stage] * (adoption if stage in ("deployed", "scaled") else 1 - adoption)
+    elif measure != "ai_adoption":
+        p = adoption * 0.6
+    n = round(_N[code] * share * (0.95 if base == "answered" else 1.0))
+    population = _POPULATION[code] * share * (1.0 if weighting == "unit" else 60.0)
+    n_effective = n / 1.4
+    se = 0.0 if census else math.sqrt(p * (1 - p) / max(n_effective, 1.0))
+    half = 1.96 * se / (p * (1 - p))
+    reliability, reason = "publish", None
+    if census:
+        reason = "census_full_response"
+    elif n_effective < 30:
+        reliability, reason = "suppress", "n_effective_below_30"
+        if 3.92 * se >= 0.3:
+            reason += ";width_030_or_more"
+    elif n_effective < 40:
+        reliability, reason = "caution", "df_below_8"
+    breaks = survey.has_earlier_segment(wave) and survey.first_wave_of_segment(wave) == wave
+    return {
+        "survey": code, "wave": wave, "domain_type": domain.type, "domain_code": domain_code, "measure": measure,
+        "base": base, "unit_weighting": weighting, "definition_id": survey.definition_id(measure, wave),
+        "question_version": version, "tech_list_version": survey.tech_list_version(wave),
+        "comparability_segment": survey.comparability_segment(wave), "n": n, "n_missing": round(n * 0.05),
+        "n_dont_know": round(n * 0.02), "population": population, "adopters": p * population,
+        "adopters_se": se * population, "estimate": p, "se": se,
+        "ci_low": _expit(p, -half), "ci_high": _expit(p, half), "ci_level": 0.95, "df": max(n - 40.0, 4.0),
+        "deff": 1.4, "n_effective": n_effective, "cv": se / p, "reliability": reliability,
+        "reliability_reason": reason, "obs_status": "b" if breaks else "A", "conf_status": "F",
+        "variance_method": "taylor_residual",
+    }  # fmt: skip
+
+
+def _expit(p: float, shift: float) -> float:
+    return 1 / (1 + math.exp(-(math.log(p / (1 - p)) + shift)))
+
+
+def _progress(rates: pl.DataFrame) -> pl.DataFrame:
+    """Rows as stats.trend makes them, with the same shares of covariance everywhere."""
+    rows = []
+    chosen = rates.filter((pl.col("measure") == "ai_adoption") & (pl.col("base") == "answered"))
+    key = ("survey", "domain_type", "domain_code", "unit_weighting")
+    by_key = {(*(row[name] for name in key), row["wave"]): row for row in chosen.iter_rows(named=True)}
+    for row in by_key.values():
+        survey, goal = library().surveys[row["survey"]], library().targets[row["survey"]]
+        start = survey.first_wave_of_segment(row["wave"])
+        base = by_key[(*(row[name] for name in key), start)]
+        years, left = row["wave"] - start, goal.year - row["wave"]
+        p, p0, pt = row["estimate"], base["estimate"], goal.value
+        later = years > 0 and p0 < pt
+        change_se = math.sqrt(0.6 * (row["se"] ** 2 + base["se"] ** 2)) * 100
+        ratio = ((p / p0) ** (1 / years) - 1) / ((pt / p0) ** (1 / (goal.year - start)) - 1) if later else None
+        status = None
+        if ratio is not None:
+            for bound, name in ((0.95, "on_track"), (0.6, "acceleration_needed"), (0.0, "limited")):
+                if ratio >= bound:
+                    status = name
+                    break
+            else:
+                status = "moving_away"
+        spread = 0.0 if ratio is None else change_se / 100 / p0 / years * 20
+        rows.append(
+            {
+                **{name: row[name] for name in ("survey", "wave", "domain_type", "domain_code", "measure")},
+                "unit_weighting": row["unit_weighting"],
+                "comparability_segment": row["comparability_segment"],
+                "target": pt, "target_year": goal.year,
+                "target_scope": "national" if row["domain_type"] == "total" else "applied to domain",
+                "baseline": p0, "baseline_wave": start, "estimate": p, "se": row["se"],
+                "gap_pp": 100 * (pt - p), "gap_se_pp": 100 * row["se"],
+                "share_of_distance": (p - p0) / (pt - p0) if later else None,
+                "share_se": change_se / 100 / (pt - p0) if later else None,
+                "observed_pp_per_year": 100 * (p - p0) / years if later else None,
+                "observed_se_pp": change_se / years if later else None,
+                "required_pp_per_year": 100 * (pt - p) / left, "required_se_pp": 100 * row["se"] / left,
+                "required_from_baseline_pp_per_year": 100 * (pt - p0) / (goal.year - start),
+                "progress_ratio": ratio,
+                "progress_ratio_low": ratio - spread if ratio is not None else None,
+                "progress_ratio_high": ratio + spread if ratio is not None else None,
+                "pace_status": status, "projected": None, "projected_low": None, "projected_high": None,
+                "tau": None, "p_target": None, "status": "insufficient",
+                "status_reason": "projection_not_made" if later else "baseline_wave;projection_not_made",
+            }
+        )  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _domains() -> pl.DataFrame:
+    rows = [
+        {
+            "survey": survey.survey, "domain_type": domain.type, "domain_code": code, "label_ko": ko,
+            "label_en": en, "sort_order": number, "named_in_source": named, "source": source or "made up",
+        }
+        for survey in library().surveys.values()
+        for domain in survey.domains
+        for number, (code, ko, en, named, source) in enumerate(_codes(domain))
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def _quality() -> pl.DataFrame:
+    rows = []
+    for survey in library().surveys:
+        for number, item in enumerate(library().classifications["quality_indicators"].items):
+            for wave in WAVES:
+                value = None if item.code == "A3" and wave == 2021 else 0.02 + 0.05 * number
+                rows.append(
+                    {
+                        "survey": survey, "wave": wave, "indicator": item.code, "domain_type": "total",
+                        "domain_code": "total", "value": value, "label_ko": item.label_ko,
+                        "label_en": item.label_en, "reason": None if value else "first wave",
+                    }
+                )  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _weights() -> pl.DataFrame:
+    rows = [
+        {"survey": survey, "wave": wave, "diagnostic": item.code, "step": step, "value": 1.5 + number}
+        for survey in library().surveys
+        for wave in WAVES
+        for step in ("base", "eligibility", "nonresponse", "calibration")
+        for number, item in enumerate(library().classifications["weight_diagnostics"].items)
+    ]
+    return pl.DataFrame(rows)
+
+
+def _deliveries() -> pl.DataFrame:
+    rows = []
+    for survey in library().surveys.values():
+        contracts = survey.contracts
+        for wave in WAVES:
+            for contract in (contracts.response, contracts.sample, contracts.frame):
+                rows.append(
+                    {
+                        "survey": survey.survey, "wave": wave, "contract": contract,
+                        "delivery": f"{survey.survey}-{wave}-01", "sequence": 1,
+                        "file_name": f"{contract}_{wave}.csv", "file_sha256": f"{wave:04d}" * 16, "rows_in": 12_500,
+                        "question_version": survey.question_version(wave),
+                        "tech_list_version": survey.tech_list_version(wave),
+                        "collection_start": datetime.date(wave, 8, 1), "collection_end": datetime.date(wave, 10, 15),
+                        "synthetic": True, "status": "current", "reason": None,
+                    }
+                )  # fmt: skip
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+@cache
+def _marts() -> dict[str, pl.DataFrame]:
+    rows = [row for survey in library().surveys.values() for row in _rows(survey)]
+    rates = pl.DataFrame(rows, infer_schema_length=None)
+    measures = pl.DataFrame([measure.model_dump() for measure in library().measures.values()])
+    return {
+        "adoption_rate": rates,
+        "progress": _progress(rates),
+        "domain": _domains(),
+        "measure": measures,
+        "quality_indicator": _quality(),
+        "weight_diagnostic": _weights(),
+    }
+
+
+def made_up_report(*, wave: int = 2025, synthetic: bool = True, **replaced: pl.DataFrame) -> ReportData:
+    """A release to print; keyword arguments replace marts."""
+    deliveries = _deliveries().with_columns(pl.lit(synthetic).alias("synthetic"))
+    balance = deliveries.group_by("survey", "wave", "contract", maintain_order=True).agg(
+        pl.col("rows_in").sum(),
+        pl.lit(12_480).alias("core"),
+        pl.lit(20).alias("quarantined"),
+        pl.lit(0).alias("rejected"),
+        pl.lit(0).alias("superseded"),
+    )
+    return ReportData(
+        wave=wave,
+        release=f"{wave}.1",
+        synthetic=synthetic,
+        publication_date=library().calendar.publication_date(wave),
+        marts={**_marts(), **replaced},
+        deliveries=deliveries,
+        row_balance=balance,
+        surveys=library().surveys,
+        question_versions=library().question_versions,
+        targets=library().targets,
+        classifications=library().classifications,
+        versions={"git revision": "0" * 40, **library().versions},
+        collection={
+            survey: (datetime.date(wave, 8, 1), datetime.date(wave, 10, 15)) for survey in library().surveys
+        },
+        sibling={"ko": "report.ko.html", "en": "report.en.html"},
+        files={"axstat.xlsx": {"ko": "통계표 전체", "en": "All tables as a workbook"}},
+    )
