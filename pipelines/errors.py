@@ -29,10 +29,7 @@ class AxstatError(Exception):
 
     def __str__(self) -> str:
         return (
-            f"[{self.code}] {self.where}\n"
-            f"  expected: {self.expected}\n"
-            f"  got:      {self.got}\n"
-            f"  to do:    {self.hint}"
+            f"[{self.code}] {self.where}\n  expected: {self.expected}\n  got:      {self.got}\n  to do:    {self.hint}"
         )
 
 

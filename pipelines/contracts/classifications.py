@@ -193,9 +193,7 @@ class KsicFile(BaseModel):
             ),
         )
 
-    def _code_list(
-        self, header: KsicList, entries: Sequence[tuple[str, str, str, str | None]]
-    ) -> Classification:
+    def _code_list(self, header: KsicList, entries: Sequence[tuple[str, str, str, str | None]]) -> Classification:
         return Classification(
             id=header.id,
             version=self.version,

@@ -52,9 +52,7 @@ def polars_type(type_text: str) -> pl.DataType:
 
 def polars_schema(contract: TableContract, *, as_text: bool = False) -> pl.Schema:
     """Column names and polars types in contract order; with `as_text` every column is text, as sent."""
-    return pl.Schema(
-        {column.name: pl.String() if as_text else polars_type(column.type) for column in contract.columns}
-    )
+    return pl.Schema({column.name: pl.String() if as_text else polars_type(column.type) for column in contract.columns})
 
 
 def raw_table(contract: TableContract) -> TableContract:
@@ -162,8 +160,7 @@ def create_table_sql(table: TableContract, *, remark: str | None = None) -> list
         )
     target = f"{_quoted(schema)}.{_quoted(name)}"
     columns = ",\n".join(
-        f"    {_quoted(column.name)} {column.type}{' NOT NULL' if column.required else ''}"
-        for column in table.columns
+        f"    {_quoted(column.name)} {column.type}{' NOT NULL' if column.required else ''}" for column in table.columns
     )
     statements = [
         f"CREATE TABLE IF NOT EXISTS {target} (\n{columns}\n)",

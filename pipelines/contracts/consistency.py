@@ -42,9 +42,7 @@ def cross_checks(library: "ContractLibrary", findings: Findings) -> None:
     _check_manifest_schema(library, findings)
 
 
-def _check_classification(
-    classification: Classification, library: "ContractLibrary", findings: Findings
-) -> None:
+def _check_classification(classification: Classification, library: "ContractLibrary", findings: Findings) -> None:
     where = f"classifications/{classification.id}.yaml"
     findings.add_duplicates(list(classification.codes), "code", where)
     findings.add_duplicates([str(item.sort_order) for item in classification.items], "sort_order", where)
@@ -71,16 +69,12 @@ def _check_classification(
                 "correct it",
             )
         if classification.parent_classification is not None and item.parent is None:
-            findings.add(
-                "no_parent", f"{where}: {item.code}", f"a code of {parent_list.id}", "none", "add `parent`"
-            )
+            findings.add("no_parent", f"{where}: {item.code}", f"a code of {parent_list.id}", "none", "add `parent`")
 
 
 def _check_ksic(library: "ContractLibrary", findings: Findings) -> None:
     where = "classifications/ksic.yaml"
-    findings.add_duplicates(
-        [f"{row.revision}/{row.division}" for row in library.ksic], "division a revision", where
-    )
+    findings.add_duplicates([f"{row.revision}/{row.division}" for row in library.ksic], "division a revision", where)
     groups = library.classifications["ksic_groups"]
     sections = library.classifications["ksic_sections"]
     industries = library.classifications.get("ax_industries")
@@ -101,13 +95,9 @@ def _check_ksic(library: "ContractLibrary", findings: Findings) -> None:
                 )
         if row.ax_industry is not None:
             if industries is None or row.ax_industry not in industries.codes:
-                findings.add(
-                    "unknown_industry", place, "a code of ax_industries", row.ax_industry, "correct it"
-                )
+                findings.add("unknown_industry", place, "a code of ax_industries", row.ax_industry, "correct it")
             if row.ksic_group is None:
-                findings.add(
-                    "industry_out_of_scope", place, "a division in scope", row.ax_industry, "correct it"
-                )
+                findings.add("industry_out_of_scope", place, "a division in scope", row.ax_industry, "correct it")
 
 
 def _check_table(table: TableContract, library: "ContractLibrary", findings: Findings) -> None:
@@ -128,15 +118,11 @@ def _check_table(table: TableContract, library: "ContractLibrary", findings: Fin
                 findings.add("unknown_question_version", where, "a known version", version, "correct it")
     for name in table.key:
         if not table.column(name).required:
-            findings.add(
-                "nullable_key", f"{table.name}.{name}", "required: true", "false", "a key has no NULL"
-            )
+            findings.add("nullable_key", f"{table.name}.{name}", "required: true", "false", "a key has no NULL")
     for rule in table.quality:
         for name in _columns_of_rule(rule):
             if name not in table.column_names:
-                findings.add(
-                    "unknown_column", f"{table.name}: rule {rule.id}", "a column", name, "correct it"
-                )
+                findings.add("unknown_column", f"{table.name}: rule {rule.id}", "a column", name, "correct it")
 
 
 def _columns_of_rule(rule: QualityRule) -> list[str]:
@@ -153,9 +139,7 @@ def _check_delivery(delivery: TableContract, library: "ContractLibrary", finding
         where = f"deliveries/{delivery.name}.yaml: {column.name}"
         two_row = [synonym for synonym in column.synonyms if " / " in synonym]
         if len(two_row) != 1:
-            findings.add(
-                "two_row_header", where, "one synonym with ' / '", str(len(two_row)), "give it exactly one"
-            )
+            findings.add("two_row_header", where, "one synonym with ' / '", str(len(two_row)), "give it exactly one")
         if len(column.synonyms) < 2 or (two_row and two_row[0] in column.synonyms[:2]):
             findings.add(
                 "synonyms",
@@ -177,9 +161,7 @@ def _check_delivery(delivery: TableContract, library: "ContractLibrary", finding
                     "change one of the two",
                 )
         if column.unit is None:
-            findings.add(
-                "no_unit", where, f"a code of {MEASUREMENT_UNITS}", "none", "add the custom property unit"
-            )
+            findings.add("no_unit", where, f"a code of {MEASUREMENT_UNITS}", "none", "add the custom property unit")
     surveys = [
         survey
         for survey in library.surveys.values()
@@ -201,15 +183,11 @@ def _check_mart(mart: TableContract, library: "ContractLibrary", findings: Findi
     for column in mart.columns:
         where = f"{mart.name}.{column.name}"
         if column.unit is None:
-            findings.add(
-                "no_unit", where, f"a code of {MEASUREMENT_UNITS}", "none", "add the custom property unit"
-            )
+            findings.add("no_unit", where, f"a code of {MEASUREMENT_UNITS}", "none", "add the custom property unit")
         if not column.description_ko:
             findings.add("no_korean", where, "descriptionKo", "none", "add the Korean description")
         if column.identifier:
-            findings.add(
-                "identifier_in_mart", where, "no identifier", column.name, "a mart holds no microdata"
-            )
+            findings.add("identifier_in_mart", where, "no identifier", column.name, "a mart holds no microdata")
 
 
 def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings) -> None:
@@ -229,9 +207,7 @@ def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings
     for question in survey.questions:
         version = library.question_versions.get(question.question_version)
         if version is None:
-            findings.add(
-                "unknown_question_version", where, "a known version", question.question_version, "correct it"
-            )
+            findings.add("unknown_question_version", where, "a known version", question.question_version, "correct it")
             continue
         if version.tech_list_version != question.tech_list_version:
             findings.add(
@@ -241,9 +217,7 @@ def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings
                 question.tech_list_version,
                 "make them agree",
             )
-        ends_late = version.to_wave is not None and (
-            question.to_wave is None or question.to_wave > version.to_wave
-        )
+        ends_late = version.to_wave is not None and (question.to_wave is None or question.to_wave > version.to_wave)
         if question.from_wave < version.from_wave or ends_late:
             findings.add(
                 "question_period",
@@ -257,23 +231,14 @@ def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings
     revisions = {row.revision for row in library.ksic}
     for period in survey.ksic_revisions:
         if period.revision not in revisions:
-            findings.add(
-                "unknown_revision", where, f"one of {sorted(revisions)}", period.revision, "correct it"
-            )
+            findings.add("unknown_revision", where, f"one of {sorted(revisions)}", period.revision, "correct it")
     _check_cells(survey, library, findings, where)
     for domain in survey.domains:
         _check_domain(domain, survey, library, findings, where)
     if survey.headline.domain_type not in [domain.type for domain in survey.domains]:
-        findings.add(
-            "headline", where, "a domain type of the survey", survey.headline.domain_type, "correct it"
-        )
-    if (
-        survey.headline.base not in survey.bases
-        or survey.headline.unit_weighting not in survey.unit_weightings
-    ):
-        findings.add(
-            "headline", where, "a base and weighting of the survey", str(survey.headline), "correct it"
-        )
+        findings.add("headline", where, "a domain type of the survey", survey.headline.domain_type, "correct it")
+    if survey.headline.base not in survey.bases or survey.headline.unit_weighting not in survey.unit_weightings:
+        findings.add("headline", where, "a base and weighting of the survey", str(survey.headline), "correct it")
 
 
 def _check_cells(survey: Survey, library: "ContractLibrary", findings: Findings, where: str) -> None:
@@ -315,15 +280,11 @@ def _check_cells(survey: Survey, library: "ContractLibrary", findings: Findings,
             )
 
 
-def _check_domain(
-    domain: Domain, survey: Survey, library: "ContractLibrary", findings: Findings, where: str
-) -> None:
+def _check_domain(domain: Domain, survey: Survey, library: "ContractLibrary", findings: Findings, where: str) -> None:
     place = f"{where}: domain {domain.type}"
     types = library.classifications.get("domain_types")
     if types is None or domain.type not in types.codes:
-        findings.add(
-            "unknown_domain_type", place, "a code of domain_types", domain.type, "add it with its labels"
-        )
+        findings.add("unknown_domain_type", place, "a code of domain_types", domain.type, "add it with its labels")
     table = library.tables.get("core.unit_measure" if domain.rows == "field" else "core.units")
     for name in (*domain.columns, *([domain.requires] if domain.requires else [])):
         if table is None or name not in table.column_names:
@@ -335,9 +296,7 @@ def _check_domain(
                 "correct",
             )
         elif table.column(name).classification is None:
-            findings.add(
-                "uncoded_domain", place, "a column with a classification", name, "give the column its list"
-            )
+            findings.add("uncoded_domain", place, "a column with a classification", name, "give the column its list")
     for measure in domain.measures:
         if not any(measure in listed for listed in survey.measures_by_question.values()):
             findings.add("unknown_measure", place, "a measure of the survey", measure, "correct it")
@@ -365,6 +324,4 @@ def _check_manifest_schema(library: "ContractLibrary", findings: Findings) -> No
         ("contract", file_properties.get("contract", {}).get("enum"), library.deliveries),
     ):
         if sorted(listed or ()) != sorted(known):
-            findings.add(
-                "manifest_enum", f"{where}: {what}", ", ".join(sorted(known)), str(listed), "list them all"
-            )
+            findings.add("manifest_enum", f"{where}: {what}", ", ".join(sorted(known)), str(listed), "list them all")

@@ -107,9 +107,7 @@ class ContractFiles:
             if parsed is None:
                 continue
             if path != f"classifications/{parsed.id}.yaml":
-                self.findings.add(
-                    "file_name", path, f"{parsed.id}.yaml", path, "give file and id the same name"
-                )
+                self.findings.add("file_name", path, f"{parsed.id}.yaml", path, "give file and id the same name")
             found[parsed.id] = parsed
         return found
 
@@ -120,9 +118,7 @@ class ContractFiles:
             for path in self._paths(folder):
                 for table in self._odcs(path):
                     if table.name in found:
-                        self.findings.add(
-                            "twice", path, "one contract a table", table.name, "delete one of the two"
-                        )
+                        self.findings.add("twice", path, "one contract a table", table.name, "delete one of the two")
                     found[table.name] = table
         return found
 
@@ -149,9 +145,7 @@ class ContractFiles:
                     "complete the entry; the file's neighbours show the form",
                 )
         if not tables:
-            self.findings.add(
-                "no_tables", path, "at least one readable schema object", "none", "add it under `schema`"
-            )
+            self.findings.add("no_tables", path, "at least one readable schema object", "none", "add it under `schema`")
         return tables
 
     def manifest_schema(self) -> dict[str, Any]:
@@ -163,14 +157,10 @@ class ContractFiles:
             self.findings.add("missing_file", path.name, "the file", "not there", "restore the file")
             return {}
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            self.findings.add(
-                "not_json", path.name, "a JSON file in UTF-8", str(error), "mend the file's syntax"
-            )
+            self.findings.add("not_json", path.name, "a JSON file in UTF-8", str(error), "mend the file's syntax")
             return {}
         if not isinstance(loaded, dict):
-            self.findings.add(
-                "not_a_mapping", path.name, "a JSON object", type(loaded).__name__, "restore the file"
-            )
+            self.findings.add("not_a_mapping", path.name, "a JSON object", type(loaded).__name__, "restore the file")
             return {}
         self.versions[path.name] = str(loaded.get("version"))
         return loaded

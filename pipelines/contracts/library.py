@@ -82,9 +82,7 @@ class ContractLibrary:
     @property
     def marts(self) -> Mapping[str, TableContract]:
         """The published tables, by ``mart.<table>``."""
-        return MappingProxyType(
-            {name: table for name, table in self.tables.items() if name.startswith("mart.")}
-        )
+        return MappingProxyType({name: table for name, table in self.tables.items() if name.startswith("mart.")})
 
     def survey_of_contract(self, contract: str) -> Survey:
         """The survey that takes deliveries of this contract.
@@ -145,12 +143,8 @@ def load_library(root: Path) -> ContractLibrary:
         findings.add_duplicates(values, what, where)
     measures = _expand_measures(measure_file, classifications, findings)
     surveys = {survey.survey: _expand_survey(survey, measures, findings) for survey in survey_files}
-    deliveries = {
-        name: _resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())
-    }
-    tables = {
-        name: _resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())
-    }
+    deliveries = {name: _resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())}
+    tables = {name: _resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())}
     for contract in deliveries.values():
         raw = raw_table(contract)
         tables.setdefault(raw.name, raw)
@@ -162,9 +156,7 @@ def load_library(root: Path) -> ContractLibrary:
         surveys=MappingProxyType(surveys),
         classifications=MappingProxyType(dict(sorted(classifications.items()))),
         ksic=ksic_file.scope(),
-        question_versions=MappingProxyType(
-            {entry.question_version: entry for entry in question_file.versions}
-        ),
+        question_versions=MappingProxyType({entry.question_version: entry for entry in question_file.versions}),
         measures=MappingProxyType(measures),
         targets=MappingProxyType({target.survey: target for target in target_file.targets}),
         calendar=calendar,
@@ -184,9 +176,7 @@ def _expand_measures(
     for template in file.templates:
         listed = classifications.get(template.classification)
         if listed is None:
-            findings.add(
-                "unknown_classification", where, "an existing list", template.classification, "correct the id"
-            )
+            findings.add("unknown_classification", where, "an existing list", template.classification, "correct the id")
             continue
         measures.extend(template.expand(listed))
     findings.add_duplicates([measure.measure for measure in measures], "measure", where)
@@ -245,9 +235,7 @@ def _resolve_codes(
                     "both",
                     "keep the classification",
                 )
-            codes = [
-                Code(value=item.code, label_ko=item.label_ko, label_en=item.label_en) for item in listed.items
-            ]
+            codes = [Code(value=item.code, label_ko=item.label_ko, label_en=item.label_en) for item in listed.items]
         if column.missing_codes and statuses is None:
             findings.add(
                 "unknown_classification",

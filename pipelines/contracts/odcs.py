@@ -104,9 +104,7 @@ def _column(item: SchemaProperty) -> Column:
         codes=tuple(
             Code(
                 value=_text(entry.value, f"{name}: enum value"),
-                label_ko=_text(
-                    _custom(entry.customProperties).get("labelKo"), f"{name}: labelKo of {entry.value}"
-                ),
+                label_ko=_text(_custom(entry.customProperties).get("labelKo"), f"{name}: labelKo of {entry.value}"),
                 label_en=_text(entry.label, f"{name}: label of {entry.value}"),
             )
             for entry in item.enum or []
@@ -139,9 +137,7 @@ def _missing_codes(name: str, value: object) -> dict[str, MissingKind]:
 def _rule(rule: DataQuality) -> QualityRule:
     rule_id = _text(rule.id, "an id for every quality rule")
     if rule.type != "custom" or rule.engine != "greatExpectations":
-        raise OdcsProblemError(
-            f"{rule_id}: type custom, engine greatExpectations", f"{rule.type}, {rule.engine}"
-        )
+        raise OdcsProblemError(f"{rule_id}: type custom, engine greatExpectations", f"{rule.type}, {rule.engine}")
     implementation = rule.implementation
     if not isinstance(implementation, dict) or not isinstance(implementation.get("kwargs"), dict):
         raise OdcsProblemError(f"{rule_id}: implementation with type and kwargs", repr(implementation))

@@ -90,9 +90,7 @@ class CellRule(BaseModel):
         left = set(self.parts)
         for step in self.collapse:
             if step.part not in left:
-                raise ValueError(
-                    f"collapse step {step.name}: {step.part} is not a part, or was dropped before"
-                )
+                raise ValueError(f"collapse step {step.name}: {step.part} is not a part, or was dropped before")
             if step.into is None:
                 left.remove(step.part)
         return self
@@ -174,9 +172,7 @@ class Survey(BaseModel):
 
     @model_validator(mode="after")
     def _periods_follow(self) -> Self:
-        _check_periods(
-            [(period.from_wave, period.to_wave) for period in self.questions], "questions", self.first_wave
-        )
+        _check_periods([(period.from_wave, period.to_wave) for period in self.questions], "questions", self.first_wave)
         if self.ksic_revisions:
             _check_periods(
                 [(period.from_wave, period.to_wave) for period in self.ksic_revisions],

@@ -52,11 +52,7 @@ def map_columns(
     Raises:
         ViolationsError: every column that is missing and every one that stands more than once.
     """
-    names = {
-        normalised(known): column.name
-        for column in contract.columns
-        for known in (*column.synonyms, column.name)
-    }
+    names = {normalised(known): column.name for column in contract.columns for known in (*column.synonyms, column.name)}
     found: dict[str, list[int]] = {}
     unknown: list[int] = []
     for position, (header, label) in enumerate(zip(headers, labels, strict=True)):
@@ -79,9 +75,7 @@ def map_columns(
     taken = {position for places in found.values() for position in places}
     return ColumnMap(
         positions={name: places[0] for name, places in found.items()},
-        extra=_unique(
-            {position: headers[position] for position in range(len(headers)) if position not in taken}
-        ),
+        extra=_unique({position: headers[position] for position in range(len(headers)) if position not in taken}),
     )
 
 
@@ -150,7 +144,5 @@ def _unique(headers: Mapping[int, str]) -> dict[int, str]:
     unique: dict[int, str] = {}
     for position, header in headers.items():
         taken = set(unique.values())
-        unique[position] = (
-            header if header and header not in taken else f"{header or 'column'} ({position + 1})"
-        )
+        unique[position] = header if header and header not in taken else f"{header or 'column'} ({position + 1})"
     return unique

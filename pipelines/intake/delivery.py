@@ -209,9 +209,7 @@ def _code_key(value: str) -> str:
     return value
 
 
-def _other_survey_violations(
-    table: TextTable, columns: ColumnMap, manifest: Manifest, *, file: str
-) -> list[Violation]:
+def _other_survey_violations(table: TextTable, columns: ColumnMap, manifest: Manifest, *, file: str) -> list[Violation]:
     """A file that names its own survey or wave must name the manifest's."""
     violations = []
     for position, header in columns.extra.items():
@@ -219,9 +217,7 @@ def _other_survey_violations(
         if key not in ("wave", "survey"):
             continue
         said = str(manifest.wave if key == "wave" else manifest.survey)
-        sent = table.frame.select(pl.col(f"c{position}").str.strip_chars().alias("value")).with_row_index(
-            "row", 1
-        )
+        sent = table.frame.select(pl.col(f"c{position}").str.strip_chars().alias("value")).with_row_index("row", 1)
         other = sent.filter(pl.col("value").is_not_null() & (pl.col("value").str.to_lowercase() != said))
         if other.height:
             violations.append(
@@ -275,6 +271,4 @@ def _raw_frame(
 def _extra_json(columns: ColumnMap) -> pl.Expr:
     if not columns.extra:
         return pl.lit(None, dtype=pl.String)
-    return pl.struct(
-        pl.col(f"c{at}").alias(header) for at, header in columns.extra.items()
-    ).struct.json_encode()
+    return pl.struct(pl.col(f"c{at}").alias(header) for at, header in columns.extra.items()).struct.json_encode()

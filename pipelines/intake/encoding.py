@@ -110,9 +110,7 @@ def _strict(data: bytes, encoding: str, *, file: str, hint: str) -> str:
     try:
         return _text(data, encoding)
     except UnicodeDecodeError as error:
-        raise _wrong(
-            file, expected=f"{encoding} throughout", got=_fault(data, encoding), hint=hint
-        ) from error
+        raise _wrong(file, expected=f"{encoding} throughout", got=_fault(data, encoding), hint=hint) from error
 
 
 def _fault(data: bytes, encoding: str) -> str:

@@ -27,13 +27,14 @@ class ManifestFile(BaseModel):
 
     `encoding`, `delimiter` and `sheet` may be left out: the encoding is then found out strictly
     (encoding.py), the delimiter is the comma (tab for .tsv), the sheet the first one.
+    `sha256` is kept in lower case, though some tools print it in capitals.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     file: Text
     contract: Name
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
     rows: int = Field(ge=0)
     encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -47,6 +48,11 @@ class ManifestFile(BaseModel):
         if path.is_absolute() or ".." in path.parts or set(value) & {"\\", "\0"}:
             raise ValueError("must be a path below the manifest's folder, with forward slashes")
         return value
+
+    @field_validator("sha256")
+    @classmethod
+    def _lower(cls, value: str) -> str:
+        return value.lower()
 
 
 class Manifest(BaseModel):
@@ -113,17 +119,11 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except OSError as error:
-        raise _manifest_error(
-            where, "a readable file", str(error.strerror), "send the manifest again"
-        ) from error
+        raise _manifest_error(where, "a readable file", str(error.strerror), "send the manifest again") from error
     except (UnicodeDecodeError, ValueError) as error:
-        raise _manifest_error(
-            where, "JSON in UTF-8", str(error), "correct the manifest and send it again"
-        ) from error
+        raise _manifest_error(where, "JSON in UTF-8", str(error), "correct the manifest and send it again") from error
     if not isinstance(content, dict):
-        raise _manifest_error(
-            where, "a JSON object", type(content).__name__, "correct the manifest and send it again"
-        )
+        raise _manifest_error(where, "a JSON object", type(content).__name__, "correct the manifest and send it again")
     if "folder" in content:
         raise _manifest_error(where, "the keys of the manifest's schema", "key 'folder'", "leave out the key")
     try:
@@ -159,9 +159,7 @@ def find_deliveries(deliveries_root: Path) -> list[Manifest]:
         except ViolationsError as error:
             violations.extend(error.violations)
     manifests.sort(key=lambda one: (one.survey, one.wave, one.sequence, one.delivery))
-    for delivery, same in groupby(
-        sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery
-    ):
+    for delivery, same in groupby(sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery):
         folders = [one.folder.name for one in same]
         if len(folders) > 1:
             violations.append(
@@ -197,15 +195,20 @@ def select_files(
     """
     of_survey = [one for one in manifests if one.survey == survey]
     chosen = [(one, entry) for one in of_survey if one.wave == wave for entry in one.files]
+    selected = _ranked(chosen)
     violations = [
         *_contract_violations(chosen, survey=survey, wave=wave, contracts=contracts),
         *_sequence_violations(chosen),
-        *_other_wave_violations(chosen, of_survey, wave=wave),
-        *_version_violations(chosen),
+        *_other_wave_violations(of_survey, wave=wave),
+        *_version_violations(selected),
     ]
     if violations:
         raise ViolationsError(f"deliveries of {survey} {wave}", violations)
+    return selected
 
+
+def _ranked(chosen: list[tuple[Manifest, ManifestFile]]) -> list[SelectedFile]:
+    """The files of one survey and wave, each with whether it counts."""
     selected: list[SelectedFile] = []
     ordered = sorted(chosen, key=lambda pair: (pair[1].contract, pair[0].sequence))
     for _, group in groupby(ordered, key=lambda pair: pair[1].contract):
@@ -217,12 +220,10 @@ def select_files(
         for manifest, entry in files:
             if (manifest, entry) == current:
                 selected.append(SelectedFile(manifest, entry, "current", None))
-            elif entry.sha256 == current[1].sha256:
-                reason = f"same content as {current[0].where(current[1])}"
-                selected.append(SelectedFile(manifest, entry, "superseded", reason))
-            else:
-                reason = f"replaced by {current[0].where(current[1])}"
-                selected.append(SelectedFile(manifest, entry, "superseded", reason))
+                continue
+            what = "same content as" if entry.sha256 == current[1].sha256 else "replaced by"
+            reason = f"{what} {current[0].where(current[1])}"
+            selected.append(SelectedFile(manifest, entry, "superseded", reason))
     return selected
 
 
@@ -271,15 +272,12 @@ def _sequence_violations(chosen: list[tuple[Manifest, ManifestFile]]) -> list[Vi
     ]
 
 
-def _other_wave_violations(
-    chosen: list[tuple[Manifest, ManifestFile]], of_survey: list[Manifest], *, wave: int
-) -> list[Violation]:
-    others = {
-        (entry.contract, entry.sha256): manifest
-        for manifest in of_survey
-        if manifest.wave != wave
-        for entry in manifest.files
-    }
+def _other_wave_violations(of_survey: list[Manifest], *, wave: int) -> list[Violation]:
+    """Only what counts is compared: a file sent for the wrong wave and corrected since does no harm."""
+    latest: dict[tuple[int, str], tuple[Manifest, ManifestFile]] = {}
+    for manifest in sorted(of_survey, key=lambda one: one.sequence):
+        for entry in manifest.files:
+            latest[manifest.wave, entry.contract] = (manifest, entry)
     return [
         Violation(
             code="file_of_another_wave",
@@ -288,27 +286,29 @@ def _other_wave_violations(
             got=f"the bytes that delivery {other.delivery} sent for the wave {other.wave}",
             hint="send this wave's file, or correct the wave in the manifest that is wrong",
         )
-        for manifest, entry in chosen
-        if (other := others.get((entry.contract, entry.sha256))) is not None
+        for (own_wave, contract), (manifest, entry) in latest.items()
+        if own_wave == wave
+        for (other_wave, other_contract), (other, other_entry) in latest.items()
+        if other_wave != wave and other_contract == contract and other_entry.sha256 == entry.sha256
     ]
 
 
-def _version_violations(chosen: list[tuple[Manifest, ManifestFile]]) -> list[Violation]:
+def _version_violations(selected: list[SelectedFile]) -> list[Violation]:
     versions: dict[tuple[str, str], list[str]] = {}
-    for manifest, _ in chosen:
-        names = versions.setdefault((manifest.question_version, manifest.tech_list_version), [])
-        if manifest.folder.name not in names:
-            names.append(manifest.folder.name)
+    for file in selected:
+        if file.status == "current":
+            manifest = file.manifest
+            names = versions.setdefault((manifest.question_version, manifest.tech_list_version), [])
+            if manifest.folder.name not in names:
+                names.append(manifest.folder.name)
     if len(versions) < 2:
         return []
-    listed = "; ".join(
-        f"{question} / {tech}: {', '.join(names)}" for (question, tech), names in versions.items()
-    )
+    listed = "; ".join(f"{question} / {tech}: {', '.join(names)}" for (question, tech), names in versions.items())
     return [
         Violation(
             code="question_versions_differ",
             where=", ".join(name for names in versions.values() for name in names),
-            expected="one question_version and tech_list_version in all deliveries of a survey and wave",
+            expected="one question_version and tech_list_version in all files of a wave that count",
             got=listed,
             hint="correct the manifest that is wrong",
         )

@@ -78,9 +78,7 @@ def text_table(
             hint="send the complete file",
         )
     kept = [
-        position
-        for position, name in enumerate(names)
-        if headers[position] or frame[name].null_count() < frame.height
+        position for position, name in enumerate(names) if headers[position] or frame[name].null_count() < frame.height
     ]
     all_labels = labels or [None] * frame.width
     return TextTable(

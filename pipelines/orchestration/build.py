@@ -20,9 +20,7 @@ from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
 
 
-def build_definitions(
-    settings: Settings, loggers: Mapping[str, dg.LoggerDefinition] | None = None
-) -> dg.Definitions:
+def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinition] | None = None) -> dg.Definitions:
     """All of axstat as Dagster sees it.
 
     Raises:
@@ -45,8 +43,8 @@ def build_definitions(
     assets += [progress_asset(library, waves), mart_assets(library, waves), release_asset(library, waves)]
     return dg.Definitions(
         assets=assets,
-        asset_checks=boundary_checks(library, catalogue, waves),
-        jobs=[wave_job(waves)],
+        asset_checks=boundary_checks(library, catalogue),
+        jobs=[wave_job()],
         schedules=[annual_schedule(first_wave)],
         resources={
             "settings": settings,

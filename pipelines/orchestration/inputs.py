@@ -33,7 +33,9 @@ def read_wave(session: Session, *, survey: str, wave: int) -> WaveInput:
     return WaveInput(
         units=weights.join(frame.select(_CLASSIFICATION), on="unit_id", how="left", maintain_order="left"),
         answers=session.table(
-            "core.unit_measure", where=scope, columns=("unit_id", "field", "measure", "value", "answer_status")
+            "core.unit_measure",
+            where=scope,
+            columns=("unit_id", "field", "measure", "value", "answer_status"),
         ),
         frame=frame,
         frame_fields=session.table("core.frame_field", where=scope, columns=("unit_id", "field")),

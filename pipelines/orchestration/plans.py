@@ -36,8 +36,7 @@ def _collapse_rule(rule: CellRule, library: ContractLibrary) -> CollapseRule:
 def domains(survey: Survey) -> list[Domain]:
     """Every domain type of the survey."""
     return [
-        Domain(type=domain.type, columns=domain.columns, where_not_null=domain.requires)
-        for domain in survey.domains
+        Domain(type=domain.type, columns=domain.columns, where_not_null=domain.requires) for domain in survey.domains
     ]
 
 

@@ -26,9 +26,7 @@ def quality_indicators(
     sample = read.sample.join(read.frame.select("unit_id", "employment"), on="unit_id", how="left").with_columns(
         (1.0 / pl.col("inclusion_probability")).alias("design_weight")
     )
-    sample = sample.with_columns(
-        (pl.col("design_weight") * pl.col("employment").fill_null(0.0)).alias("size_weight")
-    )
+    sample = sample.with_columns((pl.col("design_weight") * pl.col("employment").fill_null(0.0)).alias("size_weight"))
     [plain] = response_rates(sample).to_dicts()
     [designed] = response_rates(sample, weight="design_weight").to_dicts()
     [sized] = response_rates(sample, weight="size_weight").to_dicts()

@@ -71,9 +71,7 @@ def check_rows(
         "row_number", *(pl.col(staging_names.get(name, name)).alias(name) for name in contract.column_names)
     )
     rules = expectations(contract, question_version=question_version)
-    checked = together(
-        [check_structure(values, raw, contract), check_values(values, rules, contract=contract.name)]
-    )
+    checked = together([check_structure(values, raw, contract), check_values(values, rules, contract=contract.name)])
     findings = _without_echoes(checked, values, contract)
     return QualityResult(
         contract=contract.name,
@@ -86,9 +84,7 @@ def check_rows(
     )
 
 
-def _fit(
-    typed: pl.DataFrame, raw: pl.DataFrame, contract: TableContract, staging_names: Mapping[str, str]
-) -> None:
+def _fit(typed: pl.DataFrame, raw: pl.DataFrame, contract: TableContract, staging_names: Mapping[str, str]) -> None:
     for what, frame, names in (
         (
             "typed rows",
@@ -177,9 +173,7 @@ def _reasoned(
         if rule.severity == severity
     ]
     if not parts:
-        parts = [
-            findings.clear().with_columns(place=pl.lit(0, dtype=pl.Int32), reason=pl.lit(""), sent=pl.lit(""))
-        ]
+        parts = [findings.clear().with_columns(place=pl.lit(0, dtype=pl.Int32), reason=pl.lit(""), sent=pl.lit(""))]
     return (
         pl.concat(parts)
         .join(units.with_columns(pl.col("row_number").cast(pl.Int64)), on="row_number", how="left")
@@ -193,11 +187,7 @@ def _sent(column: str | None) -> pl.Expr:
     if column is None:
         return pl.lit(None, dtype=pl.String)
     text = pl.col(column).str.replace_all(r"\s+", " ")
-    return (
-        pl.when(text.str.len_chars() > _LONGEST_VALUE)
-        .then(text.str.head(_LONGEST_VALUE) + "…")
-        .otherwise(text)
-    )
+    return pl.when(text.str.len_chars() > _LONGEST_VALUE).then(text.str.head(_LONGEST_VALUE) + "…").otherwise(text)
 
 
 def _counts(findings: pl.DataFrame, rules: Sequence[RowRule]) -> pl.DataFrame:

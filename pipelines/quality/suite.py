@@ -108,9 +108,7 @@ def _validate(
         context = gx.get_context(mode="ephemeral")
         context.enable_analytics(False)
         # A plain dict, because the engine asks it with `in` although it declares a class of its own.
-        context.variables.progress_bars = cast(
-            "ProgressBarsConfig", {"globally": False, "metric_calculations": False}
-        )
+        context.variables.progress_bars = cast("ProgressBarsConfig", {"globally": False, "metric_calculations": False})
         expectations = []
         for rule in rules:
             try:
@@ -119,9 +117,7 @@ def _validate(
                 ).to_domain_obj()
             except (GreatExpectationsError, ValueError, TypeError) as error:
                 got = " ".join(str(error).split())
-                raise _rule_error(
-                    "invalid_rule", contract, rule.id, "an expectation the engine knows", got
-                ) from error
+                raise _rule_error("invalid_rule", contract, rule.id, "an expectation the engine knows", got) from error
             expectations.append(expectation)
         suite = gx.ExpectationSuite(name=contract, expectations=expectations)
         batch = (

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.contracts.compiler import data_dictionary
 from pipelines.contracts.library import ContractLibrary
 from pipelines.release.vintages import (
     MANIFEST,
@@ -99,16 +98,13 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
     return digest.hexdigest()
 
 
-def _write(
-    folder: Path, vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput
-) -> None:
+def _write(folder: Path, vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
     tables = {f"mart.{name}": frame for name, frame in given.marts.items()}
     write_published(
         tables,
         folder / "axstat.duckdb",
         library,
         synthetic=given.synthetic,
-        dictionary=data_dictionary(library),
     )
     for form in ("parquet", "csv"):
         (folder / form).mkdir()
@@ -123,9 +119,7 @@ def _write(
         (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
 
 
-def _report_data(
-    vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput
-) -> ReportData:
+def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> ReportData:
     current = given.deliveries.filter((pl.col("wave") == given.wave) & (pl.col("status") == "current"))
     collection = {
         survey: (start, end)

@@ -1,7 +1,7 @@
 """The report's charts: dot plots, time series with their breaks, stacked bars.
 
-Belongs here: marks, scales and positions of a chart. Does not belong here: words and number formats (they come in as
-text), selections from marts, or the choice of what is drawn (figures).
+Belongs here: marks, scales and positions of a chart. Does not belong here: words and number formats (they
+come in as text), selections from marts, or the choice of what is drawn (figures).
 """
 
 from collections.abc import Sequence
@@ -123,6 +123,11 @@ def _axis_top(shares: Sequence[float]) -> float:
     return next(top for top in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0) if highest <= top)
 
 
+def _labels_width(labels: Sequence[str], most: float) -> float:
+    """Width of a column of labels, each broken onto two lines where it is wider than `most`."""
+    return max(text_width(line, LABEL) for label in labels for line in _label_lines(label, most))
+
+
 def _tick_name(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
@@ -215,9 +220,7 @@ def dot_plot(
         [(columns.numbers, middle + label_y, dot.text if is_wide else dot.short) for dot, _, middle in rows],
         align="right",
     )
-    board.text(
-        [(width, middle + dot_y, dot.n) for dot, _, middle in rows], align="right", color="muted", size=SMALL
-    )
+    board.text([(width, middle + dot_y, dot.n) for dot, _, middle in rows], align="right", color="muted", size=SMALL)
     # A reason that finds no room beside the number is left to the text around the chart
     room = columns.right - columns.left
     board.text(
@@ -254,15 +257,13 @@ def _columns(dots: Sequence[Dot], frame: Frame, width: int, lines: Sequence[floa
     n_width = max(text_width(text, SMALL) for text in (frame.n_heading, *(dot.n for dot in dots)))
     if width < WIDE:
         return _Columns(0.0, 7.0, width - n_width - 18, width, top_share)
-    labels = min(max(text_width(dot.label, LABEL) for dot in dots), 0.3 * width)
+    labels = _labels_width([dot.label for dot in dots], 0.3 * width)
     number_width = max(text_width(text, LABEL) for text in (frame.value_heading, *(dot.text for dot in dots)))
     numbers = width - n_width - 20
     return _Columns(labels, labels + 16, numbers - number_width - 18, numbers, top_share)
 
 
-def _draw_dots(
-    board: Board, dots: Sequence[Dot], heights: Sequence[float], scale: Layer, accent: Accent
-) -> None:
+def _draw_dots(board: Board, dots: Sequence[Dot], heights: Sequence[float], scale: Layer, accent: Accent) -> None:
     data = [
         {
             "y": y, "share": dot.share, "low": dot.low, "high": dot.high, "earlier": dot.earlier,
@@ -293,9 +294,7 @@ def _draw_dots(
         x2={"field": "high"},
         y=pixels("y"),
     )
-    board.draw(
-        data, _point(PALETTE[accent], 104), x=scaled("share", scale), y=pixels("y"), shape=as_it_is("shape")
-    )
+    board.draw(data, _point(PALETTE[accent], 104), x=scaled("share", scale), y=pixels("y"), shape=as_it_is("shape"))
 
 
 def _point(color: str, size: int) -> Layer:
@@ -364,9 +363,7 @@ def series_plot(
     if last.wave < goal.year:
         path = {"type": "line", "color": red, "strokeDash": [4, 4], "strokeWidth": 1.4}
         board.draw([{"wave": last.wave, "share": last.share}, aim], path, x=x, y=y)
-    data = [
-        {"wave": p.wave, "share": p.share, "low": p.low, "high": p.high, "segment": p.segment} for p in points
-    ]
+    data = [{"wave": p.wave, "share": p.share, "low": p.low, "high": p.high, "segment": p.segment} for p in points]
     color = PALETTE[accent]
     joined = {"field": "segment", "type": "nominal"}
     board.draw(data, {"type": "line", "color": color, "strokeWidth": 2.4}, x=x, y=y, detail=joined)
@@ -391,9 +388,7 @@ def series_plot(
         board.text(words, align="right", color="target", size=SMALL)
     for gap in breaks:
         start = y_of(_free_level([p for p in points if p.wave >= gap.after], goal.share, len(gap.words)))
-        words = [
-            (x_of(gap.after) - 6, start + LEADING * number, line) for number, line in enumerate(gap.words)
-        ]
+        words = [(x_of(gap.after) - 6, start + LEADING * number, line) for number, line in enumerate(gap.words)]
         board.text(words, color="muted", size=SMALL)
     board.text([(0, height + 40, frame.small_print)], color="target", size=SMALL)
     return board.svg(height=height, top=18, bottom=52 if frame.small_print else 28)
@@ -412,7 +407,7 @@ def _free_level(points: Sequence[Point], goal: float, lines: int) -> float:
 def stacked_bars(stacks: Sequence[Stack], legend: Sequence[str], frame: Frame, *, width: int) -> str:
     """Bars of parts that add to 1, with a legend above and each part's number inside where it has room."""
     is_wide = width >= WIDE
-    room = min(max(text_width(stack.label, LABEL) for stack in stacks), 0.3 * width) if is_wide else 0.0
+    room = _labels_width([stack.label for stack in stacks], 0.3 * width) if is_wide else 0.0
     number_width = max(text_width(text, LABEL) for text in (frame.value_heading, *(s.text for s in stacks)))
     left, right = (room + 16, width - number_width - 16) if is_wide else (0.0, float(width))
     step, thick, bar_y, label_y = (38, 24, 0, 0) if is_wide else (52, 22, 10, -13)

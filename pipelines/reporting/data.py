@@ -1,10 +1,10 @@
 """What a report is made of, and how its parts are picked out of the marts.
 
-Belongs here: the frozen input of every output (HTML, workbook) and selections of estimates from it. Does not belong
-here: reading a database (warehouse), words or number formats, or any estimation.
+Belongs here: the frozen input of every output (HTML, workbook) and selections of estimates from it. Does
+not belong here: reading a database (warehouse), words or number formats, or any estimation.
 
-An estimate that the reliability rule suppresses is blanked once, here, when `ReportData` is made. Nothing further
-down can print what it does not get.
+An estimate that the reliability rule suppresses is blanked once, here, when `ReportData` is made. Nothing
+further down can print what it does not get.
 """
 
 import datetime
@@ -329,9 +329,7 @@ class ReportData:
 
 
 def _blank(frame: pl.DataFrame, where: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
-    return frame.with_columns(
-        pl.when(where).then(None).otherwise(pl.col(name)).alias(name) for name in columns
-    )
+    return frame.with_columns(pl.when(where).then(None).otherwise(pl.col(name)).alias(name) for name in columns)
 
 
 def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:

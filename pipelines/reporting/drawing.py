@@ -1,16 +1,18 @@
-"""The drawing board under the charts: a Vega-Lite specification put together layer by layer, drawn by vl-convert.
+"""The drawing board under the charts: a Vega-Lite specification put together layer by layer, drawn by
+vl-convert.
 
-Belongs here: page widths, type sizes, colours, layers, text at pixel positions, and the way to SVG. Does not belong
-here: what a chart shows (charts).
+Belongs here: page widths, type sizes, colours, layers, text at pixel positions, and the way to SVG. Does
+not belong here: what a chart shows (charts).
 
-Two things are done differently from the usual way, for speed (a picture takes 0.01 s, not 0.2 s) and so that it does
-not depend on the fonts of the machine. Specifications are written as plain Vega-Lite: putting the same ones together
-with altair took as long as drawing them; a test holds them to the schema that altair carries. Text is set into the
-finished picture: the converter measures every word in the fonts it finds, and nothing here is placed by that measure.
+Two things are done differently from the usual way, for speed (a picture takes 0.01 s, not 0.2 s) and so
+that it does not depend on the fonts of the machine. Specifications are written as plain Vega-Lite:
+putting the same ones together with altair took as long as drawing them; a test holds them to the schema
+that altair carries. Text is set into the finished picture: the converter measures every word in the fonts
+it finds, and nothing here is placed by that measure.
 
-Every chart is drawn for a fixed width in CSS pixels, so that its text is never scaled: `NARROW` is one column of the
-page and a phone, `WIDE` two columns and a tablet. Colours are named in `PALETTE`; the page maps each to a variable of
-the light or dark theme.
+Every chart is drawn for a fixed width in CSS pixels, so that its text is never scaled: `NARROW` is one
+column of the page and a phone, `WIDE` two columns and a tablet. Colours are named in `PALETTE`; the page
+maps each to a variable of the light or dark theme.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,11 +109,7 @@ class Board:
     ) -> None:
         """Write lines of text at pixel positions (x, y of the line's middle, text)."""
         # Digits and capitals are 0.7 em high: their middle is 0.35 em over the baseline
-        lines = [
-            f'<text x="{x:.6g}" y="{y + 0.35 * size:.6g}">{escape(text)}</text>'
-            for x, y, text in values
-            if text
-        ]
+        lines = [f'<text x="{x:.6g}" y="{y + 0.35 * size:.6g}">{escape(text)}</text>' for x, y, text in values if text]
         if lines:
             opening = f'<g fill="{PALETTE[color]}" font-size="{size}" text-anchor="{_ANCHORS[align]}">'
             self._words.append(f"{opening}{''.join(lines)}</g>")

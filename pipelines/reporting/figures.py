@@ -6,11 +6,13 @@ Belongs here: the choice of estimates and the texts around a chart. Does not bel
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import charts, numbers
 from pipelines.reporting.data import Rate, ReportData
 from pipelines.reporting.drawing import NARROW, WIDE, Accent
+from pipelines.reporting.estimate_tables import series_rows
 from pipelines.reporting.sentences import (
     level,
     ranking_title,
@@ -19,7 +21,7 @@ from pipelines.reporting.sentences import (
     unit_names,
     weighting_text,
 )
-from pipelines.reporting.tables import NOT_SHOWN, WITH_CAUTION, RateRow, Table, rate_table, series_rows
+from pipelines.reporting.tables import NOT_SHOWN, WITH_CAUTION, RateRow, Table, rate_table
 from pipelines.reporting.texts import Texts
 
 
@@ -64,9 +66,7 @@ def _sorted(rates: Sequence[Rate]) -> list[Rate]:
 def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
     n = numbers.count(rate.n, texts.language)
     if not rate.is_shown:
-        return charts.Dot(
-            label, NOT_SHOWN, NOT_SHOWN, n, reason=reasons(data, rate, texts.language).split("; ")[0]
-        )
+        return charts.Dot(label, NOT_SHOWN, NOT_SHOWN, n, reason=reasons(data, rate, texts.language).split("; ")[0])
     share, low, high = rate.value()
     mark = f" {WITH_CAUTION}" if rate.reliability == "caution" else ""
     earlier = data.previous(rate)
@@ -89,11 +89,7 @@ def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
 
 
 def _label(data: ReportData, rate: Rate, texts: Texts, *, by_measure: bool) -> str:
-    return (
-        data.measure_text(rate.measure, "label", texts.language)
-        if by_measure
-        else rate.labels[texts.language]
-    )
+    return data.measure_text(rate.measure, "label", texts.language) if by_measure else rate.labels[texts.language]
 
 
 def _dots_figure(
@@ -132,9 +128,7 @@ def _dots_figure(
             reference = charts.Line(share, words)
 
     def draw(width: int) -> str:
-        return charts.dot_plot(
-            dots, frame, accent=_accent(survey), width=width, target=target, reference=reference
-        )
+        return charts.dot_plot(dots, frame, accent=_accent(survey), width=width, target=target, reference=reference)
 
     has_earlier = any(dot.earlier is not None for dot in dots)
     explained = [texts("chart.dot_note" if has_earlier else "chart.dot_note_first"), *notes]
@@ -179,8 +173,7 @@ def _hidden_notes(data: ReportData, texts: Texts, rates: Sequence[Rate], *, by_m
             reason = reasons(data, rate, texts.language)
             by_reason.setdefault(reason, []).append(_label(data, rate, texts, by_measure=by_measure))
     return [
-        texts("chart.suppressed_note", reason=reason, names=texts.listed(names))
-        for reason, names in by_reason.items()
+        texts("chart.suppressed_note", reason=reason, names=texts.listed(names)) for reason, names in by_reason.items()
     ]
 
 
@@ -217,7 +210,7 @@ def ranking_figure(
         name=f"{survey_code}_{domain_type}_{used}",
         title=ranking_title(rates, texts),
         subtitle=subtitle,
-        notes=[texts("chart.target_note", domains=domains)] if domains else [],
+        notes=[texts("chart.target_note", domains=domains)] if domains and both_widths else [],
         both_widths=both_widths,
     )
 
@@ -277,7 +270,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         text = numbers.number_of_per_cent(share, language)
         points.append(charts.Point(rate.wave, share, low, high, text, rate.segment))
     breaks = []
-    for before, after in zip(series, series[1:], strict=False):
+    for before, after in pairwise(series):
         if before.segment == after.segment:
             continue
         old, new = (data.question_versions[rate.question_version] for rate in (before, after))
@@ -315,9 +308,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         points,
         _frame(data, texts, survey),
         accent=_accent(survey),
-        goal=charts.Goal(
-            goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path
-        ),
+        goal=charts.Goal(goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path),
         breaks=breaks,
     )
     table = rate_table(
@@ -359,10 +350,7 @@ def ladder_figure(
     nothing: float | None = None
     for domain_type in domain_types:
         by_stage: list[dict[str, Rate]] = [
-            {
-                rate.domain_code: rate
-                for rate in data.rates(survey_code, domain_type, measure=f"stage_{item.code}")
-            }
+            {rate.domain_code: rate for rate in data.rates(survey_code, domain_type, measure=f"stage_{item.code}")}
             for item in stages
         ]
         for rate in _sorted(data.rates(survey_code, domain_type)):
@@ -398,9 +386,7 @@ def ladder_figure(
     if not stacks or nothing is None:
         return None
     heading = texts("chart.ladder_heading")
-    frame = charts.Frame(
-        small_print=texts("synthetic.small_print") if data.synthetic else "", value_heading=heading
-    )
+    frame = charts.Frame(small_print=texts("synthetic.small_print") if data.synthetic else "", value_heading=heading)
     legend = [str(getattr(item, f"label_{language}")) for item in stages]
     title = texts(
         "profile.ladder_title",

@@ -2,8 +2,8 @@
 
 Belongs here: everything that opens the font file. Does not belong here: what text is set in it.
 
-Noto Sans KR (SIL Open Font License 1.1) comes with the package pylopdf_fonts_ko. One cut only: bold is made by
-the browser.
+Noto Sans KR (SIL Open Font License 1.1) comes with the package pylopdf_fonts_ko. One cut only: bold is
+made by the browser.
 """
 
 import base64
@@ -46,9 +46,7 @@ def text_width(text: str, size: float) -> float:
 def missing_characters(text: str) -> list[str]:
     """Characters that the typeface does not have, sorted; white space aside."""
     by_character, _ = _metrics()
-    return sorted(
-        {character for character in text if not character.isspace() and ord(character) not in by_character}
-    )
+    return sorted({character for character in text if not character.isspace() and ord(character) not in by_character})
 
 
 @cache

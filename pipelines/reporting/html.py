@@ -1,7 +1,8 @@
 """The annual report as one HTML file that needs nothing beside it.
 
-Belongs here: the order of sections, numbering, and putting texts, figures, style, script and typeface into the
-template. Does not belong here: what a sentence says, how a chart is drawn, or markup (templates).
+Belongs here: the order of sections, numbering, and putting texts, figures, style, script and typeface
+into the template. Does not belong here: what a sentence says, how a chart is drawn, or markup
+(templates).
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipelines.reporting import numbers, sentences, tables
+from pipelines.reporting import estimate_tables, numbers, process_tables, sentences
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import (
@@ -51,9 +52,7 @@ class _Numbering:
 
     def table(self, table: Table) -> Table:
         self.tables += 1
-        return dataclasses.replace(
-            table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}")
-        )
+        return dataclasses.replace(table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}"))
 
 
 def render_report(data: ReportData, language: Language, *, template_dir: Path) -> str:
@@ -139,6 +138,7 @@ def _data_value(cell: Cell, kind: str) -> Markup:
     """Attributes of a cell: the unrounded value in the column's unit, or how text is set."""
     if kind in _TEXT_CLASSES:
         return Markup(' class="{}"').format(_TEXT_CLASSES[kind])
+    kind = cell.kind or kind
     if kind == "mark" or not isinstance(cell.value, int | float):
         return Markup("")
     value = numbers.hundredfold(cell.value) if kind == "share" else cell.value
@@ -161,8 +161,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         "trend": trend,
         "breaks": sentences.break_sentences(data, texts),
         "readings": {
-            survey: str(getattr(target, f"interpretation_{texts.language}"))
-            for survey, target in data.targets.items()
+            survey: str(getattr(target, f"interpretation_{texts.language}")) for survey, target in data.targets.items()
         },
         "rankings": rankings,
         "profile": _profile(data, texts, numbering),
@@ -236,9 +235,7 @@ def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str,
             ladder_figure(data, texts, "industry", ("total", "ax_industry")),
             ladder_figure(data, texts, "public", ("total", "institution_type"), both_widths=False),
         ),
-        "technologies": numbered(
-            technology_figure(data, texts, "industry"), technology_figure(data, texts, "public")
-        ),
+        "technologies": numbered(technology_figure(data, texts, "industry"), technology_figure(data, texts, "public")),
         "technology_list": [
             (getattr(item, f"label_{language}"), getattr(item, f"description_{language}"))
             for item in data.classifications["ai_technologies"].items
@@ -249,11 +246,14 @@ def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str,
 
 
 def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
-    made = [tables.series_table(data, [texts], list(data.surveys)), tables.progress_table(data, [texts])]
+    made = [
+        estimate_tables.series_table(data, [texts], list(data.surveys)),
+        estimate_tables.progress_table(data, [texts]),
+    ]
     for survey in data.surveys:
-        made.append(tables.domains_table(data, [texts], survey))
-        made.append(tables.measures_table(data, [texts], survey))
-        made += tables.field_tables(data, [texts], survey)
+        made.append(estimate_tables.domains_table(data, [texts], survey))
+        made.append(estimate_tables.measures_table(data, [texts], survey))
+        made += estimate_tables.field_tables(data, [texts], survey)
     return [numbering.table(table) for table in made]
 
 
@@ -263,7 +263,7 @@ def _measure_label(data: ReportData, texts: Texts) -> str:
 
 
 def _suppressed(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    hidden, everything, cautioned = tables.suppressed_rates(data)
+    hidden, everything, cautioned = estimate_tables.suppressed_rates(data)
     language = texts.language
     values = {"wave": data.wave, "measure": _measure_label(data, texts)}
     lead = (
@@ -279,13 +279,13 @@ def _suppressed(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[s
     return {
         "lead": lead,
         "caution": texts("suppressed.caution", count=numbers.count(cautioned, language)) if cautioned else "",
-        "table": numbering.table(tables.suppressed_table(data, [texts])) if hidden else None,
+        "table": numbering.table(estimate_tables.suppressed_table(data, [texts])) if hidden else None,
     }
 
 
 def _quality(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
     response = _response_rates(data, texts)
-    made = [tables.quality_table(data, [texts]), tables.weights_table(data, [texts])]
+    made = [process_tables.quality_table(data, [texts]), process_tables.weights_table(data, [texts])]
     return {
         "response": texts("quality.response", rates=texts.listed(response)) if response else "",
         "tables": [numbering.table(table) for table in made if table.rows],
@@ -313,8 +313,7 @@ def _method(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, 
     contract = next(iter(data.surveys.values()))
     values = {**data.surveys, "level": sentences.level(contract, language)}
     items = [
-        {"heading": item["heading"], "body": texts.markup(item["body"], **values)}
-        for item in texts.raw("method.items")
+        {"heading": item["heading"], "body": texts.markup(item["body"], **values)} for item in texts.raw("method.items")
     ]
     targets = [
         texts(
@@ -332,7 +331,7 @@ def _method(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, 
     return {
         "items": items,
         "targets": targets,
-        "definitions": numbering.table(tables.definitions_table(data, [texts])),
+        "definitions": numbering.table(process_tables.definitions_table(data, [texts])),
     }
 
 
@@ -342,7 +341,7 @@ def _provenance(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[s
     return {
         "cite": texts(cite, wave=data.wave, release=data.release, date=date),
         "files": [(name, labels[texts.language]) for name, labels in data.files.items()],
-        "deliveries": numbering.table(tables.deliveries_table(data, [texts])),
-        "balance": numbering.table(tables.balance_table(data, [texts])),
+        "deliveries": numbering.table(process_tables.deliveries_table(data, [texts])),
+        "balance": numbering.table(process_tables.balance_table(data, [texts])),
         "versions": list(data.versions.items()),
     }

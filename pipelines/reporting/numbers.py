@@ -1,7 +1,7 @@
 """How numbers look on the page, in Korean and English.
 
-Belongs here: rounding (once, half up, from the full value), signs, separators, units, intervals, dates. Does not
-belong here: words around a number (sentences), or any number that is not handed in.
+Belongs here: rounding (once, half up, from the full value), signs, separators, units, intervals, dates.
+Does not belong here: words around a number (sentences), or any number that is not handed in.
 """
 
 import datetime

@@ -1,7 +1,8 @@
 """What the report says in words, decided by the numbers of the marts.
 
-Belongs here: which sentence is true for an estimate, and the values it takes. Does not belong here: the wording
-(texts.<language>.yaml), or a number that is not in the marts, save the plain arithmetic a sentence spells out.
+Belongs here: which sentence is true for an estimate, and the values it takes. Does not belong here: the
+wording (texts.<language>.yaml), or a number that is not in the marts, save the plain arithmetic a
+sentence spells out.
 
 "Rose" and "fell" are said only where the interval of the change excludes 0.
 """
@@ -9,6 +10,7 @@ Belongs here: which sentence is true for an estimate, and the values it takes. D
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -158,9 +160,7 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
     found = pace(rate, progress, confidence_level=survey.confidence_level)
     interval = numbers.interval(low, high, language)
     if estimate >= goal.value:
-        distance = texts(
-            "headline.reached_distance", points=numbers.points(100 * (estimate - goal.value), language)
-        )
+        distance = texts("headline.reached_distance", points=numbers.points(100 * (estimate - goal.value), language))
         distance_interval = ""
     else:
         distance = numbers.points(100 * (goal.value - estimate), language)
@@ -170,9 +170,7 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
     needed = ""
     if progress is not None and progress["required_pp_per_year"] is not None and estimate < goal.value:
         required = progress["required_pp_per_year"]
-        needed = texts(
-            "headline.needed", year=goal.year, target=target, points=numbers.points(required, language)
-        )
+        needed = texts("headline.needed", year=goal.year, target=target, points=numbers.points(required, language))
     sentences = (
         pace_sentence(found, texts, survey, is_first=is_first),
         needed,
@@ -335,7 +333,7 @@ def break_sentences(data: ReportData, texts: Texts) -> list[tuple[str, str]]:
     language = texts.language
     for survey in data.surveys:
         series = data.series(survey)
-        for before, after in zip(series, series[1:], strict=False):
+        for before, after in pairwise(series):
             if before.segment != after.segment:
                 old, new = (data.question_versions[rate.question_version] for rate in (before, after))
                 reason = texts(

@@ -1,7 +1,7 @@
 """The wording of the report: texts.<language>.yaml, filled with values.
 
-Belongs here: reading the texts, filling them, joining names to a list. Does not belong here: which sentence is
-true (sentences), or any wording.
+Belongs here: reading the texts, filling them, joining names to a list. Does not belong here: which
+sentence is true (sentences), or any wording.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,9 +33,10 @@ def _environment(*, markup: bool = False) -> Environment:
 
 
 class Texts:
-    """The texts of one language, found by dotted keys: ``texts("headline.interval", level="95 %", …)``."""
+    """The texts of one language, found by dotted keys: ``texts("headline.target", year=2030)``."""
 
     def __init__(self, folder: Path, language: Language) -> None:
+        """Read texts.<language>.yaml in `folder`."""
         self.language = language
         path = folder / f"texts.{language}.yaml"
         self._where = path.name
@@ -67,7 +68,8 @@ class Texts:
         """The text under a key, filled with values.
 
         Raises:
-            AxstatError: there is no such text. jinja2.UndefinedError: the text needs a value that was not given.
+            AxstatError: there is no such text.
+            jinja2.UndefinedError: the text needs a value that was not given.
         """
         if key not in self._templates:
             self._templates[key] = _environment().from_string(str(self.raw(key)))
@@ -82,4 +84,6 @@ class Texts:
         if len(names) < 2:
             return "".join(names)
         separator, last = self.raw("list.separator"), self.raw("list.last_separator")
+        if any("," in name for name in names):
+            separator = last = self.raw("list.separator_of_names_with_commas")
         return f"{separator.join(names[:-1])}{last}{names[-1]}"

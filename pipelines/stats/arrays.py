@@ -28,7 +28,5 @@ def dense_codes(labels: pl.Series) -> tuple[IntArray, list[str]]:
 def codes_in(labels: pl.Series, known: pl.Series) -> IntArray:
     """Position of each label in ``known`` (distinct labels); -1 where it is not there or null."""
     lookup = pl.DataFrame({"label": known.cast(pl.String), "code": np.arange(len(known), dtype=np.int64)})
-    coded = pl.DataFrame({"label": labels.cast(pl.String)}).join(
-        lookup, on="label", how="left", maintain_order="left"
-    )
+    coded = pl.DataFrame({"label": labels.cast(pl.String)}).join(lookup, on="label", how="left", maintain_order="left")
     return coded["code"].fill_null(-1).to_numpy().astype(np.int64)

@@ -40,9 +40,7 @@ def post_stratify(weight: FloatArray, cell: pl.Series, totals: Mapping[str, floa
     violations: list[Violation] = []
 
     def fault(code: str, label: str, expected: str, got: str, hint: str) -> None:
-        violations.append(
-            Violation(code, where=f"post-stratum {label}", expected=expected, got=got, hint=hint)
-        )
+        violations.append(Violation(code, where=f"post-stratum {label}", expected=expected, got=got, hint=hint))
 
     known = set(labels)
     for label in sorted(totals):

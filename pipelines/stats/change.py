@@ -151,9 +151,7 @@ def adoption_change(
     )
 
 
-def _change_table(
-    old: RateScores, new: RateScores, covariance: FloatArray, n_common: FloatArray
-) -> pl.DataFrame:
+def _change_table(old: RateScores, new: RateScores, covariance: FloatArray, n_common: FloatArray) -> pl.DataFrame:
     bound = np.sqrt(old.variance * new.variance)
     with np.errstate(invalid="ignore"):
         clipped = np.abs(covariance) > bound * (1.0 + 1e-12)

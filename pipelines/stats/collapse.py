@@ -119,9 +119,7 @@ def collapse_cells(
         for group in groups:
             buckets.setdefault((*group.block, *group.parts.values()), []).append(group)
         groups = [
-            group
-            for key in sorted(buckets)
-            for group in _merge_bucket(buckets[key], level.step, size, sufficient, log)
+            group for key in sorted(buckets) for group in _merge_bucket(buckets[key], level.step, size, sufficient, log)
         ]
     merged = [""] * cells.height
     unresolved: list[str] = []

@@ -125,9 +125,7 @@ class SurveyDesign:
             violations += _broken(weights < 0, "weight_negative", weight, "0 or more", "below 0")
         for name in (strata, psu, calibration_group):
             if name is not None:
-                violations += _broken(
-                    frame[name].is_null().to_numpy(), "label_missing", name, "a label", "missing"
-                )
+                violations += _broken(frame[name].is_null().to_numpy(), "label_missing", name, "a label", "missing")
         if violations:
             raise ViolationsError("survey design", violations)
 

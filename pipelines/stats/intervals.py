@@ -65,9 +65,7 @@ def df_adjustment(n: FloatArray, df: FloatArray, *, level: float = 0.95) -> Floa
     return cast(FloatArray, np.where(np.isfinite(ratio), ratio, 1.0))
 
 
-def beta_interval(
-    p: FloatArray, n_effective: FloatArray, *, level: float = 0.95
-) -> tuple[FloatArray, FloatArray]:
+def beta_interval(p: FloatArray, n_effective: FloatArray, *, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Clopper-Pearson limits with an effective sample size; 0 at p = 0, 1 at p = 1.
 
     The formula of R's ``svyciprop(method="beta")``: beta quantiles with parameters (n p, n (1-p) + 1) and
@@ -87,9 +85,7 @@ def effective_n(p: FloatArray, variance: FloatArray, n: FloatArray, kish_deff: F
     """n* = p(1-p)/V; n / Kish deff where p is 0 or 1 or the variance is 0 (method.md 3)."""
     inside = (p > 0) & (p < 1) & (variance > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return cast(
-            FloatArray, np.where(inside, p * (1.0 - p) / np.where(inside, variance, 1.0), n / kish_deff)
-        )
+        return cast(FloatArray, np.where(inside, p * (1.0 - p) / np.where(inside, variance, 1.0), n / kish_deff))
 
 
 def korn_graubard_interval(

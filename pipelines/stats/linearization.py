@@ -50,9 +50,7 @@ class DomainLayout:
     cell_stratum: IntArray  # (C,)
     cell_pairs: FloatArray  # (C, 1) pairs in the cell
     cell_sum: sparse.csr_array  # (D, C)
-    group_mean: (
-        sparse.csr_array | None
-    )  # (G, m): sum of scores by post-stratum and domain, over sum of weights
+    group_mean: sparse.csr_array | None  # (G, m): sum of scores by post-stratum and domain, over sum of weights
     pair_group: sparse.csr_array | None  # (Q, G): weight of the PSU in the post-stratum
 
     @classmethod
@@ -86,9 +84,7 @@ class DomainLayout:
         else:
             n_groups = int(design.calibration_group.max()) + 1
             # Weight of each PSU in each post-stratum, over the whole design.
-            cell_key, cell_of_row = np.unique(
-                design.psu * n_groups + design.calibration_group, return_inverse=True
-            )
+            cell_key, cell_of_row = np.unique(design.psu * n_groups + design.calibration_group, return_inverse=True)
             cell_weight = np.bincount(cell_of_row, weights=design.weight)
             cell_psu, cell_group = cell_key // n_groups, cell_key % n_groups
             group_weight = np.bincount(cell_group, weights=cell_weight, minlength=n_groups)
@@ -117,9 +113,7 @@ class DomainLayout:
             )
         pair_domain, pair_psu = pair_key // n_psus, pair_key % n_psus
         n_pairs = len(pair_key)
-        to_pairs = sparse.csr_array(
-            (ones, (np.searchsorted(pair_key, row_key), np.arange(m))), shape=(n_pairs, m)
-        )
+        to_pairs = sparse.csr_array((ones, (np.searchsorted(pair_key, row_key), np.arange(m))), shape=(n_pairs, m))
         cell_key, pair_cell = np.unique(
             pair_domain * design.n_strata + design.psu_stratum[pair_psu], return_inverse=True
         )
@@ -134,9 +128,7 @@ class DomainLayout:
             to_pairs=to_pairs,
             pair_psu=pair_psu,
             pair_domain=pair_domain,
-            cells=sparse.csr_array(
-                (np.ones(n_pairs), (pair_cell, np.arange(n_pairs))), shape=(n_cells, n_pairs)
-            ),
+            cells=sparse.csr_array((np.ones(n_pairs), (pair_cell, np.arange(n_pairs))), shape=(n_cells, n_pairs)),
             pair_cell=pair_cell,
             cell_stratum=cell_key % design.n_strata,
             cell_pairs=np.bincount(pair_cell, minlength=n_cells).astype(np.float64)[:, None],
@@ -169,9 +161,7 @@ class DomainLayout:
         in_pair = ((self.to_pairs @ counted) > 0).astype(np.float64)
         in_cell = self.cells @ in_pair
         pair_count = self.cell_sum @ in_cell
-        return cast(FloatArray, pair_count), cast(
-            FloatArray, self.cell_sum @ (in_cell > 0).astype(np.float64)
-        )
+        return cast(FloatArray, pair_count), cast(FloatArray, self.cell_sum @ (in_cell > 0).astype(np.float64))
 
     def variance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
         """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain.

@@ -87,9 +87,7 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
             *[pl.col(name).cast(pl.String) for name in rule.parts],
         )
         .with_columns(
-            pl.concat_str([pl.col(name) for name in rule.parts] or [pl.lit("all")], separator="/").alias(
-                "parts_label"
-            )
+            pl.concat_str([pl.col(name) for name in rule.parts] or [pl.lit("all")], separator="/").alias("parts_label")
         )
         .with_columns(
             pl.when(pl.col("block") == "sampled")
@@ -137,9 +135,7 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
         collapse.cells.group_by("merged_cell", maintain_order=True)
         .agg(*[pl.col(name).sum() for name in sums])
         .with_columns(
-            (1.0 + pl.col("unknown") / (pl.col("eligible") + pl.col("out_of_scope"))).alias(
-                "eligibility_factor"
-            ),
+            (1.0 + pl.col("unknown") / (pl.col("eligible") + pl.col("out_of_scope"))).alias("eligibility_factor"),
             (pl.col("eligible") / pl.col("responding")).alias("nonresponse_factor"),
         )
     )
@@ -183,9 +179,7 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
     )
 
 
-def response_rates(
-    sample: pl.DataFrame, *, by: Sequence[str] = (), weight: str | None = None
-) -> pl.DataFrame:
+def response_rates(sample: pl.DataFrame, *, by: Sequence[str] = (), weight: str | None = None) -> pl.DataFrame:
     """AAPOR response rates RR1 to RR6, unweighted or weighted.
 
     With complete interviews I, partial P, eligible non-respondents R+NC+O, unknown eligibility UH+UO and
@@ -216,9 +210,7 @@ def response_rates(
             )
         ],
     ]
-    counted = (
-        sample.group_by(*by, maintain_order=True).agg(*amount).sort(*by) if by else sample.select(*amount)
-    )
+    counted = sample.group_by(*by, maintain_order=True).agg(*amount).sort(*by) if by else sample.select(*amount)
     complete, either = pl.col("complete"), pl.col("complete") + pl.col("partial")
     eligible = either + pl.col("eligible_nonrespondent")
     unknown = pl.col("unknown_eligibility")

@@ -385,14 +385,10 @@ def _rate_table(
         "variance_method": np.full(shape, method),
         "census": np.repeat(take_all.take_all[:, :1], shape[1], axis=1),
     }
-    table = pl.DataFrame(
-        {name: values.ravel().tolist() for name, values in columns.items()}, schema=RATE_SCHEMA
-    )
+    table = pl.DataFrame({name: values.ravel().tolist() for name, values in columns.items()}, schema=RATE_SCHEMA)
     return table.with_columns(
         pl.col(pl.Float64).fill_nan(None),
-        pl.when(pl.col("reliability_reason") != "")
-        .then(pl.col("reliability_reason"))
-        .alias("reliability_reason"),
+        pl.when(pl.col("reliability_reason") != "").then(pl.col("reliability_reason")).alias("reliability_reason"),
     )
 
 
@@ -401,9 +397,7 @@ def without_noise(variance: FloatArray, scale: FloatArray) -> FloatArray:
     return cast(FloatArray, np.where(variance <= np.square(1e-12 * scale), 0.0, variance))
 
 
-def _take_all(
-    layout: DomainLayout, known: pl.DataFrame, scores: RateScores, unit_weighting: UnitWeighting
-) -> TakeAll:
+def _take_all(layout: DomainLayout, known: pl.DataFrame, scores: RateScores, unit_weighting: UnitWeighting) -> TakeAll:
     def column(name: str) -> FloatArray:
         return known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
 
@@ -421,9 +415,7 @@ def _take_all(
         )
 
 
-def _frame_domains(
-    wave: Wave, frame: pl.DataFrame, frame_fields: pl.DataFrame | None, domain: Domain
-) -> pl.DataFrame:
+def _frame_domains(wave: Wave, frame: pl.DataFrame, frame_fields: pl.DataFrame | None, domain: Domain) -> pl.DataFrame:
     """domain_code, units and employment (frame less observed out-of-scope), take_all; sorted."""
     schema = {"domain_code": pl.String, "units": pl.Float64, "employment": pl.Float64, "take_all": pl.Boolean}
     if domain.by_field and frame_fields is None:
@@ -487,9 +479,7 @@ def _check(units: pl.DataFrame, answers: pl.DataFrame) -> None:
     ):
         if found.height:
             at_fault = found["unit_id"].unique().sort().to_list()
-            shown = ", ".join(at_fault[:10]) + (
-                f" and {len(at_fault) - 10} more" if len(at_fault) > 10 else ""
-            )
+            shown = ", ".join(at_fault[:10]) + (f" and {len(at_fault) - 10} more" if len(at_fault) > 10 else "")
             faults.append(
                 Violation(
                     code,

@@ -116,7 +116,5 @@ def statcan_letter(se: FloatArray) -> npt.NDArray[np.str_]:
     """
     points = 100.0 * se
     with np.errstate(invalid="ignore"):
-        letter = np.select(
-            [points < 2.5, points < 7.5, points < 15.0, points >= 15.0], ["A", "B", "E", "F"], ""
-        )
+        letter = np.select([points < 2.5, points < 7.5, points < 15.0, points >= 15.0], ["A", "B", "E", "F"], "")
     return cast(npt.NDArray[np.str_], letter)

@@ -106,9 +106,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
             how="left",
         )
         .with_columns(
-            (pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")).alias(
-                "before"
-            )
+            (pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")).alias("before")
         )
         .sort("unit_id")
     )
@@ -186,13 +184,9 @@ def _check_sample(units: pl.DataFrame, frame: pl.DataFrame) -> None:
     ):
         at_fault = units.filter(broken)["unit_id"].unique().sort().to_list()
         if at_fault:
-            shown = ", ".join(at_fault[:10]) + (
-                f" and {len(at_fault) - 10} more" if len(at_fault) > 10 else ""
-            )
+            shown = ", ".join(at_fault[:10]) + (f" and {len(at_fault) - 10} more" if len(at_fault) > 10 else "")
             faults.append(
-                Violation(
-                    code, where=f"units {shown}", expected=expected, got=got, hint="mend the sample file"
-                )
+                Violation(code, where=f"units {shown}", expected=expected, got=got, hint="mend the sample file")
             )
     repeated = frame.filter(pl.col("unit_id").is_duplicated())["unit_id"].unique().sort().to_list()
     if repeated:
@@ -254,9 +248,7 @@ def _variance_strata(units: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRul
         *[split.list.get(index).alias(f"part_{name}") for index, name in enumerate(rule.parts)],
     ).rename({"selection_stratum": "stratum"})
     cells = cells.rename({f"part_{name}": name for name in rule.parts})
-    return merge_sparse_strata(
-        cells, parts=rule.parts, order=rule.order, min_respondents=rule.min_respondents
-    )
+    return merge_sparse_strata(cells, parts=rule.parts, order=rule.order, min_respondents=rule.min_respondents)
 
 
 def _post_strata(carried: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRule) -> Collapse:
@@ -335,15 +327,11 @@ def _diagnostics(
         )
         distances = [
             (label, value / totals[label] - 1.0)
-            for label, value in zip(
-                reached["post_stratum"].to_list(), reached["value"].to_list(), strict=True
-            )
+            for label, value in zip(reached["post_stratum"].to_list(), reached["value"].to_list(), strict=True)
         ]
         rows.append(("margin_distance_max", step, max(abs(distance) for _, distance in distances)))
         rows += [(f"margin_distance:{label}", step, distance) for label, distance in distances]
-    return pl.DataFrame(
-        rows, schema={"diagnostic": pl.String, "step": pl.String, "value": pl.Float64}, orient="row"
-    )
+    return pl.DataFrame(rows, schema={"diagnostic": pl.String, "step": pl.String, "value": pl.Float64}, orient="row")
 
 
 def _distribution(values: FloatArray) -> list[tuple[str, float]]:

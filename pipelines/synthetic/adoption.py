@@ -34,9 +34,7 @@ class Adoption:
     margin: NDArray[np.float64]
 
 
-def rates_at_level(
-    rates: NDArray[np.float64], sizes: NDArray[np.float64], level: float
-) -> NDArray[np.float64]:
+def rates_at_level(rates: NDArray[np.float64], sizes: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     """Rates moved together on the logit scale until their mean, weighted by `sizes`, is `level`.
 
     Args:

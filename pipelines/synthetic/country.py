@@ -156,10 +156,7 @@ def _check(country: Country, home: Path, *, waves: Sequence[int], scale: float) 
         for wave in waves:
             folder = home / "deliveries" / f"{survey}-{wave}"
             manifest = folder / _MANIFEST
-            ours = (
-                manifest.is_file()
-                and json.loads(manifest.read_text(encoding="utf-8-sig")).get("synthetic") is True
-            )
+            ours = manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8-sig")).get("synthetic") is True
             if folder.exists() and not ours:
                 raise AxstatError(
                     "synthetic_over_real",
@@ -242,9 +239,7 @@ def _write_delivery(
         built = Path(work) / folder.name
         built.mkdir()
         files = [
-            write_table(
-                table, deliveries[name], form, built, stem=f"{name}_{wave}", sections=ksic_sections(library)
-            )
+            write_table(table, deliveries[name], form, built, stem=f"{name}_{wave}", sections=ksic_sections(library))
             for name, form, table in tables
         ]
         manifest = {

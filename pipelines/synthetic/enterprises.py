@@ -64,9 +64,7 @@ class _Register:
         self._sizes = sizes.codes
         self._lower = np.array([int(item.properties["min_employees"]) for item in sizes.items])
         self._scopes = {
-            revision: {
-                row.division: row for row in library.ksic if row.ksic_group and row.revision == revision
-            }
+            revision: {row.division: row for row in library.ksic if row.ksic_group and row.revision == revision}
             for revision in {row.revision for row in library.ksic}
         }
         # load_country has seen to it that the revisions agree on divisions and groups.
@@ -125,21 +123,15 @@ class _Register:
         born = self._entrants(group, size, rng)
         self._units = {name: np.concatenate([stayed[name], born[name]]) for name in stayed}
         streams = self._streams
-        self._inclination = self._inclination.next_wave(
-            keep, births, streams.of("enterprise inclination", wave)
-        )
-        self._technology = self._technology.next_wave(
-            keep, births, streams.of("enterprise technologies", wave)
-        )
+        self._inclination = self._inclination.next_wave(keep, births, streams.of("enterprise inclination", wave))
+        self._technology = self._technology.next_wave(keep, births, streams.of("enterprise technologies", wave))
         self._response = self._response.next_wave(keep, births, streams.of("enterprise response", wave))
         self._settle_scope(wave)
 
     def _frame_size(self, wave: int) -> int:
         return round(self._country.waves[wave].enterprises * self._scale)
 
-    def _entrants(
-        self, group: NDArray[np.int64], size: NDArray[np.int64], rng: np.random.Generator
-    ) -> Columns:
+    def _entrants(self, group: NDArray[np.int64], size: NDArray[np.int64], rng: np.random.Generator) -> Columns:
         count = group.size
         lower = self._lower[size].astype(np.float64)
         upper = np.append(self._lower[1:], 0)[size].astype(np.float64)
@@ -202,9 +194,7 @@ class _Register:
         small = self._employment() < figures.too_small_below
         too_small = small & (rng.random(small.size) < figures.too_small / small.mean())
         closed = rng.random(small.size) < figures.closed
-        self._scope = np.select(
-            [self._units["not_target"], closed, too_small], [NOT_TARGET, CLOSED, TOO_SMALL], ""
-        )
+        self._scope = np.select([self._units["not_target"], closed, too_small], [NOT_TARGET, CLOSED, TOO_SMALL], "")
 
     # --- what a wave looks like ----------------------------------------------------------------------------
 

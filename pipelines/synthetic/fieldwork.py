@@ -66,9 +66,7 @@ class Collected:
 class Fieldwork:
     """Field work of one survey."""
 
-    def __init__(
-        self, figures: FieldworkFigures, library: ContractLibrary, survey: Survey, streams: Streams
-    ) -> None:
+    def __init__(self, figures: FieldworkFigures, library: ContractLibrary, survey: Survey, streams: Streams) -> None:
         """Field work of `survey` under its response contract."""
         self._figures = figures
         self._survey = survey
@@ -79,9 +77,7 @@ class Fieldwork:
         self._stage_answers = np.array([answer_of[code] for code in stages])
         self._yes_no = _answers_by_value(library, "yes_no_answers")
         self._field = _answers_by_value(library, "field_answers")
-        self._divisions = np.array(
-            sorted({row.division for row in library.ksic if row.ksic_group is not None})
-        )
+        self._divisions = np.array(sorted({row.division for row in library.ksic if row.ksic_group is not None}))
         self._regions = np.array(library.classifications["regions"].codes)
 
     def collect(self, population: Population, sample: pl.DataFrame) -> Collected:
@@ -140,9 +136,7 @@ class Fieldwork:
 
     # --- answers -------------------------------------------------------------------------------------------
 
-    def _responses(
-        self, population: Population, units: pl.DataFrame, rng: np.random.Generator
-    ) -> pl.DataFrame:
+    def _responses(self, population: Population, units: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
         question_version = self._survey.question_version(population.wave)
         columns = [column.name for column in self._contract.columns_for(question_version)]
         answers: dict[str, NDArray[np.object_] | pl.Series] = {
@@ -153,12 +147,8 @@ class Fieldwork:
             answers["ksic"] = self._misreported(
                 units["ksic_division"], self._divisions, self._figures.division_differs, rng
             )
-            answers["region"] = self._misreported(
-                units["region"], self._regions, self._figures.region_differs, rng
-            )
-        battery = (
-            [f"tech_{code}" for code in population.technologies] if population.list_asked else ["ai_use"]
-        )
+            answers["region"] = self._misreported(units["region"], self._regions, self._figures.region_differs, rng)
+        battery = [f"tech_{code}" for code in population.technologies] if population.list_asked else ["ai_use"]
         fields = [name for name in columns if name.startswith("field_")]
         true = self._true_answers(units, battery, list_asked=population.list_asked)
         missing, reached = self._missing(units, len(battery), rng)
@@ -195,9 +185,7 @@ class Fieldwork:
         differs = rng.random(len(register)) < share
         return np.where(differs, other, register.to_numpy()).astype(object)
 
-    def _true_answers(
-        self, units: pl.DataFrame, battery: list[str], *, list_asked: bool
-    ) -> NDArray[np.object_]:
+    def _true_answers(self, units: pl.DataFrame, battery: list[str], *, list_asked: bool) -> NDArray[np.object_]:
         if list_asked:
             codes = self._stage_answers[units.select(battery).to_numpy()]
         else:

@@ -55,9 +55,7 @@ class _Register:
         self._regions = library.classifications["regions"].codes
         types = self._figures.types.values()
         self._cells = np.array([[entry.sectors.get(code, 0) for code in self._sectors] for entry in types])
-        self._region_weights = np.array(
-            [[entry.regions.get(code, 0.0) for code in self._regions] for entry in types]
-        )
+        self._region_weights = np.array([[entry.regions.get(code, 0.0) for code in self._regions] for entry in types])
         self._codes = institution_codes(_CODES, streams.of("institution codes"))
         self._codes_used = 0
 
@@ -75,10 +73,7 @@ class _Register:
         rng = self._streams.of("institutions founded")
         bodies = self._bodies(wave)
         counts = np.stack(
-            [
-                largest_remainder(row.astype(np.float64), total)
-                for row, total in zip(self._cells, bodies, strict=True)
-            ]
+            [largest_remainder(row.astype(np.float64), total) for row, total in zip(self._cells, bodies, strict=True)]
         )
         kind, sector = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
         # Where each body is: the stated numbers a region, in random order within the type.
@@ -127,12 +122,8 @@ class _Register:
         born = self._entrants(kind, sector, region, rng)
         self._units = {name: np.concatenate([stayed[name], born[name]]) for name in stayed}
         streams, births = self._streams, kind.size
-        self._inclination = self._inclination.next_wave(
-            keep, births, streams.of("institution inclination", wave)
-        )
-        self._technology = self._technology.next_wave(
-            keep, births, streams.of("institution technologies", wave)
-        )
+        self._inclination = self._inclination.next_wave(keep, births, streams.of("institution inclination", wave))
+        self._technology = self._technology.next_wave(keep, births, streams.of("institution technologies", wave))
         self._field = self._field.next_wave(keep, births, streams.of("institution fields", wave))
         self._response = self._response.next_wave(keep, births, streams.of("institution response", wave))
         self._settle_scope(wave)
@@ -212,9 +203,7 @@ class _Register:
         types = list(figures.types.values())
         kind, sector = units["kind"], units["sector"]
         cap = np.array([entry.cap for entry in types])[kind]
-        employment = np.clip(np.floor(np.exp(units["level"] + units["deviation"])), _SMALLEST, cap).astype(
-            np.int64
-        )
+        employment = np.clip(np.floor(np.exp(units["level"] + units["deviation"])), _SMALLEST, cap).astype(np.int64)
         log_employment = np.log(employment)
         in_scope = self._scope == ""
         sector_effect = np.array([figures.sectors[code].effect for code in self._sectors])
@@ -268,10 +257,7 @@ class _Register:
             wave=wave,
             units=frame.with_columns(
                 pl.col("out_of_scope").replace("", None),
-                *[
-                    pl.when(f"served_{code}").then(f"field_{code}").alias(f"field_{code}")
-                    for code in self._sectors
-                ],
+                *[pl.when(f"served_{code}").then(f"field_{code}").alias(f"field_{code}") for code in self._sectors],
             )
             .drop(f"served_{code}" for code in self._sectors)
             .sort("unit_id"),

@@ -59,9 +59,7 @@ class LatentEffect:
         stayed = self.fading[keep]
         shock = rng.standard_normal(stayed.shape, dtype=np.float32)
         fresh = rng.standard_normal((2, entrants, *shape), dtype=np.float32)
-        went_on = (
-            np.float32(self.persistence) * stayed + np.float32(np.sqrt(1.0 - self.persistence**2)) * shock
-        )
+        went_on = np.float32(self.persistence) * stayed + np.float32(np.sqrt(1.0 - self.persistence**2)) * shock
         return type(self)(
             permanent=np.concatenate([self.permanent[keep], fresh[0]]),
             fading=np.concatenate([went_on, fresh[1]]),

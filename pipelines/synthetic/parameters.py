@@ -275,9 +275,7 @@ def load_country(library: ContractLibrary, path: Path = COUNTRY_FILE) -> Country
     groups, divisions = set(group_of.values()), set(group_of)
     lists = library.classifications
     enterprises, institutions, adoption = country.enterprises, country.institutions, country.adoption
-    sizes, regions, sectors = (
-        set(lists[name].codes) for name in ("size_classes", "regions", "public_sectors")
-    )
+    sizes, regions, sectors = (set(lists[name].codes) for name in ("size_classes", "regions", "public_sectors"))
     technologies = set(lists["ai_technologies"].codes)
     found: list[Violation] = []
 

@@ -50,9 +50,7 @@ def shares(weights: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(values / values.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
-def choose(
-    shares: NDArray[np.float64], row: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def choose(shares: NDArray[np.float64], row: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """For each entry of `row`, a column of `shares` drawn with that row's probabilities; shape of `row`."""
     bounds = shares.cumsum(axis=1)
     # The last bound is 1 up to rounding; without this a draw could fall behind it.

@@ -104,10 +104,7 @@ class Sampler:
             .agg(
                 pl.len().cast(pl.Int64).alias("stratum_size"),
                 pl.col("take_all").first(),
-                pl.col(spread.column)
-                .replace_strict(spread.factors, return_dtype=pl.Float64)
-                .mean()
-                .alias("spread"),
+                pl.col(spread.column).replace_strict(spread.factors, return_dtype=pl.Float64).mean().alias("spread"),
             )
             .sort("stratum")
         )
@@ -150,6 +147,4 @@ class Sampler:
             {"unit_id": list(since), "panel_since": list(since.values())},
             schema={"unit_id": pl.String, "panel_since": pl.Int64},
         )
-        return drawn.join(panel, on="unit_id", how="left", maintain_order="left").drop(
-            "start", "fraction", "place"
-        )
+        return drawn.join(panel, on="unit_id", how="left", maintain_order="left").drop("start", "fraction", "place")

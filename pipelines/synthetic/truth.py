@@ -72,9 +72,7 @@ def _field_rows(units: pl.DataFrame, population: Population) -> pl.DataFrame:
     )
 
 
-def _domain_rates(
-    source: pl.DataFrame, domain: Domain, measures: list[str], survey: Survey
-) -> list[pl.DataFrame]:
+def _domain_rates(source: pl.DataFrame, domain: Domain, measures: list[str], survey: Survey) -> list[pl.DataFrame]:
     needed = [*domain.columns, *([domain.requires] if domain.requires else [])]
     inside = source.drop_nulls(needed) if needed else source
     code = pl.concat_str(domain.columns, separator="*") if domain.columns else pl.lit(domain.code)

@@ -99,14 +99,12 @@ def _as_written(column: Column, form: Form, sections: Mapping[str, str]) -> pl.E
     """The column's values the way this form writes them."""
     value = pl.col(column.name)
     if column.name == "business_number" and form.hyphens:
-        return pl.concat_str(
-            value.str.slice(0, 3), value.str.slice(3, 2), value.str.slice(5), separator="-"
-        ).alias(column.name)
+        return pl.concat_str(value.str.slice(0, 3), value.str.slice(3, 2), value.str.slice(5), separator="-").alias(
+            column.name
+        )
     if column.name == "ksic":
         if form.ksic == "letter":
-            return (value.replace_strict(sections, default="Z", return_dtype=pl.String) + value).alias(
-                column.name
-            )
+            return (value.replace_strict(sections, default="Z", return_dtype=pl.String) + value).alias(column.name)
         return value.cast(pl.Int64) if form.ksic == "number" else value
     if column.name == "employees" and form.thousands:
         return _with_thousands(value)
@@ -169,9 +167,7 @@ def _write_sav(table: pl.DataFrame, headers: Sequence[str], columns: Sequence[Co
     }
     numeric = [name for name in table.columns if table[name].dtype.is_numeric()]
     pyreadstat.write_sav(
-        table.with_columns(pl.col(numeric).cast(pl.Float64)).rename(
-            dict(zip(table.columns, headers, strict=True))
-        ),
+        table.with_columns(pl.col(numeric).cast(pl.Float64)).rename(dict(zip(table.columns, headers, strict=True))),
         path,
         column_labels={header: column.label_ko for header, column in zip(headers, columns, strict=True)},
         variable_value_labels=value_labels,

@@ -246,11 +246,7 @@ class Session:
         target = self._contract(table)
         for column, value in where.items():
             target.column(column)
-            strays = (
-                frame.filter(pl.col(column).ne_missing(pl.lit(value))).height
-                if column in frame.columns
-                else 0
-            )
+            strays = frame.filter(pl.col(column).ne_missing(pl.lit(value))).height if column in frame.columns else 0
             if strays:
                 raise AxstatError(
                     "rows_outside",
@@ -295,9 +291,7 @@ class Session:
         condition, params = _condition(contract, where or {})
         wanted = ", ".join(map(quoted, chosen))
         order = ", ".join(map(quoted, contract.key or contract.column_names))
-        return self._fetch(
-            f"select {wanted} from {quoted(name)}{condition} order by {order}", params, where=name
-        )
+        return self._fetch(f"select {wanted} from {quoted(name)}{condition} order by {order}", params, where=name)
 
     def query(self, name: str, *, survey: str | None = None, wave: int | None = None) -> pl.DataFrame:
         """Rows of a statement of `cells` or `checks`, e.g. ``cells.stratum_counts``.
@@ -355,9 +349,7 @@ class Session:
 
     def _delete(self, contract: TableContract, where: Mapping[str, object]) -> None:
         condition, params = _condition(contract, where)
-        self._execute(
-            f"delete from {quoted(contract.name)}{condition}", params, where=contract.name
-        ).fetchall()
+        self._execute(f"delete from {quoted(contract.name)}{condition}", params, where=contract.name).fetchall()
 
     def _execute(self, sql: str, params: Mapping[str, object], *, where: str) -> duckdb.DuckDBPyConnection:
         try:

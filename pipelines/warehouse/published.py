@@ -1,4 +1,4 @@
-"""The published file and its copies: marts and dictionary as DuckDB, Parquet and CSV, and asking the file.
+"""The published file and its copies: marts as DuckDB, Parquet and CSV, and asking the file.
 
 Belongs here: the form in which marts leave the warehouse, the same bytes for the same rows. Does not belong
 here: which rows are published and where (release), how a table is laid out for readers (reporting).
@@ -23,11 +23,6 @@ SIGNIFICANT_DIGITS = 12
 SYNTHETIC_REMARK = (
     "SYNTHETIC DATA: made up to show and test the method, no statement about the country. "
     "합성 자료: 방법을 보이고 시험하려고 만든 것으로, 실제 통계가 아님."
-)
-
-_DICTIONARY = "mart.dictionary"
-_DICTIONARY_COMMENT = (
-    "Data dictionary (자료 사전). Every column of every table: type, unit, code list, labels, meaning."
 )
 
 
@@ -63,9 +58,7 @@ def publishable(frame: pl.DataFrame, table: TableContract) -> pl.DataFrame:
         )
     ordered = frame.select(table.column_names).sort(table.key)
     return ordered.with_columns(
-        _rounded(ordered.get_column(column.name), table.name)
-        for column in table.columns
-        if column.type == "DOUBLE"
+        _rounded(ordered.get_column(column.name), table.name) for column in table.columns if column.type == "DOUBLE"
     )
 
 
@@ -92,9 +85,8 @@ def write_published(
     library: ContractLibrary,
     *,
     synthetic: bool,
-    dictionary: pl.DataFrame,
 ) -> None:
-    """Make the published DuckDB file: every mart given, and `mart.dictionary`.
+    """Make the published DuckDB file: every mart given.
 
     It is built beside `target` and takes its name only when whole. One thread and the oldest storage format
     give the same bytes for the same rows.
@@ -103,7 +95,6 @@ def write_published(
         marts: frames by ``mart.<table>``; each goes through `publishable`.
         target: must not exist; its folder must.
         synthetic: say in every table's COMMENT that the data are made up.
-        dictionary: as `compiler.data_dictionary` makes it.
 
     Raises:
         AxstatError: `target` exists; a name without contract; rows that cannot be published.
@@ -130,36 +121,21 @@ def write_published(
     building.unlink(missing_ok=True)
     try:
         with duckdb.connect(config={**CONNECTION_CONFIG, "threads": "1"}) as connection:
-            connection.execute(
-                f"attach {_text(str(building))} as published (storage_version '{STORAGE_VERSION}')"
-            )
+            connection.execute(f"attach {_text(str(building))} as published (storage_version '{STORAGE_VERSION}')")
             connection.execute("use published")
             connection.execute("create schema mart")
             for name, frame in ready.items():
                 for sql in create_table_sql(library.marts[name], remark=remark):
                     connection.execute(sql)
                 connection.register("incoming_rows", frame)
-                connection.execute(
-                    f"insert into {quoted(name)} by name select * from incoming_rows"
-                ).fetchall()
+                connection.execute(f"insert into {quoted(name)} by name select * from incoming_rows").fetchall()
                 connection.unregister("incoming_rows")
-            _write_dictionary(connection, dictionary, remark=remark)
             connection.execute("checkpoint published")
             connection.execute("use memory")
             connection.execute("detach published")
         building.replace(target)
     finally:
         building.unlink(missing_ok=True)
-
-
-def _write_dictionary(
-    connection: duckdb.DuckDBPyConnection, dictionary: pl.DataFrame, *, remark: str | None
-) -> None:
-    connection.register("incoming_rows", dictionary)
-    connection.execute(f"create table {_DICTIONARY} as select * from incoming_rows").fetchall()
-    connection.unregister("incoming_rows")
-    comment = _DICTIONARY_COMMENT if remark is None else f"{_DICTIONARY_COMMENT} {remark}"
-    connection.execute(f"comment on table {_DICTIONARY} is {_text(comment)}")
 
 
 def export_parquet(frame: pl.DataFrame, table: TableContract, target: Path) -> None:

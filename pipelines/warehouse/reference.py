@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.contracts.compiler import polars_schema
+from pipelines.contracts.compiler import data_dictionary, polars_schema
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Domain
 from pipelines.warehouse.database import Session
 
 
 def load_reference(session: Session, library: ContractLibrary, *, last_wave: int) -> None:
-    """Replace every reference table, and `mart.measure`, by what the contracts say now.
+    """Replace every reference table, `mart.measure` and `mart.dictionary`, by what the contracts say now.
 
     Args:
         last_wave: `core.wave_version` runs from each survey's first wave to this one.
@@ -87,10 +87,11 @@ def reference_frames(library: ContractLibrary, *, last_wave: int) -> Mapping[str
         "core.survey_domain": domains,
         "mart.measure": measures,
     }
-    return {
+    made = {
         name: pl.DataFrame(records, schema=polars_schema(library.tables[name]), orient="row")
         for name, records in rows.items()
     }
+    return {**made, "mart.dictionary": data_dictionary(library)}
 
 
 def _code_lists(domain: Domain, library: ContractLibrary) -> tuple[str | None, str | None]:

@@ -17,9 +17,9 @@ STEPS = ("core", "weights", "estimates")
 
 def fingerprint(session: Session, library: ContractLibrary, *, survey: str, wave: int) -> str:
     """Hash over the current files of a survey and wave and the versions of all contracts."""
-    files = session.table(
-        "meta.delivery_file", where={"survey": survey, "wave": wave, "status": "current"}
-    ).sort("contract")
+    files = session.table("meta.delivery_file", where={"survey": survey, "wave": wave, "status": "current"}).sort(
+        "contract"
+    )
     digest = hashlib.sha256()
     for line in (*files["file_sha256"], *(f"{name}={version}" for name, version in library.versions.items())):
         digest.update(line.encode() + b"\n")

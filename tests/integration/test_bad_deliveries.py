@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -11,19 +11,19 @@ import pytest
 
 from pipelines.contracts.library import load_library
 from pipelines.errors import AxstatError
-from pipelines.warehouse.steps import STEPS
 from pipelines.settings import Settings, load_settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.steps import STEPS
 
 pytestmark = pytest.mark.xdist_group("country")
 
 
 @pytest.fixture
-def home(country, tmp_path: Path) -> Iterator[Settings]:
+def home(country, tmp_path: Path) -> Settings:
     """A copy of the country after all its waves ran."""
     shutil.copytree(country.settings.home, tmp_path / "home", symlinks=True)
-    yield load_settings({"AXSTAT_HOME": str(tmp_path / "home")})
+    return load_settings({"AXSTAT_HOME": str(tmp_path / "home")})
 
 
 def warehouse(settings: Settings) -> Warehouse:

@@ -52,8 +52,6 @@ def test_published_file_equals_parquet_and_csv_and_explains_itself(country) -> N
         assert silent == []
         assert all("SYNTHETIC" in comment for _, comment in tables)
         for name, _ in tables:
-            if name == "dictionary":
-                continue
             rows = connection.sql(f"select * from mart.{name}").pl()
             assert rows.equals(pl.read_parquet(folder / "parquet" / f"{name}.parquet")), name
             text = pl.read_csv(folder / "csv" / f"{name}.csv", schema=rows.schema)

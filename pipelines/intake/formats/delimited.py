@@ -41,9 +41,7 @@ def read_delimited(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
     records = _records(stream, delimiter=delimiter, file=file)
     header = [record for _, record in zip(range(entry.header_rows), records, strict=False)]
     width = len(header[0])
-    other_widths = {
-        number: len(row) for number, row in enumerate(header, 1 - len(header)) if len(row) != width
-    }
+    other_widths = {number: len(row) for number, row in enumerate(header, 1 - len(header)) if len(row) != width}
     chunks: list[pl.DataFrame] = []
     rows: list[list[str]] = []
     blank = [""] * width
@@ -84,9 +82,7 @@ def _records(stream: io.TextIOWrapper, *, delimiter: str, file: str) -> Iterator
 
 def _frame(rows: list[list[str]], width: int) -> pl.DataFrame:
     columns = zip(*rows, strict=True) if rows else ((),) * width
-    return pl.DataFrame(
-        [pl.Series(str(position), values, dtype=pl.String) for position, values in enumerate(columns)]
-    )
+    return pl.DataFrame([pl.Series(str(position), values, dtype=pl.String) for position, values in enumerate(columns)])
 
 
 def _ragged(other_widths: dict[int, int], *, width: int, last: int, file: str) -> ViolationsError:

@@ -81,9 +81,7 @@ def read_current(
             continue
         contract = library.deliveries[file.entry.contract]
         try:
-            tables.append(
-                read_delivery_file(file.manifest, file.entry, contract, survey=survey, wave=wave)
-            )
+            tables.append(read_delivery_file(file.manifest, file.entry, contract, survey=survey, wave=wave))
         except ViolationsError as error:
             violations.extend(error.violations)
     if violations:

@@ -9,9 +9,9 @@ from pipelines.orchestration.inputs import read_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures
 from pipelines.orchestration.quality_indicators import quality_indicators
-from pipelines.warehouse.steps import record_step, require_whole
 from pipelines.stats.rates import adoption_rates
 from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.steps import record_step, require_whole
 
 
 def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

@@ -8,12 +8,12 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import read_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, segment
-from pipelines.warehouse.steps import require_whole
 from pipelines.stats.change import adoption_change
 from pipelines.stats.rates import Wave
 from pipelines.stats.trend import Target
 from pipelines.stats.trend import progress as distance_and_pace
 from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.steps import require_whole
 
 
 def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -39,7 +39,15 @@ def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> 
         rows = pl.concat(tables)
         with warehouse.session() as session:
             session.replace("estimates.progress", rows, where={"wave": wave})
-        shown = ("survey", "unit_weighting", "estimate", "gap_pp", "observed_pp_per_year", "required_pp_per_year", "pace_status")
+        shown = (
+            "survey",
+            "unit_weighting",
+            "estimate",
+            "gap_pp",
+            "observed_pp_per_year",
+            "required_pp_per_year",
+            "pace_status",
+        )
         return dg.MaterializeResult(
             metadata={
                 **rows_by_table({"estimates.progress": rows.height}),

@@ -5,10 +5,10 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.orchestration.metadata import column_schema, table_markdown
-from pipelines.warehouse.steps import require_whole
 from pipelines.release.publish import ReleaseInput, publish
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.steps import require_whole
 
 # Marts made by a statement from estimates; the others are written by the step that makes their figures
 _BUILT = ("mart.adoption_rate", "mart.progress", "mart.domain")
@@ -51,7 +51,10 @@ def mart_assets(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.
         for name, frame in rows.items():
             yield dg.MaterializeResult(
                 asset_key=name.split("."),
-                metadata={"dagster/partition_row_count": frame.height, "first rows": table_markdown(frame.head(5))},
+                metadata={
+                    "dagster/partition_row_count": frame.height,
+                    "first rows": table_markdown(frame.head(5)),
+                },
             )
 
     return marts

@@ -6,10 +6,10 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
-from pipelines.warehouse.steps import record_step
 from pipelines.quality.rows import check_rows
 from pipelines.warehouse.database import Session, Warehouse
 from pipelines.warehouse.reference import load_reference
+from pipelines.warehouse.steps import record_step
 
 _FINDING_SCHEMA = {
     "row_number": pl.Int64,
@@ -45,7 +45,10 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
                 kept[f"staging.{contract}"] = _stage(session, library, contract, survey=survey.survey, wave=wave)
             quarantine = session.table("raw.quarantine", where={"survey": survey.survey, "wave": wave})
         reasons = (
-            quarantine.explode("rules").group_by("contract", "rules").agg(pl.len().alias("rows")).sort("contract", "rules")
+            quarantine.explode("rules")
+            .group_by("contract", "rules")
+            .agg(pl.len().alias("rows"))
+            .sort("contract", "rules")
         )
         return dg.MaterializeResult(
             metadata={
@@ -86,18 +89,14 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
     return [staging, core]
 
 
-def _strangers(
-    session: Session, survey: Survey, contract: str, typed: pl.DataFrame, wave: int
-) -> pl.DataFrame:
+def _strangers(session: Session, survey: Survey, contract: str, typed: pl.DataFrame, wave: int) -> pl.DataFrame:
     """Answers of units that were not selected or are not on the frame: they have no weight, so they are set aside."""
     empty = pl.DataFrame(schema=_FINDING_SCHEMA)
     if contract != survey.contracts.response:
         return empty
     found = [empty]
     for other, rule in ((survey.contracts.sample, "not_selected"), (survey.contracts.frame, "not_on_frame")):
-        known = session.table(
-            f"staging.{other}", where={"survey": survey.survey, "wave": wave}, columns=("unit_id",)
-        )
+        known = session.table(f"staging.{other}", where={"survey": survey.survey, "wave": wave}, columns=("unit_id",))
         strangers = typed.filter(pl.col("unit_id").is_not_null()).join(known, on="unit_id", how="anti")
         found.append(
             strangers.select(

@@ -7,9 +7,9 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
-from pipelines.warehouse.steps import record_step, require_whole
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.steps import record_step, require_whole
 
 
 def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -35,7 +35,10 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
             sample = session.table("core.sample", where=scope)
             frame = session.table("core.frame", where=scope)
         result = weight_sample(sample, frame, plan=weighting_plan(survey, library))
-        placed = [pl.lit(scope["survey"]).alias("survey"), pl.lit(scope["wave"], dtype=pl.Int32).alias("wave")]
+        placed = [
+            pl.lit(scope["survey"]).alias("survey"),
+            pl.lit(scope["wave"], dtype=pl.Int32).alias("wave"),
+        ]
         with warehouse.session() as session:
             session.replace("core.weights", result.weights.with_columns(placed), where=scope)
             session.replace("core.collapse_log", result.collapse_log.with_columns(placed), where=scope)

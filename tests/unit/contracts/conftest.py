@@ -42,8 +42,6 @@ def violations(copy: Path) -> Callable[[], list[tuple[str, str]]]:
     def load() -> list[tuple[str, str]]:
         with pytest.raises(ViolationsError) as caught:
             load_library(copy)
-        return [
-            (found.code, found.where.removeprefix("data_contracts/")) for found in caught.value.violations
-        ]
+        return [(found.code, found.where.removeprefix("data_contracts/")) for found in caught.value.violations]
 
     return load

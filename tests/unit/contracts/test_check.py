@@ -43,9 +43,7 @@ def test_contracts_follow_the_odcs_schema(library: ContractLibrary) -> None:
     assert manifest_schema_findings(library.root) == []
 
 
-def test_command_passes_on_the_projects_contracts(
-    library: ContractLibrary, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_passes_on_the_projects_contracts(library: ContractLibrary, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(library.root)]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("6 deliveries, ")

@@ -81,8 +81,7 @@ def test_no_division_stands_in_two_industries_of_a_revision(library: ContractLib
 
 def test_both_revisions_cover_the_same_77_divisions(library: ContractLibrary) -> None:
     divisions = {
-        revision: {row.division for row in library.ksic if row.revision == revision}
-        for revision in ("10", "11")
+        revision: {row.division for row in library.ksic if row.revision == revision} for revision in ("10", "11")
     }
     assert divisions["10"] == divisions["11"]
     assert len(divisions["10"]) == 77
@@ -140,9 +139,7 @@ def test_a_group_lies_within_one_section_and_one_industry(library: ContractLibra
 def test_regions_fall_into_the_five_groups(library: ContractLibrary) -> None:
     regions = library.classifications["regions"]
     assert len(regions.items) == 17
-    assert Counter(regions.parents.values()) == Counter(
-        capital=3, chungcheong=4, honam=3, yeongnam=5, gangwon_jeju=2
-    )
+    assert Counter(regions.parents.values()) == Counter(capital=3, chungcheong=4, honam=3, yeongnam=5, gangwon_jeju=2)
 
 
 def test_stage_answers_climb_the_ladder(library: ContractLibrary) -> None:

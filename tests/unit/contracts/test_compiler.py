@@ -105,9 +105,7 @@ def test_polars_schema_as_typed_and_as_sent(table: TableContract) -> None:
     assert set(polars_schema(table, as_text=True).dtypes()) == {pl.String()}
 
 
-def test_ddl_makes_the_table_with_its_comments(
-    table: TableContract, connection: duckdb.DuckDBPyConnection
-) -> None:
+def test_ddl_makes_the_table_with_its_comments(table: TableContract, connection: duckdb.DuckDBPyConnection) -> None:
     for statement in create_table_sql(table, remark="SYNTHETIC DATA."):
         connection.execute(statement)
     columns = connection.execute(
@@ -122,9 +120,7 @@ def test_ddl_makes_the_table_with_its_comments(
     # An apostrophe in a description must not end the literal
     assert columns[0][3] == "Toy (장난감). The child's word for it. Unit: code."
     assert columns[1][3] == "Price (값). As paid. 낸 값."
-    (comment,) = (
-        connection.execute("select comment from duckdb_tables() where table_name = 'toys'").fetchone() or ()
-    )
+    (comment,) = connection.execute("select comment from duckdb_tables() where table_name = 'toys'").fetchone() or ()
     assert comment == "Toys (장난감). What children call theirs. Row: one row a toy. SYNTHETIC DATA."
     assert table_comment(table).endswith("Row: one row a toy.")
 
@@ -141,14 +137,10 @@ def test_every_table_of_the_warehouse_can_be_made(
     for contract in library.tables.values():
         for statement in create_table_sql(contract):
             connection.execute(statement)
-    made = connection.execute(
-        "select schema_name || '.' || table_name from duckdb_tables() order by 1"
-    ).fetchall()
+    made = connection.execute("select schema_name || '.' || table_name from duckdb_tables() order by 1").fetchall()
     assert [name for (name,) in made] == sorted(library.tables)
     (without,) = (
-        connection.execute(
-            "select count(*) from duckdb_columns() where comment is null and not internal"
-        ).fetchone()
+        connection.execute("select count(*) from duckdb_columns() where comment is null and not internal").fetchone()
         or ()
     )
     assert without == 0
@@ -260,9 +252,7 @@ def test_the_dictionary_holds_every_mart_column_in_both_languages(library: Contr
     assert dictionary.select("table", "column").rows() == expected
     told = ("type", "unit", "label_en", "label_ko", "description_en", "description_ko")
     for name in told:
-        assert dictionary.filter(
-            pl.col(name).is_null() | (pl.col(name).str.strip_chars() == "")
-        ).is_empty(), name
+        assert dictionary.filter(pl.col(name).is_null() | (pl.col(name).str.strip_chars() == "")).is_empty(), name
     korean = dictionary["description_ko"].str.contains("[가-힣]")
     assert dictionary.filter(~korean).is_empty()
     keys = dictionary.filter(pl.col("is_key") & (pl.col("table") == "mart.measure"))

@@ -49,9 +49,7 @@ def test_marts_have_the_columns_of_the_design(library: ContractLibrary) -> None:
 
 
 def test_marts_hold_no_identifier(library: ContractLibrary) -> None:
-    assert {
-        mart.name for mart in library.marts.values() for column in mart.columns if column.identifier
-    } == set()
+    assert {mart.name for mart in library.marts.values() for column in mart.columns if column.identifier} == set()
     for delivery in library.deliveries.values():
         assert [column.name for column in delivery.columns if column.identifier] == list(delivery.key)
 
@@ -88,6 +86,11 @@ def test_the_public_response_asks_for_every_sector(library: ContractLibrary) -> 
     assert len(sectors) == 18
 
 
+def test_the_frame_refuses_divisions_out_of_scope(library: ContractLibrary) -> None:
+    [rule] = [rule for rule in library.deliveries["business_frame"].quality if rule.id == "ksic_in_scope"]
+    assert rule.kwargs["value_set"] == sorted({row.division for row in library.ksic if row.ksic_group is None})
+
+
 def test_the_responses_ask_for_every_technology(library: ContractLibrary) -> None:
     technologies = [f"tech_{code}" for code in library.classifications["ai_technologies"].codes]
     for survey in library.surveys.values():
@@ -119,10 +122,7 @@ def test_missing_codes_have_the_common_labels(library: ContractLibrary) -> None:
 def test_measures_come_from_the_lists(library: ContractLibrary) -> None:
     assert list(library.measures)[:3] == ["ai_adoption", "genai_adoption", "field_adoption"]
     assert len(library.measures) == 3 + 7 + 5
-    assert (
-        library.measures["tech_genai"].label_ko
-        == library.classifications["ai_technologies"].item("genai").label_ko
-    )
+    assert library.measures["tech_genai"].label_ko == library.classifications["ai_technologies"].item("genai").label_ko
     orders = [measure.sort_order for measure in library.measures.values()]
     assert orders == sorted(set(orders))
 

@@ -9,10 +9,7 @@ from pipelines.errors import AxstatError
 
 def test_columns_for_a_question_version(library: ContractLibrary) -> None:
     response = library.deliveries["industry_response"]
-    names = {
-        version: {column.name for column in response.columns_for(version)}
-        for version in ("yn-2019", "list-2022")
-    }
+    names = {version: {column.name for column in response.columns_for(version)} for version in ("yn-2019", "list-2022")}
     technologies = {f"tech_{code}" for code in library.classifications["ai_technologies"].codes}
     assert names["yn-2019"] - names["list-2022"] == {"ai_use"}
     assert names["list-2022"] - names["yn-2019"] == technologies

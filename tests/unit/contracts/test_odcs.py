@@ -20,9 +20,7 @@ def document(**column: Any) -> dict[str, Any]:
         "primaryKeyPosition": 1,
         "description": "Colour of the toy.",
         "synonyms": [{"synonym": "색깔"}, {"synonym": "COLOUR"}],
-        "enum": [
-            {"value": "1", "label": "Red", "customProperties": [{"property": "labelKo", "value": "빨강"}]}
-        ],
+        "enum": [{"value": "1", "label": "Red", "customProperties": [{"property": "labelKo", "value": "빨강"}]}],
         "customProperties": [
             {"property": "labelEn", "value": "Colour"},
             {"property": "descriptionKo", "value": "장난감의 색."},

@@ -14,9 +14,7 @@ def survey(request: pytest.FixtureRequest, library: ContractLibrary) -> Survey:
 
 
 def test_the_wording_changed_between_2021_and_2022(survey: Survey) -> None:
-    versions = [
-        (survey.question_version(wave), survey.tech_list_version(wave)) for wave in (2021, 2022, 2025)
-    ]
+    versions = [(survey.question_version(wave), survey.tech_list_version(wave)) for wave in (2021, 2022, 2025)]
     assert versions == [("yn-2019", "none"), ("list-2022", "1"), ("list-2022", "1")]
     assert survey.comparability_segment(2021) == f"{survey.survey}-yn-2019-none"
     assert survey.comparability_segment(2025) == f"{survey.survey}-list-2022-1"
@@ -80,6 +78,8 @@ def test_limits_of_the_weighting_steps(library: ContractLibrary) -> None:
         "region_groups",
         "without region",
         "without size_class",
+        "ksic_sections",
+        "without ksic_group",
     ]
     assert industry.lonely_psu == public.lonely_psu == "fail"
 
@@ -121,9 +121,7 @@ def test_a_domain_has_columns_or_a_code(columns: tuple[str, ...], code: str | No
         ([(2021, 2020)], "ends before it starts"),
     ],
 )
-def test_periods_leave_no_gap(
-    library: ContractLibrary, periods: list[tuple[int, int | None]], message: str
-) -> None:
+def test_periods_leave_no_gap(library: ContractLibrary, periods: list[tuple[int, int | None]], message: str) -> None:
     values = library.surveys["public"].model_dump()
     values["questions"] = [
         {"from_wave": start, "to_wave": end, "question_version": "list-2022", "tech_list_version": "1"}

@@ -38,12 +38,8 @@ CONTRACT = TableContract(
 )
 
 
-def mapped(
-    headers: list[str], labels: list[str | None] | None = None, version: str = "list-2022"
-) -> ColumnMap:
-    return map_columns(
-        headers, labels or [None] * len(headers), CONTRACT, question_version=version, file="d1/f"
-    )
+def mapped(headers: list[str], labels: list[str | None] | None = None, version: str = "list-2022") -> ColumnMap:
+    return map_columns(headers, labels or [None] * len(headers), CONTRACT, question_version=version, file="d1/f")
 
 
 @pytest.mark.parametrize(

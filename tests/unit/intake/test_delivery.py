@@ -53,9 +53,7 @@ def read(library: ContractLibrary) -> Check:
     def run(folder: Path, *, survey: str = "industry", wave: int = 2025) -> RawTable:
         manifest = read_manifest(folder)
         [entry] = manifest.files
-        return read_delivery_file(
-            manifest, entry, library.deliveries[entry.contract], survey=survey, wave=wave
-        )
+        return read_delivery_file(manifest, entry, library.deliveries[entry.contract], survey=survey, wave=wave)
 
     return run
 
@@ -67,9 +65,7 @@ def codes(read: Check, folder: Path, **keys: Any) -> list[str]:
     return [violation.code for violation in caught.value.violations]
 
 
-def test_rows_come_back_as_sent_with_their_provenance(
-    deliver: Deliver, read: Check, library: ContractLibrary
-) -> None:
+def test_rows_come_back_as_sent_with_their_provenance(deliver: Deliver, read: Check, library: ContractLibrary) -> None:
     content = csv([response(), response(business_number=" 1208147521", employees="")], encoding="cp949")
     table = read(deliver(content, rows=2, file="응답.csv", entry={"encoding": "cp949"}))
 

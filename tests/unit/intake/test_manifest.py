@@ -54,6 +54,11 @@ def test_all_problems_of_a_manifest_are_listed_at_once(deliver: Deliver) -> None
     ]
 
 
+def test_a_hash_in_capitals_is_the_same_hash(deliver: Deliver) -> None:
+    folder = deliver(b"a\n1\n", entry={"sha256": "AB" * 32})
+    assert read_manifest(folder).files[0].sha256 == "ab" * 32
+
+
 # Each change breaks one rule that the JSON schema and the model both hold.
 BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "missing_key": lambda m: m.pop("sender"),
@@ -205,7 +210,7 @@ def test_what_makes_a_choice_impossible_is_listed_at_once(deliver: Deliver) -> N
     deliver(b"a\n1\n", folder="first")
     deliver(b"a\n2\n", folder="second")
     deliver(b"a\n3\n", folder="third", contract="business_fram", question_version="yn-2019")
-    root = deliver(b"a\n1\n", folder="old", wave=2024, collection_start="2024-08-01").parent
+    root = deliver(b"a\n2\n", folder="old", wave=2024, collection_start="2024-08-01").parent
 
     with pytest.raises(ViolationsError) as caught:
         select_files(
@@ -226,6 +231,19 @@ def test_what_makes_a_choice_impossible_is_listed_at_once(deliver: Deliver) -> N
     assert "first/data.csv, second/data.csv" in text
     assert "the bytes that delivery old sent for the wave 2024" in text
     assert "a file for the contract business_frame" in text
+
+
+def test_mistakes_that_were_corrected_since_do_not_count(deliver: Deliver) -> None:
+    deliver(b"a\n1\n", folder="old", wave=2024, collection_start="2024-08-01")
+    deliver(b"a\n1\n", folder="mistaken", question_version="yn-2019")
+    deliver(b"a\n2\n", folder="corrected", sequence=2)
+    root = deliver(b"a\n2\n", folder="older", wave=2023, collection_start="2023-08-01").parent
+    deliver(b"a\n3\n", folder="older2", wave=2023, collection_start="2023-08-01", sequence=2)
+
+    assert statuses(root) == [
+        ("mistaken", "superseded", "replaced by corrected/data.csv"),
+        ("corrected", "current", None),
+    ]
 
 
 def test_other_surveys_and_waves_are_not_selected(deliver: Deliver) -> None:

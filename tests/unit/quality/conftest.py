@@ -96,9 +96,7 @@ def rows(library: ContractLibrary) -> Rows:
             sent: dict[str, Any] = dict(SENT[contract])
             typed = {RENAMED.get(name, name): value for name, value in sent.items()} | dict(TYPED[contract])
             for name, value in change.items():
-                sent[name], typed[RENAMED.get(name, name)] = (
-                    value if isinstance(value, tuple) else (value, value)
-                )
+                sent[name], typed[RENAMED.get(name, name)] = value if isinstance(value, tuple) else (value, value)
             raw_rows.append({"wave": 2025, "row_number": number, **sent})
             typed_rows.append({"wave": 2025, "row_number": number, **typed})
         staging = polars_schema(library.tables[f"staging.{contract}"])

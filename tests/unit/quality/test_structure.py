@@ -21,9 +21,7 @@ def found(rows: Rows, library: ContractLibrary) -> Found:
     def run(contract: str, *changes: Mapping[str, Any]) -> dict[str, list[int]]:
         typed, raw = rows(contract, *changes)
         back = {
-            STAGING_NAMES[name]: name
-            for name in library.deliveries[contract].column_names
-            if name in STAGING_NAMES
+            STAGING_NAMES[name]: name for name in library.deliveries[contract].column_names if name in STAGING_NAMES
         }
         checked = check_structure(typed.rename(back), raw, library.deliveries[contract])
         assert set(checked.findings["rule"]) <= {rule.id for rule in checked.rules}

@@ -1,7 +1,7 @@
 """A made-up release to print: marts with the columns of the contracts and plausible, synthetic numbers.
 
-Belongs here: frames as the warehouse would hand them over. Does not belong here: estimation; nothing here is the
-result of a survey, and no test may take a number from here for true.
+Belongs here: frames as the warehouse would hand them over. Does not belong here: estimation; nothing here
+is the result of a survey, and no test may take a number from here for true.
 """
 
 import datetime
@@ -301,9 +301,7 @@ def made_up_report(*, wave: int = 2025, synthetic: bool = True, **replaced: pl.D
         targets=library().targets,
         classifications=library().classifications,
         versions={"git revision": "0" * 40, **library().versions},
-        collection={
-            survey: (datetime.date(wave, 8, 1), datetime.date(wave, 10, 15)) for survey in library().surveys
-        },
+        collection={survey: (datetime.date(wave, 8, 1), datetime.date(wave, 10, 15)) for survey in library().surveys},
         sibling={"ko": "report.ko.html", "en": "report.en.html"},
         files={"axstat.xlsx": {"ko": "통계표 전체", "en": "All tables as a workbook"}},
     )

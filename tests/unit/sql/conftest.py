@@ -53,9 +53,7 @@ def connection(catalogue: SqlCatalogue) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture
-def make_tables(
-    connection: duckdb.DuckDBPyConnection, library: ContractLibrary
-) -> Callable[[Sequence[str]], None]:
+def make_tables(connection: duckdb.DuckDBPyConnection, library: ContractLibrary) -> Callable[[Sequence[str]], None]:
     """Makes the named tables, empty, as their contracts have them."""
 
     def make(names: Sequence[str]) -> None:
@@ -96,9 +94,7 @@ def run(
             connection.register("incoming", frame)
             connection.execute(f"insert into {table} by name select * from incoming")
             connection.unregister("incoming")
-        params = {
-            key: value for key, value in (("survey", survey), ("wave", wave)) if key in statement.params
-        }
+        params = {key: value for key, value in (("survey", survey), ("wave", wave)) if key in statement.params}
         return connection.sql(statement.sql, params=params).pl()
 
     return run_on
@@ -109,9 +105,7 @@ def _filled(contract: TableContract, rows: Rows, defaults: Mapping[str, Any]) ->
     for row in rows:
         unknown = set(row) - set(contract.column_names)
         assert not unknown, f"{contract.name} has no {unknown}"
-        record = {
-            column.name: FILLERS[column.type] if column.required else None for column in contract.columns
-        }
+        record = {column.name: FILLERS[column.type] if column.required else None for column in contract.columns}
         record |= {name: value for name, value in defaults.items() if name in record}
         records.append(record | row)
     schema = polars_schema(contract)

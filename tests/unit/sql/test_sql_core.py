@@ -274,16 +274,12 @@ def measures(
         "core__units": [{"unit_id": "a", "question_version": "list-2022"}],
     }
     if survey == "public":
-        tables["core__frame_field"] = [
-            {"unit_id": "a", "field": field} for field in ("P01", "P02", "P03", "P04")
-        ]
+        tables["core__frame_field"] = [{"unit_id": "a", "field": field} for field in ("P01", "P02", "P03", "P04")]
     found = run("core.unit_measure", survey=survey, **tables)
     assert found.select("field", "measure").is_duplicated().sum() == 0
     return {
         (field, measure): (value, status)
-        for field, measure, value, status in found.select(
-            "field", "measure", "value", "answer_status"
-        ).iter_rows()
+        for field, measure, value, status in found.select("field", "measure", "value", "answer_status").iter_rows()
     }
 
 
@@ -360,9 +356,7 @@ def test_a_field_counts_where_the_register_has_the_institution_serve_it(run: Run
         (None, None, "not_asked"),
     ],
 )
-def test_the_older_question_gives_adoption_only(
-    run: Run, answer: str | None, value: float | None, status: str
-) -> None:
+def test_the_older_question_gives_adoption_only(run: Run, answer: str | None, value: float | None, status: str) -> None:
     found = run(
         "core.unit_measure",
         wave=2021,

@@ -77,9 +77,7 @@ from pipelines.contracts.library import ContractLibrary
         ("answer_status", None, "not_asked"),
     ],
 )
-def test_a_macro_normalises(
-    connection: duckdb.DuckDBPyConnection, macro: str, sent: str | None, expected: Any
-) -> None:
+def test_a_macro_normalises(connection: duckdb.DuckDBPyConnection, macro: str, sent: str | None, expected: Any) -> None:
     found = connection.execute(f"select {macro}($sent::varchar)", {"sent": sent}).fetchall()
     assert found == [(expected,)]
 

@@ -126,9 +126,7 @@ def test_a_selected_institution_is_typed(run: Run) -> None:
         raw__public_sample=[{**FILE, "row_number": 1, **sent}],
         meta__delivery_file=[delivered("public_sample")],
     )
-    [row] = found.select(
-        "unit_id", "selection_main_sector", "inclusion_probability", "disposition"
-    ).to_dicts()
+    [row] = found.select("unit_id", "selection_main_sector", "inclusion_probability", "disposition").to_dicts()
     assert row == {
         "unit_id": "0000345",
         "selection_main_sector": "P18",
@@ -191,9 +189,7 @@ def test_answers_of_an_institution_by_field_become_codes(run: Run) -> None:
         ("public_response", "public"),
     ],
 )
-def test_only_rows_of_the_current_file_that_are_not_quarantined_get_in(
-    run: Run, raw: str, survey: str
-) -> None:
+def test_only_rows_of_the_current_file_that_are_not_quarantined_get_in(run: Run, raw: str, survey: str) -> None:
     older = {"delivery": "d0", "file_name": "a.csv", "file_sha256": "00"}
     found = run(
         f"staging.{raw}",

@@ -38,8 +38,10 @@ class Country:
         rng = np.random.default_rng(self.seed * 100 + wave if seed is None else seed)
         frame = self.frame.with_columns(((pl.col("prn") - start) % 1.0).alias("turn"))
         size = pl.len().over("selection_stratum")
-        wanted = pl.when(pl.col("take_all")).then(size).otherwise(
-            pl.max_horizontal((share * size).ceil(), pl.min_horizontal(pl.lit(4), size))
+        wanted = (
+            pl.when(pl.col("take_all"))
+            .then(size)
+            .otherwise(pl.max_horizontal((share * size).ceil(), pl.min_horizontal(pl.lit(4), size)))
         )
         drawn = frame.with_columns(
             pl.col("turn").rank("ordinal").over("selection_stratum").alias("rank"),
@@ -95,7 +97,9 @@ class Country:
     def classified(self, weights: pl.DataFrame) -> pl.DataFrame:
         """Weights joined with the classification columns and employment."""
         return weights.join(
-            self.frame.select("unit_id", "group", "size_class", "region", "ax", "employment"), on="unit_id", how="left"
+            self.frame.select("unit_id", "group", "size_class", "region", "ax", "employment"),
+            on="unit_id",
+            how="left",
         )
 
 
@@ -119,7 +123,9 @@ def make_country(seed: int, n: int = 4000) -> Country:
             "region": region,
             "ax": np.where(group == "g4", None, np.char.add("AX", np.char.lstrip(group, "g"))).tolist(),
             "employment": employment.astype(np.int64),
-            "selection_stratum": np.char.add(np.char.add(np.char.add(np.char.add(group, "/"), selection_size), "/"), region),
+            "selection_stratum": np.char.add(
+                np.char.add(np.char.add(np.char.add(group, "/"), selection_size), "/"), region
+            ),
             "take_all": selection_size == "c",
             "prn": rng.random(n),
             "y1": y1,

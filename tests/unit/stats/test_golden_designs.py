@@ -90,7 +90,9 @@ def intervals(mean: DomainEstimates, index: int, nrow: int) -> dict[str, float]:
 
 def test_post_stratification_and_calibration_give_one_residual() -> None:
     """R's postStratify() and calibrate(~g - 1) agree, as the module's docstring derives."""
-    by_name = {name: RESULTS.filter(pl.col("design") == name).drop("design") for name in ("units_post", "units_calibrate")}
+    by_name = {
+        name: RESULTS.filter(pl.col("design") == name).drop("design") for name in ("units_post", "units_calibrate")
+    }
     for column in ("mean_se", "total_se", "ratio_se"):
         left, right = (table[column].to_numpy() for table in by_name.values())
         assert left == pytest.approx(right, rel=1e-12)

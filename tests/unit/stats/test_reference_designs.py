@@ -20,7 +20,16 @@ REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(
     not (REFERENCE / "results.csv").exists(), reason="reference results are not beside this checkout"
 )
-DOMAINS = ("all", "stype=E", "stype=H", "stype=M", "sch.wide=Yes", "sch.wide=No", "stype=H&sch.wide=No", "stype=X")
+DOMAINS = (
+    "all",
+    "stype=E",
+    "stype=H",
+    "stype=M",
+    "sch.wide=Yes",
+    "sch.wide=No",
+    "stype=H&sch.wide=No",
+    "stype=X",
+)
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,7 @@ def load(case: Case) -> tuple[pl.DataFrame, SurveyDesign]:
         columns["weight"] = "w"
     if case.post_strata and case.totals:
         adjusted = post_stratify(data[columns["weight"]].to_numpy(), data[case.post_strata], case.totals)
-        data = data.with_columns(
-            pl.Series("final", data[columns["weight"]].to_numpy() * adjusted.factor)
-        )
+        data = data.with_columns(pl.Series("final", data[columns["weight"]].to_numpy() * adjusted.factor))
         columns |= {"weight": "final", "calibration_group": case.post_strata}
     return data, SurveyDesign.from_frame(data, **columns)
 
@@ -95,9 +102,9 @@ def close(ours: float, theirs: float, scale: float) -> bool:
 
 
 def results(design: str) -> pl.DataFrame:
-    return pl.read_csv(
-        REFERENCE / "results.csv", null_values="NA", infer_schema_length=None
-    ).filter((pl.col("design_id") == design) & pl.col("estimator").is_in(["mean", "total", "ratio"]))
+    return pl.read_csv(REFERENCE / "results.csv", null_values="NA", infer_schema_length=None).filter(
+        (pl.col("design_id") == design) & pl.col("estimator").is_in(["mean", "total", "ratio"])
+    )
 
 
 def estimates(data: pl.DataFrame, design: SurveyDesign, row: dict[str, object]) -> DomainEstimates:

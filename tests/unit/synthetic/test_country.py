@@ -60,8 +60,7 @@ def test_what_is_recorded_agrees_with_the_files(truth: Truth, home: Path) -> Non
         assert row["response_rows"] == row["respondents"] + 1
         assert row["bad_rows"] <= 10
     rates = {
-        (row["survey"], row["wave"]): row["respondents"]
-        / (row["respondents"] + row["eligible_nonrespondents"])
+        (row["survey"], row["wave"]): row["respondents"] / (row["respondents"] + row["eligible_nonrespondents"])
         for row in summary.iter_rows(named=True)
     }
     assert all(0.6 < share < 0.9 for share in rates.values())
@@ -92,9 +91,7 @@ def test_same_seed_same_bytes(truth: Truth, home: Path, library: ContractLibrary
     assert lines[0].endswith("of which 7 bad rows")
 
 
-def test_a_wave_alone_is_the_same_wave(
-    truth: Truth, home: Path, library: ContractLibrary, tmp_path: Path
-) -> None:
+def test_a_wave_alone_is_the_same_wave(truth: Truth, home: Path, library: ContractLibrary, tmp_path: Path) -> None:
     write_deliveries(tmp_path, library, seed=SEED, scale=SCALE, waves=[2023])
     alone = {name: digest for name, digest in _contents(tmp_path).items() if name.startswith("deliveries")}
     together = {name: digest for name, digest in _contents(home).items() if "-2023/" in name}
@@ -118,9 +115,7 @@ def test_synthetic_deliveries_are_replaced(library: ContractLibrary, tmp_path: P
 
 
 @pytest.mark.parametrize("content", [None, '{"synthetic": false}', "{}"])
-def test_real_deliveries_are_never_overwritten(
-    library: ContractLibrary, tmp_path: Path, content: str | None
-) -> None:
+def test_real_deliveries_are_never_overwritten(library: ContractLibrary, tmp_path: Path, content: str | None) -> None:
     folder = tmp_path / "deliveries" / "public-2022"
     folder.mkdir(parents=True)
     (folder / "data.csv").write_text("real", encoding="utf-8")

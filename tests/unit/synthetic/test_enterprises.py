@@ -45,9 +45,7 @@ def test_employment_agrees_with_the_size_class(enterprises: dict[int, Population
         assert checked.filter(~pl.col("employment").is_between("lower", "upper")).is_empty()
 
 
-def test_classification_comes_from_the_contracts(
-    enterprises: dict[int, Population], library: ContractLibrary
-) -> None:
+def test_classification_comes_from_the_contracts(enterprises: dict[int, Population], library: ContractLibrary) -> None:
     scope = pl.DataFrame(
         [
             {"ksic_division": row.division, "group": row.ksic_group, "ax": row.ax_industry}

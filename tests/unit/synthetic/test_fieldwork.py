@@ -94,9 +94,7 @@ def test_answers_are_the_truth_where_they_are_answers(
     ]
 
 
-def test_few_answers_are_missing_and_most_of_them_together(
-    collected: Collected, population: Population
-) -> None:
+def test_few_answers_are_missing_and_most_of_them_together(collected: Collected, population: Population) -> None:
     technologies = [f"tech_{code}" for code in population.technologies]
     kinds = collected.responses.select(
         unknown=pl.sum_horizontal(pl.col(technologies).eq("8").fill_null(value=False)),
@@ -136,8 +134,7 @@ def test_bad_rows_are_few_and_recorded(collected: Collected) -> None:
     assert bad.height == 7
     assert bad["kind"].n_unique() == 7
     rows = {
-        kind: responses.row(number - 1, named=True)
-        for kind, number in bad.select("kind", "row_number").iter_rows()
+        kind: responses.row(number - 1, named=True) for kind, number in bad.select("kind", "row_number").iter_rows()
     }
     assert rows["negative_employees"]["employees"] < 0
     assert rows["absurd_employees"]["employees"] == 9_999_999
@@ -158,9 +155,7 @@ def test_fields_are_blank_where_they_are_not_served(
     population = institutions[2023]
     field = Fieldwork(country.fieldwork, library, survey, Streams(SEED))
     collected = field.collect(population, population.units)
-    rows = collected.responses.join(
-        population.units, left_on="institution_code", right_on="unit_id", suffix="_true"
-    )
+    rows = collected.responses.join(population.units, left_on="institution_code", right_on="unit_id", suffix="_true")
     for code in population.fields:
         name = f"field_{code}"
         assert (
@@ -176,9 +171,7 @@ def test_fields_are_blank_where_they_are_not_served(
     assert collected.bad_rows.height == 5
 
 
-def test_the_yes_no_wave(
-    enterprises: dict[int, Population], country: Country, library: ContractLibrary
-) -> None:
+def test_the_yes_no_wave(enterprises: dict[int, Population], country: Country, library: ContractLibrary) -> None:
     field = Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(SEED))
     population = enterprises[2021]
     collected = field.collect(population, population.units)

@@ -22,9 +22,7 @@ def test_bodies_by_type(institutions: dict[int, Population], country: Country) -
     assert institutions[2025].units.height == 1050
 
 
-def test_all_sectors_and_regions_are_populated(
-    institutions: dict[int, Population], library: ContractLibrary
-) -> None:
+def test_all_sectors_and_regions_are_populated(institutions: dict[int, Population], library: ContractLibrary) -> None:
     sectors = set(library.classifications["public_sectors"].codes)
     for population in institutions.values():
         assert set(population.units["main_sector"]) == sectors

@@ -76,9 +76,7 @@ def test_every_unit_has_the_stated_chance_in_every_wave() -> None:
     assert common / draws / 6 == pytest.approx([0.7, 0.7], abs=0.02)
 
 
-def test_panel_since_is_the_start_of_unbroken_membership(
-    enterprises: dict[int, Population], country: Country
-) -> None:
+def test_panel_since_is_the_start_of_unbroken_membership(enterprises: dict[int, Population], country: Country) -> None:
     sampler = Sampler(industry_design(country.samples.industry, SCALE))
     members: dict[int, set[str]] = {}
     for wave, population in enterprises.items():
@@ -132,9 +130,7 @@ def test_successive_samples_overlap_by_70_per_cent(
     assert np.mean(public) == pytest.approx(0.70, abs=0.03)
 
 
-def test_the_public_sample_enumerates_small_sectors(
-    institutions: dict[int, Population], country: Country
-) -> None:
+def test_the_public_sample_enumerates_small_sectors(institutions: dict[int, Population], country: Country) -> None:
     drawn = Sampler(public_design(country.samples.public)).draw(institutions[2024])
     assert drawn["selected"].sum() == 600
     by_sector = drawn.group_by("selection_main_sector").agg(

@@ -35,9 +35,9 @@ def test_rates_by_hand(library: ContractLibrary) -> None:
     assert dict(rates.schema) == TRUTH_SCHEMA
 
     def one(domain: str, code: str, measure: str, weighting: str) -> tuple[int, int, float]:
-        found = rates.filter(
-            domain_type=domain, domain_code=code, measure=measure, unit_weighting=weighting
-        ).select("population", "adopters", "rate")
+        found = rates.filter(domain_type=domain, domain_code=code, measure=measure, unit_weighting=weighting).select(
+            "population", "adopters", "rate"
+        )
         assert found.height == 1
         return found.row(0)
 
@@ -62,17 +62,12 @@ def test_every_domain_and_measure_of_the_contract(
             expected = whole | ({"public_field"} if population.survey == "public" and wave > 2021 else set())
             assert set(rates["domain_type"]) == expected
             assert set(rates["measure"]) == set(survey.measures(wave))
-            assert (
-                rates.select("domain_type", "domain_code", "measure", "unit_weighting").is_duplicated().sum()
-                == 0
-            )
+            assert rates.select("domain_type", "domain_code", "measure", "unit_weighting").is_duplicated().sum() == 0
             assert rates["rate"].is_between(0, 1).all()
             assert (rates["population"] > 0).all()
             steps = rates.filter(pl.col("measure").str.starts_with("stage_"))
             if wave > 2021:
-                sums = steps.group_by("domain_type", "domain_code", "unit_weighting").agg(
-                    pl.col("rate").sum()
-                )
+                sums = steps.group_by("domain_type", "domain_code", "unit_weighting").agg(pl.col("rate").sum())
                 assert (sums["rate"] - 1).abs().max() < 1e-9
 
 

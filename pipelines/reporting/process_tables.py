@@ -1,0 +1,161 @@
+"""Tables of how the figures came about: quality, weights, definitions, deliveries, balance of rows.
+
+Belongs here: which rows these tables hold. Does not belong here: estimates.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from pipelines.reporting import numbers
+from pipelines.reporting.data import ReportData
+from pipelines.reporting.sentences import short_name
+from pipelines.reporting.tables import (
+    NOT_AVAILABLE,
+    Cell,
+    Column,
+    Headings,
+    Kind,
+    Table,
+    joined_title,
+    number_cell,
+    text_cell,
+)
+from pipelines.reporting.texts import Texts
+
+
+def quality_table(data: ReportData, languages: Sequence[Texts]) -> Table:
+    """Quality indicators of this wave for whole surveys; one column a survey."""
+    words = Headings(languages)
+    frame = data.marts["quality_indicator"].filter(
+        (pl.col("wave") == data.wave) & pl.col("domain_type").is_in(["total"])
+    )
+    found = {(row["indicator"], row["survey"]): row for row in frame.iter_rows(named=True)}
+    columns = [
+        *words.label_columns("tables.column.indicator"),
+        Column(words.heading("tables.column.code"), "code"),
+    ]
+    for contract in data.surveys.values():
+        columns.append(Column("\n".join(short_name(contract, texts.language) for texts in languages), "ratio"))
+    rows = []
+    for item in data.classifications["quality_indicators"].items:
+        values = [found.get((item.code, survey)) for survey in data.surveys]
+        if not any(values):
+            continue
+        rows.append(
+            (
+                *(text_cell(getattr(item, f"label_{texts.language}")) for texts in languages),
+                text_cell(item.code),
+                *(_in_its_unit(row, item.properties.get("unit", "ratio"), languages[0]) for row in values),
+            )
+        )
+    title = joined_title(languages, "quality.indicators_title", lambda texts: {"wave": data.wave})
+    return Table("quality", title, tuple(columns), tuple(rows))
+
+
+def _in_its_unit(row: Mapping[str, object] | None, unit: str, texts: Texts) -> Cell:
+    """A value whose unit is named by its row. Shares are printed with the sign: the column cannot say it."""
+    if row is None or row["value"] is None:
+        return Cell(None, NOT_AVAILABLE, "" if row is None else str(row.get("reason") or ""))
+    value = float(str(row["value"]))
+    if unit == "share":
+        return Cell(value, numbers.per_cent(value, texts.language), kind="share")
+    digits = {"count": 0, "weight": 2, "ratio": 3}.get(unit, 3)
+    return Cell(value, numbers.decimal(value, texts.language, digits=digits), kind="count" if digits == 0 else None)
+
+
+def weights_table(data: ReportData, languages: Sequence[Texts]) -> Table:
+    """Weight diagnostics of this wave; one column a survey and step of weighting."""
+    words = Headings(languages)
+    frame = data.marts["weight_diagnostic"].filter(pl.col("wave") == data.wave)
+    found = {(row["step"], row["diagnostic"], row["survey"]): row for row in frame.iter_rows(named=True)}
+    steps = list(languages[0].raw("quality.step"))
+    columns = words.label_columns("tables.column.indicator")
+    for contract in data.surveys.values():
+        group = "\n".join(short_name(contract, texts.language) for texts in languages)
+        columns += [Column(words.heading(f"quality.step.{step}"), "ratio", group) for step in steps]
+    rows = []
+    for item in data.classifications["weight_diagnostics"].items:
+        values = [found.get((step, item.code, survey)) for survey in data.surveys for step in steps]
+        if any(values):
+            unit = item.properties.get("unit", "ratio")
+            rows.append(
+                (
+                    *(text_cell(getattr(item, f"label_{texts.language}")) for texts in languages),
+                    *(_in_its_unit(row, unit, languages[0]) for row in values),
+                )
+            )
+    title = joined_title(languages, "quality.weights_title", lambda texts: {"wave": data.wave})
+    return Table("weights", title, tuple(columns), tuple(rows))
+
+
+def deliveries_table(data: ReportData, languages: Sequence[Texts]) -> Table:
+    """Every file that was delivered, up to this wave."""
+    words = Headings(languages)
+    kinds: list[tuple[str, Kind]] = [
+        ("survey", "text"), ("wave", "year"), ("contract", "code"), ("delivery", "code"), ("file", "code"),
+        ("rows_in", "count"), ("collection", "text"), ("status", "text"), ("sha256", "code"),
+    ]  # fmt: skip
+    columns = tuple(Column(words.heading(f"tables.column.{key}"), kind) for key, kind in kinds)
+    rows = []
+    frame = data.deliveries.filter(pl.col("wave") <= data.wave).sort(
+        "survey", "wave", "contract", "sequence", "delivery", "file_name"
+    )
+    for row in frame.iter_rows(named=True):
+        survey = data.surveys.get(row["survey"])
+        rows.append(
+            (
+                text_cell(" / ".join(short_name(survey, t.language) for t in languages) if survey else row["survey"]),
+                text_cell(row["wave"]),
+                text_cell(row["contract"]),
+                text_cell(row["delivery"]),
+                text_cell(row["file_name"]),
+                number_cell(row["rows_in"], "count", languages[0]),
+                text_cell(f"{row['collection_start']} – {row['collection_end']}"),
+                text_cell(" / ".join(t(f"provenance.status.{row['status']}") for t in languages)),
+                text_cell(row["file_sha256"]),
+            )
+        )
+    title = joined_title(languages, "provenance.deliveries_title", lambda texts: {})
+    return Table("deliveries", title, columns, tuple(rows))
+
+
+def balance_table(data: ReportData, languages: Sequence[Texts]) -> Table:
+    """Rows in and what became of them, up to this wave."""
+    words = Headings(languages)
+    counts = ("rows_in", "core", "quarantined", "rejected", "superseded")
+    keys: list[tuple[str, Kind]] = [("survey", "text"), ("wave", "year"), ("contract", "code")]
+    keys += [(name, "count") for name in counts]
+    columns = tuple(Column(words.heading(f"tables.column.{key}"), kind) for key, kind in keys)
+    rows = []
+    for row in (
+        data.row_balance.filter(pl.col("wave") <= data.wave).sort("survey", "wave", "contract").iter_rows(named=True)
+    ):
+        survey = data.surveys.get(row["survey"])
+        rows.append(
+            (
+                text_cell(" / ".join(short_name(survey, t.language) for t in languages) if survey else row["survey"]),
+                text_cell(row["wave"]),
+                text_cell(row["contract"]),
+                *(number_cell(row[name], "count", languages[0]) for name in counts),
+            )
+        )
+    title = joined_title(languages, "provenance.balance_title", lambda texts: {})
+    return Table("balance", title, columns, tuple(rows))
+
+
+def definitions_table(data: ReportData, languages: Sequence[Texts]) -> Table:
+    """Every measure with its definition."""
+    words = Headings(languages)
+    columns = [Column(words.heading("tables.column.code"), "code")]
+    columns += words.label_columns("tables.column.measure") + words.per_language("text", "tables.column.definition")
+    rows = tuple(
+        (
+            text_cell(measure),
+            *(text_cell(data.measure_text(measure, "label", texts.language)) for texts in languages),
+            *(text_cell(data.measure_text(measure, "definition", texts.language)) for texts in languages),
+        )
+        for measure in data.measures()
+    )
+    title = joined_title(languages, "method.definitions_title", lambda texts: {})
+    return Table("definitions", title, tuple(columns), rows)

@@ -1,0 +1,244 @@
+"""The release's tables as one XLSX workbook, in Korean and English.
+
+Belongs here: sheets, cell formats, and making the file the same byte for byte. Does not belong here:
+which rows and columns a table has (tables).
+
+Text is always written as text: nothing in a label or a file name can become a formula or a link.
+"""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import xlsxwriter
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
+
+from pipelines.reporting import estimate_tables, numbers, process_tables
+from pipelines.reporting.data import ReportData
+from pipelines.reporting.sentences import short_name
+from pipelines.reporting.tables import Kind, Table
+from pipelines.reporting.texts import Texts
+
+_NUMBER_FORMATS: dict[Kind, str] = {
+    "count": "#,##0",
+    "share": "0.0%",
+    "points": "0.0",
+    "ratio": "#,##0.00",
+    "year": "0",
+}
+_WIDTHS: dict[Kind, float] = {"label": 26, "text": 34, "code": 22, "mark": 10}
+_NUMBER_WIDTH = 15.0
+# A sheet's name in a spreadsheet program
+_LONGEST_NAME = 31
+# What stands in a cell that has nothing to say
+_NOTHING = "–"
+
+
+class _Book:
+    """The workbook under construction and its cell formats."""
+
+    def __init__(self, path: Path, data: ReportData, languages: Sequence[Texts]) -> None:
+        self.data, self.languages = data, languages
+        self.book = xlsxwriter.Workbook(
+            str(path),
+            {
+                "strings_to_formulas": False,
+                "strings_to_urls": False,
+                "strings_to_numbers": False,
+                "default_format_properties": {"font_name": "Malgun Gothic", "font_size": 10},
+            },
+        )
+        self.title = self._format(bold=True, font_size=14)
+        self.plain = self._format(text_wrap=True, valign="top")
+        self.banner = self._format(bold=True, font_color="#B8420F")
+        self.heading = self._format(
+            bold=True, text_wrap=True, valign="bottom", bottom=1, bg_color="#F1F3F5", align="center"
+        )
+        self.text = self._format(text_wrap=True, valign="top")
+        self.mark = self._format(align="right", valign="top")
+        self.number = {kind: self._format(num_format=code, valign="top") for kind, code in _NUMBER_FORMATS.items()}
+
+    def _format(self, **properties: object) -> Format:
+        return self.book.add_format(properties)
+
+    def both(self, key: str, **values: object) -> str:
+        """A text in every language, a line each."""
+        return "\n".join(texts(key, **values) for texts in self.languages)
+
+    def sheet(self, name: str, title: str) -> tuple[Worksheet, int]:
+        """A sheet with its title and, for synthetic data, the banner; returns the next free row."""
+        sheet = self.book.add_worksheet(name[:_LONGEST_NAME])
+        sheet.hide_gridlines(2)
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
+        row = 0
+        for line in title.split("\n"):
+            sheet.write_string(row, 0, line, self.title)
+            row += 1
+        if self.data.synthetic:
+            for texts in self.languages:
+                line = f"{texts('synthetic.heading')}: {texts('synthetic.sentence')}"
+                sheet.write_string(row, 0, line, self.banner)
+                row += 1
+            # The header of every printed page
+            sheet.set_header(f"&C{self.languages[0]('synthetic.small_print')}")
+        return sheet, row
+
+
+def write_workbook(data: ReportData, path: Path, *, template_dir: Path) -> None:
+    """Write the workbook; the same data give the same bytes.
+
+    Args:
+        data: what is written.
+        path: the file to make.
+        template_dir: the folder `reports/annual`, for the texts.
+
+    Raises:
+        AxstatError: a code has no label, or a text is missing.
+    """
+    languages = [Texts(template_dir, "ko"), Texts(template_dir, "en")]
+    book = _Book(path, data, languages)
+    with book.book as workbook:
+        published = datetime.datetime.combine(data.publication_date, datetime.time())
+        workbook.set_properties(
+            {
+                "title": languages[0]("document.title", wave=data.wave),
+                "subject": languages[1]("document.title", wave=data.wave),
+                "author": "axstat",
+                "comments": book.both("synthetic.sentence") if data.synthetic else "",
+                "created": published,
+            }
+        )
+        made = _tables(data, languages)
+        _cover(book, made)
+        _notes(book)
+        for name, table in made:
+            _write_table(book, name, table)
+
+
+def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Table]]:
+    """Sheets in order, with their names in the first language."""
+    first = languages[0]
+
+    def name(key: str, **values: object) -> str:
+        return first(f"workbook.sheets.{key}", **values)
+
+    made = [
+        (name("progress"), estimate_tables.progress_table(data, languages)),
+        (name("series"), estimate_tables.series_table(data, languages, list(data.surveys))),
+    ]
+    for survey, contract in data.surveys.items():
+        label = short_name(contract, first.language)
+        made.append((name("domains", survey=label), estimate_tables.domains_table(data, languages, survey)))
+        made.append((name("measures", survey=label), estimate_tables.measures_table(data, languages, survey)))
+        made += [
+            (name("fields", survey=label), table) for table in estimate_tables.field_tables(data, languages, survey)
+        ]
+    made += [
+        (name("quality"), process_tables.quality_table(data, languages)),
+        (name("weights"), process_tables.weights_table(data, languages)),
+        (name("definitions"), process_tables.definitions_table(data, languages)),
+        (name("deliveries"), process_tables.deliveries_table(data, languages)),
+        (name("balance"), process_tables.balance_table(data, languages)),
+    ]
+    return [(sheet, table) for sheet, table in made if table.rows]
+
+
+def _cover(book: _Book, made: Sequence[tuple[str, Table]]) -> None:
+    data, first = book.data, book.languages[0]
+    sheet, row = book.sheet(first("workbook.cover"), book.both("document.title", wave=data.wave))
+    sheet.set_column(0, 0, 24)
+    sheet.set_column(1, 1, 90)
+    lines = [
+        book.both("document.release", release=data.release),
+        book.both("document.reference", wave=data.wave),
+        "\n".join(
+            texts("document.published", date=numbers.day(data.publication_date, texts.language))
+            for texts in book.languages
+        ),
+    ]
+    for line in lines:
+        for part in line.split("\n"):
+            sheet.write_string(row, 0, part)
+            row += 1
+    row += 1
+    sheet.write_string(row, 0, book.both("workbook.contents"), book.heading)
+    sheet.write_string(row, 1, book.both("tables.column.description"), book.heading)
+    for name, table in made:
+        row += 1
+        # A link inside the workbook; the name is ours and quoted
+        sheet.write_url(row, 0, f"internal:'{name[:_LONGEST_NAME]}'!A1", string=name)
+        sheet.write_string(row, 1, table.title.replace("\n", " / "), book.plain)
+
+
+def _notes(book: _Book) -> None:
+    first = book.languages[0]
+    sheet, row = book.sheet(first("workbook.notes"), book.both("workbook.notes"))
+    sheet.set_column(0, 0, 120)
+    keys = ("note_languages", "note_numbers", "note_marks", "note_weighting", "note_full")
+    paragraphs = [book.both(f"workbook.{key}") for key in keys]
+    paragraphs.append(book.both("tables.marks"))
+    paragraphs += [
+        f"{contract.label_ko}: {contract.population_ko}. {contract.note_ko}\n"
+        f"{contract.label_en}: {contract.population_en}. {contract.note_en}"
+        for contract in book.data.surveys.values()
+    ]
+    paragraphs.append(
+        "\n".join(
+            texts(
+                "provenance.cite_synthetic" if book.data.synthetic else "provenance.cite",
+                wave=book.data.wave,
+                release=book.data.release,
+                date=numbers.day(book.data.publication_date, texts.language),
+            )
+            for texts in book.languages
+        )
+    )
+    for paragraph in paragraphs:
+        sheet.write_string(row, 0, paragraph, book.plain)
+        row += 1
+
+
+def _headings(table: Table) -> list[str]:
+    """One heading a column: a table has one line of headings, so the group's name goes into it."""
+    made = []
+    for column in table.columns:
+        lines = column.heading.split("\n")
+        groups = column.group.split("\n") if column.group else [""] * len(lines)
+        if len(groups) != len(lines):
+            # A heading of one line (a code) under a group in several languages
+            groups = [" / ".join(groups)] * len(lines)
+        parts = [f"{group}: {line}" if group else line for group, line in zip(groups, lines, strict=True)]
+        made.append("\n".join(parts))
+    return made
+
+
+def _write_table(book: _Book, name: str, table: Table) -> None:
+    sheet, top = book.sheet(name, table.title)
+    kinds = [column.kind for column in table.columns]
+    for number, cells in enumerate(table.rows, start=top + 1):
+        for position, (cell, column_kind) in enumerate(zip(cells, kinds, strict=True)):
+            kind = cell.kind or column_kind
+            if isinstance(cell.value, int | float):
+                sheet.write_number(number, position, cell.value, book.number.get(kind, book.text))
+            else:
+                style = book.mark if kind in book.number or kind == "mark" else book.text
+                sheet.write_string(number, position, cell.text or _NOTHING, style)
+    for position, kind in enumerate(kinds):
+        sheet.set_column(position, position, _WIDTHS.get(kind, _NUMBER_WIDTH))
+    sheet.set_row(top, 62)
+    sheet.add_table(
+        top,
+        0,
+        top + len(table.rows),
+        len(kinds) - 1,
+        {
+            "name": f"axstat_{table.name}",
+            "style": None,
+            "columns": [{"header": heading, "header_format": book.heading} for heading in _headings(table)],
+        },
+    )
+    labels = sum(kind == "label" for kind in kinds)
+    sheet.freeze_panes(top + 1, min(labels, 2))
