@@ -315,7 +315,7 @@ def series_plot(
     width: int = NARROW,
     height: int = 250,
 ) -> str:
-    """A share over waves up to the target year: intervals, segments that are not joined, the path still to go."""
+    """A share over waves up to the target year: intervals, segments not joined, the path still to go."""
     first = min(point.wave for point in points)
     last = max(points, key=lambda point: point.wave)
     left, right = 50.0, width - 16.0
@@ -452,7 +452,7 @@ def stacked_bars(stacks: Sequence[Stack], legend: Sequence[str], frame: Frame, *
 
 
 def _draw_legend(board: Board, legend: Sequence[str], heading: str, width: int) -> float:
-    """Draw the legend, and the heading of the numbers at its end or on a line of its own; returns its height."""
+    """Draw the legend and the heading of the numbers, on one line if there is room; returns its height."""
     chip, gap, line_height = 18.0, 14.0, 22.0
     heading_width = text_width(heading, SMALL) + 16
     whole = sum(chip + text_width(name, SMALL) + gap for name in legend) - gap

@@ -22,6 +22,7 @@ from pipelines.errors import AxstatError
 
 MARTS = ("adoption_rate", "progress", "domain", "measure", "quality_indicator", "weight_diagnostic")
 
+PUBLISH = "publish"
 SUPPRESS = "suppress"
 CAUTION = "caution"
 # Reason code of stats.reliability
@@ -333,7 +334,7 @@ def _blank(frame: pl.DataFrame, where: pl.Expr, columns: Sequence[str]) -> pl.Da
 
 
 def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Blank progress rows whose estimate is suppressed, and of others what a suppressed baseline would tell."""
+    """Blank rows whose estimate is suppressed, and of others what a suppressed baseline would tell."""
     key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
     # A rate suppressed on either base: a row of mart.progress does not say which base it stands on
     suppressed = (

@@ -90,6 +90,7 @@ class Board:
     """Layers in the order they are drawn, and the words over them."""
 
     def __init__(self, width: float) -> None:
+        """Begin with nothing on it."""
         self.width = width
         self._layers: list[Layer] = []
         self._words: list[str] = []

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import charts, numbers
-from pipelines.reporting.data import Rate, ReportData
+from pipelines.reporting.data import CAUTION, SUPPRESS, Rate, ReportData
 from pipelines.reporting.drawing import NARROW, WIDE, Accent
 from pipelines.reporting.estimate_tables import series_rows
 from pipelines.reporting.sentences import (
@@ -21,7 +21,7 @@ from pipelines.reporting.sentences import (
     unit_names,
     weighting_text,
 )
-from pipelines.reporting.tables import NOT_SHOWN, WITH_CAUTION, RateRow, Table, rate_table
+from pipelines.reporting.tables import NOT_AVAILABLE, NOT_SHOWN, WITH_CAUTION, RateRow, Table, rate_table
 from pipelines.reporting.texts import Texts
 
 
@@ -66,9 +66,9 @@ def _sorted(rates: Sequence[Rate]) -> list[Rate]:
 def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
     n = numbers.count(rate.n, texts.language)
     if not rate.is_shown:
-        return charts.Dot(label, NOT_SHOWN, NOT_SHOWN, n, reason=reasons(data, rate, texts.language).split("; ")[0])
+        return charts.Dot(label, NOT_SHOWN, NOT_SHOWN, n, reason=_reason(data, rate, texts))
     share, low, high = rate.value()
-    mark = f" {WITH_CAUTION}" if rate.reliability == "caution" else ""
+    mark = f" {WITH_CAUTION}" if rate.reliability == CAUTION else ""
     earlier = data.previous(rate)
     text = (
         numbers.per_cent(share, texts.language)
@@ -134,7 +134,7 @@ def _dots_figure(
     explained = [texts("chart.dot_note" if has_earlier else "chart.dot_note_first"), *notes]
     if any(dot.census for dot in dots):
         explained.append(texts("chart.census_note"))
-    explained += _hidden_notes(data, texts, ordered, by_measure=by_measure)
+    explained += _mark_notes(data, texts, ordered, by_measure=by_measure)
     table = rate_table(
         data,
         [texts],
@@ -165,16 +165,21 @@ def _dots_figure(
     )
 
 
-def _hidden_notes(data: ReportData, texts: Texts, rates: Sequence[Rate], *, by_measure: bool) -> list[str]:
-    """What is not shown, by reason."""
-    by_reason: dict[str, list[str]] = {}
-    for rate in rates:
-        if not rate.is_shown:
-            reason = reasons(data, rate, texts.language)
-            by_reason.setdefault(reason, []).append(_label(data, rate, texts, by_measure=by_measure))
-    return [
-        texts("chart.suppressed_note", reason=reason, names=texts.listed(names)) for reason, names in by_reason.items()
-    ]
+def _reason(data: ReportData, rate: Rate, texts: Texts) -> str:
+    return next(iter(reasons(data, rate, texts.language)), NOT_AVAILABLE)
+
+
+def _mark_notes(data: ReportData, texts: Texts, rates: Sequence[Rate], *, by_measure: bool) -> list[str]:
+    """What is not shown, and what is to be used with caution, by the weightiest reason."""
+    notes = []
+    for reliability, key in ((SUPPRESS, "chart.suppressed_note"), (CAUTION, "chart.caution_note")):
+        by_reason: dict[str, list[str]] = {}
+        for rate in rates:
+            if rate.reliability == reliability:
+                reason = _reason(data, rate, texts)
+                by_reason.setdefault(reason, []).append(_label(data, rate, texts, by_measure=by_measure))
+        notes += [texts(key, reason=reason, names=texts.listed(names)) for reason, names in by_reason.items()]
+    return notes
 
 
 def ranking_figure(
@@ -186,7 +191,7 @@ def ranking_figure(
     weighting: str | None = None,
     both_widths: bool = True,
 ) -> Figure | None:
-    """Adoption in the domains of one type against the national target, highest first; None without estimates."""
+    """Adoption in the domains of one type against the national target; None without estimates."""
     survey = data.survey(survey_code)
     rates = data.rates(survey_code, domain_type, weighting=weighting)
     if not rates:
@@ -300,8 +305,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         measure=data.measure_text(last.measure, "label", language),
         weighting=weighting_text(survey, last.unit_weighting, texts),
         level=level(survey, language),
-        first=series[0].wave,
-        last=last.wave,
+        years="–".join(str(wave) for wave in dict.fromkeys((series[0].wave, last.wave))),
     )
     name = f"{survey_code}_series"
     drawn = charts.series_plot(

@@ -111,7 +111,7 @@ def _svg(drawing: str, alternative: str, css_class: str) -> Markup:
     return opening + Markup(drawing.removeprefix("<svg ").replace(' class="marks"', "", 1))
 
 
-# Numbers with unit, interval and the Korean particle after them, and short brackets: not to be broken over lines
+# Numbers with unit, interval and Korean particle, and short brackets: not to be broken over lines
 _KEPT_TOGETHER = re.compile(r"\([^()]{1,24}\)[가-힣]*|[+−]?\d[\d.,–]*(?:\u00a0%p?)?[가-힣]*")
 
 
@@ -247,7 +247,7 @@ def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str,
 
 def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
     made = [
-        estimate_tables.series_table(data, [texts], list(data.surveys)),
+        estimate_tables.series_table(data, [texts]),
         estimate_tables.progress_table(data, [texts]),
     ]
     for survey in data.surveys:

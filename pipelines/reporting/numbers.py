@@ -45,7 +45,7 @@ def _rounded(value: float, digits: int) -> Decimal:
 def decimal(value: float, language: Language, *, digits: int = 1, sign: bool = False) -> str:
     """A number with `digits` decimals and the language's separators; `sign` writes + too."""
     rounded = _rounded(value, digits)
-    text = _pattern(digits).apply(abs(rounded), _locale(language))
+    text = str(_pattern(digits).apply(abs(rounded), _locale(language)))
     if rounded < 0:
         return MINUS + text
     return "+" + text if sign and rounded > 0 else text

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import numbers
-from pipelines.reporting.data import Rate, ReportData
+from pipelines.reporting.data import PUBLISH, Rate, ReportData
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.texts import Texts
 from pipelines.stats.intervals import t_quantile
@@ -95,8 +95,14 @@ def level(survey: Survey, language: Language) -> str:
 
 
 def pace(rate: Rate, progress: Mapping[str, Any] | None, *, confidence_level: float) -> Pace | None:
-    """Observed pace with its interval (t with the estimate's df), or None where the mart has none."""
+    """Observed pace with its interval (t with the estimate's df), or None where nothing can be said.
+
+    That is so where the mart has no pace, and where a rate is exactly 0 or 1 without a full census: its SE is 0
+    by the formula, and the change would look more certain than it is.
+    """
     if progress is None or progress["observed_pp_per_year"] is None or progress["observed_se_pp"] is None:
+        return None
+    if not rate.is_census and {rate.estimate, progress["baseline"]} & {0.0, 1.0}:
         return None
     per_year, se = progress["observed_pp_per_year"], progress["observed_se_pp"]
     # A census has no df and needs none: its SE is 0
@@ -280,7 +286,7 @@ def ranking_title(rates: Sequence[Rate], texts: Texts) -> str:
 
 
 def ranking_sentences(data: ReportData, rates: Sequence[Rate], texts: Texts) -> list[str]:
-    """What the intervals of a ranking support: apart from the total, changed since the baseline, not shown."""
+    """What the intervals of a ranking support: apart from the total, changed, not shown."""
     language = texts.language
     shown = sorted((rate for rate in rates if rate.is_shown), key=lambda rate: -rate.value()[0])
     if not shown:
@@ -359,8 +365,13 @@ def proposal_sentence(data: ReportData, rates: Sequence[Rate], texts: Texts) -> 
     return texts("ranking.proposals", names=texts.listed(named))
 
 
-def reasons(data: ReportData, rate: Rate, language: str) -> str:
-    """Why an estimate is suppressed or marked, in words; empty where there is no reason."""
+def reasons(data: ReportData, rate: Rate, language: str) -> list[str]:
+    """Why an estimate is suppressed or marked, in words, the weightiest first; empty where it is neither."""
     code_list = data.classifications["reliability_reasons"]
-    codes = [code for code in rate.reliability_reason.split(";") if code]
-    return "; ".join(str(getattr(code_list.item(code), f"label_{language}")) for code in codes)
+    items = [code_list.item(code) for code in rate.reliability_reason.split(";") if code]
+    if rate.reliability == PUBLISH:
+        return []
+    # A suppressed estimate may meet rules for caution too: they say nothing more
+    return [
+        str(getattr(item, f"label_{language}")) for item in items if item.properties.get("leads_to") == rate.reliability
+    ]

@@ -127,7 +127,7 @@ def _mark(data: ReportData, rate: Rate | None, texts: Texts, extra: str = "") ->
     marks, note = [], ""
     if rate is not None and rate.reliability in (SUPPRESS, CAUTION):
         marks.append(NOT_SHOWN if rate.reliability == SUPPRESS else WITH_CAUTION)
-        note = reasons(data, rate, texts.language)
+        note = "; ".join(reasons(data, rate, texts.language))
     if extra:
         marks.append(extra)
     if not marks:
@@ -203,8 +203,7 @@ def rate_table(
             cells.append(_mark(data, rate, first, row.extra_mark))
             if len(languages) > 1:
                 cells += [
-                    optional_text(reasons(data, rate, texts.language)) if rate else optional_text("")
-                    for texts in languages
+                    optional_text("; ".join(reasons(data, rate, texts.language)) if rate else "") for texts in languages
                 ]
         made.append(tuple(cells))
     return Table(name, title, tuple(columns), tuple(made), tuple(notes))
@@ -213,8 +212,3 @@ def rate_table(
 def joined_title(languages: Sequence[Texts], key: str, values: Callable[[Texts], Mapping[str, object]]) -> str:
     """A title, a line a language, each filled with that language's values."""
     return "\n".join(texts(key, **values(texts)) for texts in languages)
-
-
-def all_languages(languages: Sequence[Texts], name: Callable[[str], tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The names of a row by language."""
-    return {texts.language: name(texts.language) for texts in languages}

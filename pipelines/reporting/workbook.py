@@ -127,7 +127,7 @@ def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Tab
 
     made = [
         (name("progress"), estimate_tables.progress_table(data, languages)),
-        (name("series"), estimate_tables.series_table(data, languages, list(data.surveys))),
+        (name("series"), estimate_tables.series_table(data, languages)),
     ]
     for survey, contract in data.surveys.items():
         label = short_name(contract, first.language)

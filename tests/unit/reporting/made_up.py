@@ -136,7 +136,8 @@ def _row(
         reliability, reason = "caution", "df_below_8"
     breaks = survey.has_earlier_segment(wave) and survey.first_wave_of_segment(wave) == wave
     return {
-        "survey": code, "wave": wave, "domain_type": domain.type, "domain_code": domain_code, "measure": measure,
+        "survey": code, "wave": wave, "domain_type": domain.type, "domain_code": domain_code,
+        "measure": measure,
         "base": base, "unit_weighting": weighting, "definition_id": survey.definition_id(measure, wave),
         "question_version": version, "tech_list_version": survey.tech_list_version(wave),
         "comparability_segment": survey.comparability_segment(wave), "n": n, "n_missing": round(n * 0.05),
@@ -253,10 +254,12 @@ def _deliveries() -> pl.DataFrame:
                     {
                         "survey": survey.survey, "wave": wave, "contract": contract,
                         "delivery": f"{survey.survey}-{wave}-01", "sequence": 1,
-                        "file_name": f"{contract}_{wave}.csv", "file_sha256": f"{wave:04d}" * 16, "rows_in": 12_500,
+                        "file_name": f"{contract}_{wave}.csv", "file_sha256": f"{wave:04d}" * 16,
+                        "rows_in": 12_500,
                         "question_version": survey.question_version(wave),
                         "tech_list_version": survey.tech_list_version(wave),
-                        "collection_start": datetime.date(wave, 8, 1), "collection_end": datetime.date(wave, 10, 15),
+                        "collection_start": datetime.date(wave, 8, 1),
+                        "collection_end": datetime.date(wave, 10, 15),
                         "synthetic": True, "status": "current", "reason": None,
                     }
                 )  # fmt: skip

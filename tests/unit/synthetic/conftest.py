@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary, load_library
@@ -13,8 +12,15 @@ from pipelines.synthetic.parameters import Country, load_country
 from pipelines.synthetic.population import Population
 from pipelines.synthetic.streams import Streams
 
-SEED = 7
-SCALE = 0.02
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    return 7
+
+
+@pytest.fixture(scope="session")
+def scale() -> float:
+    return 0.02
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +34,14 @@ def country(library: ContractLibrary) -> Country:
 
 
 @pytest.fixture(scope="session")
-def enterprises(country: Country, library: ContractLibrary) -> dict[int, Population]:
-    waves = enterprise_waves(country, library, Streams(SEED), last_wave=2025, scale=SCALE)
+def enterprises(country: Country, library: ContractLibrary, seed: int, scale: float) -> dict[int, Population]:
+    waves = enterprise_waves(country, library, Streams(seed), last_wave=2025, scale=scale)
     return {population.wave: population for population in waves}
 
 
 @pytest.fixture(scope="session")
-def institutions(country: Country, library: ContractLibrary) -> dict[int, Population]:
-    waves = institution_waves(country, library, Streams(SEED), last_wave=2025)
+def institutions(country: Country, library: ContractLibrary, seed: int) -> dict[int, Population]:
+    waves = institution_waves(country, library, Streams(seed), last_wave=2025)
     return {population.wave: population for population in waves}
 
 
@@ -45,11 +51,5 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def truth(home: Path, library: ContractLibrary) -> Truth:
-    return write_deliveries(home, library, seed=SEED, scale=SCALE)
-
-
-def rate(units: pl.DataFrame) -> float:
-    """True share of users of AI among units in scope."""
-    in_scope = units.filter("in_scope")
-    return in_scope["ai_adoption"].sum() / in_scope.height
+def truth(home: Path, library: ContractLibrary, seed: int, scale: float) -> Truth:
+    return write_deliveries(home, library, seed=seed, scale=scale)

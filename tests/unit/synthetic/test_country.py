@@ -10,7 +10,6 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
 from pipelines.settings import load_settings
 from pipelines.synthetic.country import WAVES, Truth, synthesise, write_deliveries
-from tests.unit.synthetic.conftest import SCALE, SEED
 
 
 def _contents(home: Path) -> dict[str, str]:
@@ -82,40 +81,48 @@ def test_truth_is_kept_apart(truth: Truth, home: Path) -> None:
     assert totals.height == 10
 
 
-def test_same_seed_same_bytes(truth: Truth, home: Path, library: ContractLibrary, tmp_path: Path) -> None:
+def test_same_seed_same_bytes(
+    truth: Truth, home: Path, library: ContractLibrary, tmp_path: Path, seed: int, scale: float
+) -> None:
     lines: list[str] = []
-    write_deliveries(tmp_path, library, seed=SEED, scale=SCALE, progress=lines.append)
+    write_deliveries(tmp_path, library, seed=seed, scale=scale, progress=lines.append)
     assert _contents(tmp_path) == _contents(home)
     assert len(lines) == 10
     assert lines[0].startswith("industry-2021: frame 4,143, sample ")
     assert lines[0].endswith("of which 7 bad rows")
 
 
-def test_a_wave_alone_is_the_same_wave(truth: Truth, home: Path, library: ContractLibrary, tmp_path: Path) -> None:
-    write_deliveries(tmp_path, library, seed=SEED, scale=SCALE, waves=[2023])
+def test_a_wave_alone_is_the_same_wave(
+    truth: Truth, home: Path, library: ContractLibrary, tmp_path: Path, seed: int, scale: float
+) -> None:
+    write_deliveries(tmp_path, library, seed=seed, scale=scale, waves=[2023])
     alone = {name: digest for name, digest in _contents(tmp_path).items() if name.startswith("deliveries")}
     together = {name: digest for name, digest in _contents(home).items() if "-2023/" in name}
     assert alone == together
     assert len(alone) == 8
 
 
-def test_another_seed_another_country(truth: Truth, library: ContractLibrary, tmp_path: Path) -> None:
-    other = write_deliveries(tmp_path, library, seed=SEED + 1, scale=SCALE, waves=[2021])
+def test_another_seed_another_country(
+    truth: Truth, library: ContractLibrary, tmp_path: Path, seed: int, scale: float
+) -> None:
+    other = write_deliveries(tmp_path, library, seed=seed + 1, scale=scale, waves=[2021])
     mine = truth.fieldwork.filter(pl.col("wave") == 2021)
     assert other.fieldwork["response_rows"].to_list() != mine["response_rows"].to_list()
 
 
-def test_synthetic_deliveries_are_replaced(library: ContractLibrary, tmp_path: Path) -> None:
-    write_deliveries(tmp_path, library, seed=1, scale=SCALE, waves=[2021])
+def test_synthetic_deliveries_are_replaced(library: ContractLibrary, tmp_path: Path, scale: float) -> None:
+    write_deliveries(tmp_path, library, seed=1, scale=scale, waves=[2021])
     before = _contents(tmp_path)
-    write_deliveries(tmp_path, library, seed=2, scale=SCALE, waves=[2021])
+    write_deliveries(tmp_path, library, seed=2, scale=scale, waves=[2021])
     after = _contents(tmp_path)
     assert set(after) == set(before)
     assert after["deliveries/industry-2021/manifest.json"] != before["deliveries/industry-2021/manifest.json"]
 
 
 @pytest.mark.parametrize("content", [None, '{"synthetic": false}', "{}"])
-def test_real_deliveries_are_never_overwritten(library: ContractLibrary, tmp_path: Path, content: str | None) -> None:
+def test_real_deliveries_are_never_overwritten(
+    library: ContractLibrary, tmp_path: Path, content: str | None, scale: float
+) -> None:
     folder = tmp_path / "deliveries" / "public-2022"
     folder.mkdir(parents=True)
     (folder / "data.csv").write_text("real", encoding="utf-8")
@@ -123,7 +130,7 @@ def test_real_deliveries_are_never_overwritten(library: ContractLibrary, tmp_pat
         (folder / "manifest.json").write_text(content, encoding="utf-8")
     before = _contents(tmp_path)
     with pytest.raises(AxstatError) as caught:
-        write_deliveries(tmp_path, library, scale=SCALE)
+        write_deliveries(tmp_path, library, scale=scale)
     assert caught.value.code == "synthetic_over_real"
     assert "public-2022" in caught.value.where
     assert _contents(tmp_path) == before
@@ -147,13 +154,13 @@ def test_what_the_country_does_not_have(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_synthesise_leaves_a_filled_home_alone(tmp_path: Path) -> None:
+def test_synthesise_leaves_a_filled_home_alone(tmp_path: Path, seed: int, scale: float) -> None:
     settings = load_settings({"AXSTAT_HOME": str(tmp_path)})
     lines: list[str] = []
-    made = synthesise(settings, seed=SEED, scale=SCALE, only_if_empty=True, say=lines.append)
+    made = synthesise(settings, seed=seed, scale=scale, only_if_empty=True, say=lines.append)
     assert made is not None
     assert len(lines) == 10
     before = _contents(tmp_path)
-    assert synthesise(settings, seed=SEED + 1, scale=SCALE, only_if_empty=True, say=lines.append) is None
+    assert synthesise(settings, seed=seed + 1, scale=scale, only_if_empty=True, say=lines.append) is None
     assert "no synthetic ones written" in lines[-1]
     assert _contents(tmp_path) == before

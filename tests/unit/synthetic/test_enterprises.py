@@ -7,7 +7,6 @@ from pipelines.synthetic.enterprises import enterprise_waves
 from pipelines.synthetic.parameters import Country
 from pipelines.synthetic.population import Population
 from pipelines.synthetic.streams import Streams
-from tests.unit.synthetic.conftest import SCALE, SEED, rate
 
 # Published: 2.7 % (2021, one yes/no question), then 28.0, 30.3, 32.9 % (2022 to 2024); 2025 made up.
 LEVELS = {2021: 0.027, 2022: 0.280, 2023: 0.303, 2024: 0.329, 2025: 0.350}
@@ -15,23 +14,29 @@ LOWER = {"10-49": 10, "50-249": 50, "250+": 250}
 UPPER = {"10-49": 49, "50-249": 249, "250+": 10**6}
 
 
-def test_frames_have_the_stated_size(enterprises: dict[int, Population], country: Country) -> None:
+def _rate(units: pl.DataFrame) -> float:
+    """True share of users of AI among units in scope."""
+    in_scope = units.filter("in_scope")
+    return in_scope["ai_adoption"].sum() / in_scope.height
+
+
+def test_frames_have_the_stated_size(enterprises: dict[int, Population], country: Country, scale: float) -> None:
     sizes = {wave: population.units.height for wave, population in enterprises.items()}
-    assert sizes == {wave: round(country.waves[wave].enterprises * SCALE) for wave in country.waves}
+    assert sizes == {wave: round(country.waves[wave].enterprises * scale) for wave in country.waves}
     for population in enterprises.values():
         assert population.units["unit_id"].n_unique() == population.units.height
         assert population.units["unit_id"].is_sorted()
 
 
-def test_the_real_size_is_the_published_one(country: Country, library: ContractLibrary) -> None:
-    first = next(enterprise_waves(country, library, Streams(SEED), last_wave=2021, scale=1.0)).units
+def test_the_real_size_is_the_published_one(country: Country, library: ContractLibrary, seed: int) -> None:
+    first = next(enterprise_waves(country, library, Streams(seed), last_wave=2021, scale=1.0)).units
     assert first.height == 207_163
     shares = dict(first["size_class"].value_counts(normalize=True).iter_rows())
     # The published split, met to the rounding of whole enterprises in 72 cells.
     for code, share in country.enterprises.size_shares.items():
         assert shares[code] == pytest.approx(share, abs=0.0003)
-    # A Pareto tail with index 1.2 would hold the fraction (250 / 1000)^1.2 = 19 % of 250+ above 1,000; the caps
-    # of the industries take some of it away.
+    # A Pareto tail with index 1.2 has (250 / 1000)^1.2 = 19 % of 250+ above 1,000; the industries' caps take some
+    # of it away.
     large = first.filter(pl.col("size_class") == "250+")["employment"]
     assert 0.10 < (large >= 1000).mean() < 0.20
     assert large.max() > 10_000
@@ -100,14 +105,14 @@ def test_closed_enterprises_leave_the_frame(enterprises: dict[int, Population]) 
 def test_true_levels(enterprises: dict[int, Population], wave: int, level: float) -> None:
     units = enterprises[wave].units
     # Each of the 24 groups meets its rate to half a unit.
-    assert rate(units) == pytest.approx(level, abs=12 / units.height)
+    assert _rate(units) == pytest.approx(level, abs=12 / units.height)
     in_scope = units.filter("in_scope")
     by_employment = in_scope.filter("ai_adoption")["employment"].sum() / in_scope["employment"].sum()
     assert by_employment > level + 0.03
 
 
-def test_adoption_depends_on_industry_size_and_region(country: Country, library: ContractLibrary) -> None:
-    waves = enterprise_waves(country, library, Streams(SEED), last_wave=2024, scale=0.2)
+def test_adoption_depends_on_industry_size_and_region(country: Country, library: ContractLibrary, seed: int) -> None:
+    waves = enterprise_waves(country, library, Streams(seed), last_wave=2024, scale=0.2)
     units = {population.wave: population.units for population in waves}[2024].filter("in_scope")
     by_size = dict(units.group_by("size_class").agg(pl.col("ai_adoption").mean()).iter_rows())
     # Published for 2024: 30.6 % (10-49) and 66.9 % (250+).

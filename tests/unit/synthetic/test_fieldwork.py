@@ -10,12 +10,11 @@ from pipelines.synthetic.parameters import Country
 from pipelines.synthetic.population import Population
 from pipelines.synthetic.sampling import Sampler
 from pipelines.synthetic.streams import Streams
-from tests.unit.synthetic.conftest import SEED
 
 
 @pytest.fixture(scope="module")
-def population(country: Country, library: ContractLibrary) -> Population:
-    waves = enterprise_waves(country, library, Streams(SEED), last_wave=2022, scale=0.2)
+def population(country: Country, library: ContractLibrary, seed: int) -> Population:
+    waves = enterprise_waves(country, library, Streams(seed), last_wave=2022, scale=0.2)
     return {population.wave: population for population in waves}[2022]
 
 
@@ -25,8 +24,8 @@ def sample(population: Population, country: Country) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def fieldwork(country: Country, library: ContractLibrary) -> Fieldwork:
-    return Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(SEED))
+def fieldwork(country: Country, library: ContractLibrary, seed: int) -> Fieldwork:
+    return Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(seed))
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +113,9 @@ def test_few_answers_are_missing_and_most_of_them_together(collected: Collected,
 
 
 def test_who_answered_tends_to_answer_again(
-    enterprises: dict[int, Population], country: Country, library: ContractLibrary
+    enterprises: dict[int, Population], country: Country, library: ContractLibrary, seed: int
 ) -> None:
-    field = Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(SEED))
+    field = Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(seed))
     waves = [
         enterprises[wave]
         .units.join(field.collect(enterprises[wave], enterprises[wave].units).dispositions, on="unit_id")
@@ -149,11 +148,11 @@ def test_bad_rows_are_few_and_recorded(collected: Collected) -> None:
 
 
 def test_fields_are_blank_where_they_are_not_served(
-    institutions: dict[int, Population], country: Country, library: ContractLibrary
+    institutions: dict[int, Population], country: Country, library: ContractLibrary, seed: int
 ) -> None:
     survey = library.surveys["public"]
     population = institutions[2023]
-    field = Fieldwork(country.fieldwork, library, survey, Streams(SEED))
+    field = Fieldwork(country.fieldwork, library, survey, Streams(seed))
     collected = field.collect(population, population.units)
     rows = collected.responses.join(population.units, left_on="institution_code", right_on="unit_id", suffix="_true")
     for code in population.fields:
@@ -171,8 +170,10 @@ def test_fields_are_blank_where_they_are_not_served(
     assert collected.bad_rows.height == 5
 
 
-def test_the_yes_no_wave(enterprises: dict[int, Population], country: Country, library: ContractLibrary) -> None:
-    field = Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(SEED))
+def test_the_yes_no_wave(
+    enterprises: dict[int, Population], country: Country, library: ContractLibrary, seed: int
+) -> None:
+    field = Fieldwork(country.fieldwork, library, library.surveys["industry"], Streams(seed))
     population = enterprises[2021]
     collected = field.collect(population, population.units)
     assert "ai_use" in collected.responses.columns

@@ -9,7 +9,7 @@ from pipelines.synthetic.parameters import COUNTRY_FILE, Country, load_country
 
 
 def test_figures_that_stand_in_the_facts(country: Country) -> None:
-    # Korean frame counts: 211,615 enterprises with 10 or more employees (2024, sample of 12,500), 207,163 (2021);
+    # Korean frame counts: 211,615 enterprises with 10 or more employees (2024; sample 12,500), 207,163 (2021);
     # 48 central agencies, 243 local governments, 17 education offices, 331 public institutions (2025).
     assert country.waves[2024].enterprises == 211_615
     assert country.waves[2021].enterprises == 207_163

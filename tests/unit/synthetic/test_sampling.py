@@ -9,7 +9,6 @@ from pipelines.synthetic.parameters import ColumnFigures, Country
 from pipelines.synthetic.population import Population
 from pipelines.synthetic.sampling import SampleDesign, Sampler, allocate
 from pipelines.synthetic.streams import Streams
-from tests.unit.synthetic.conftest import SCALE, SEED
 
 
 def test_allocation_by_hand() -> None:
@@ -34,50 +33,48 @@ def test_allocation_never_exceeds_strata_nor_falls_below_the_minimum() -> None:
         assert sizes.sum() == np.clip(size, np.minimum(3, population).sum(), population.sum())
 
 
-def _one_stratum(units: int, wave: int, numbers: np.ndarray) -> Population:
+def test_every_unit_has_the_stated_chance_in_every_wave() -> None:
+    """800 strata of 20 units stand for 800 samples from one stratum."""
+    units, strata = 20, 800
     frame = pl.DataFrame(
         {
-            "unit_id": [f"{index:04d}" for index in range(units)],
-            "permanent_random_number": numbers,
-            "selection_kind": ["a"] * units,
+            "unit_id": [f"{index:05d}" for index in range(units * strata)],
+            "permanent_random_number": np.random.default_rng(11).random(units * strata),
+            "selection_kind": np.repeat([f"s{index:03d}" for index in range(strata)], units),
         }
     )
-    return Population("made", wave, frame, ("selection_kind",), (), (), list_asked=True)
-
-
-def test_every_unit_has_the_stated_chance_in_every_wave() -> None:
-    design = SampleDesign(
-        size=6,
-        minimum=2,
-        power=0.5,
-        relative_spread=ColumnFigures(column="selection_kind", factors={"a": 1.0}),
-        take_all=pl.lit(value=False),
-        rotation=0.3,
+    sampler = Sampler(
+        SampleDesign(
+            size=6 * strata,
+            minimum=2,
+            power=0.5,
+            relative_spread=ColumnFigures(
+                column="selection_kind", factors=dict.fromkeys(frame["selection_kind"].unique().to_list(), 1.0)
+            ),
+            take_all=pl.lit(value=False),
+            rotation=0.3,
+        )
     )
-    units, draws = 20, 800
-    rng = np.random.default_rng(11)
-    selected = np.zeros((3, units))
-    common = np.zeros(2)
-    for _ in range(draws):
-        sampler, numbers = Sampler(design), rng.random(units)
-        before = None
-        for wave in range(3):
-            drawn = sampler.draw(_one_stratum(units, 2021 + wave, numbers))
-            now = drawn["selected"].to_numpy()
-            assert now.sum() == 6
-            assert drawn.filter("selected")["inclusion_probability"].unique().to_list() == [0.3]
-            selected[wave] += now
-            if before is not None:
-                common[wave - 1] += (now & before).sum()
-            before = now
-    # Each count is binomial(800, 0.3), standard deviation 0.0162 of the share; 60 of them, bound at 4.
-    assert np.abs(selected / draws - 0.3).max() < 4 * 0.0162
-    # On average 0.3 x 0.3 x 20 = 1.8 of the 6 units lie where the start has moved on; all the same exchange.
-    assert common / draws / 6 == pytest.approx([0.7, 0.7], abs=0.02)
+    selected = []
+    for wave in (2021, 2022, 2023):
+        population = Population("made", wave, frame, ("selection_kind",), (), (), list_asked=True)
+        drawn = sampler.draw(population)
+        assert drawn.filter("selected")["inclusion_probability"].unique().to_list() == [0.3]
+        selected.append(drawn["selected"].to_numpy().reshape(strata, units))
+        assert (selected[-1].sum(axis=1) == 6).all()
+    for now in selected:
+        # Shares of 800 draws with probability 0.3, standard deviation 0.0162; 20 of them, bound at 4.
+        assert np.abs(now.mean(axis=0) - 0.3).max() < 4 * 0.0162
+    # The start moves over 0.3 x 0.3 x 20 = 1.8 of a stratum's 6 units: 70 % stay, and after two waves 40 %.
+    assert (selected[0] & selected[1]).sum() / (6 * strata) == pytest.approx(0.7, abs=0.03)
+    assert (selected[1] & selected[2]).sum() / (6 * strata) == pytest.approx(0.7, abs=0.03)
+    assert (selected[0] & selected[2]).sum() / (6 * strata) == pytest.approx(0.4, abs=0.04)
 
 
-def test_panel_since_is_the_start_of_unbroken_membership(enterprises: dict[int, Population], country: Country) -> None:
-    sampler = Sampler(industry_design(country.samples.industry, SCALE))
+def test_panel_since_is_the_start_of_unbroken_membership(
+    enterprises: dict[int, Population], country: Country, scale: float
+) -> None:
+    sampler = Sampler(industry_design(country.samples.industry, scale))
     members: dict[int, set[str]] = {}
     for wave, population in enterprises.items():
         drawn = sampler.draw(population).filter("selected")
@@ -87,8 +84,8 @@ def test_panel_since_is_the_start_of_unbroken_membership(enterprises: dict[int, 
             assert since == 2021 or unit not in members[since - 1]
 
 
-def test_take_all_and_sampled_strata(enterprises: dict[int, Population], country: Country) -> None:
-    drawn = Sampler(industry_design(country.samples.industry, SCALE)).draw(enterprises[2021])
+def test_take_all_and_sampled_strata(enterprises: dict[int, Population], country: Country, scale: float) -> None:
+    drawn = Sampler(industry_design(country.samples.industry, scale)).draw(enterprises[2021])
     large = drawn.filter(pl.col("selection_size_class") == "250+")
     assert large["take_all"].all()
     assert large["selected"].all()
@@ -121,9 +118,9 @@ def _overlaps(populations: list[Population], design: SampleDesign) -> list[float
 
 
 def test_successive_samples_overlap_by_70_per_cent(
-    enterprises: dict[int, Population], institutions: dict[int, Population], country: Country
+    enterprises: dict[int, Population], institutions: dict[int, Population], country: Country, scale: float
 ) -> None:
-    industry = _overlaps(list(enterprises.values()), industry_design(country.samples.industry, SCALE))
+    industry = _overlaps(list(enterprises.values()), industry_design(country.samples.industry, scale))
     public = _overlaps(list(institutions.values()), public_design(country.samples.public))
     # The mean of four waves; single waves of these small samples scatter by 0.02.
     assert np.mean(industry) == pytest.approx(0.70, abs=0.03)
@@ -142,8 +139,8 @@ def test_the_public_sample_enumerates_small_sectors(institutions: dict[int, Popu
     assert drawn.filter("take_all")["selected"].all()
 
 
-def test_strata_at_the_real_size(country: Country, library: ContractLibrary) -> None:
-    population = next(enterprise_waves(country, library, Streams(SEED), last_wave=2021, scale=1.0))
+def test_strata_at_the_real_size(country: Country, library: ContractLibrary, seed: int) -> None:
+    population = next(enterprise_waves(country, library, Streams(seed), last_wave=2021, scale=1.0))
     drawn = Sampler(industry_design(country.samples.industry, 1.0)).draw(population)
     assert drawn["selected"].sum() == 12_500
     strata = drawn.filter(~pl.col("take_all")).group_by("stratum").agg(pl.len(), pl.col("selected").sum())
