@@ -181,7 +181,9 @@ def dot_plot(
     scale = {"domain": [0, columns.top_share], "range": [columns.left, columns.right], "nice": False}
     marked = ticks(columns.top_share, columns.right - columns.left, apart=56)
     axis = {"values": marked, "orient": "bottom"}
-    board.draw([{"share": 0.0}], {"type": "rule", "opacity": 0}, x=scaled("share", scale, axis))
+    board.draw(
+        [{"share": 0.0}], {"type": "rule", "opacity": 0, "color": PALETTE["paper"]}, x=scaled("share", scale, axis)
+    )
     board.text(
         [(columns.at(share), height + 14, _tick_name(share)) for share in marked],
         align="center",
@@ -336,7 +338,7 @@ def series_plot(
     marked = ticks(1.0, height, apart=40)
     board.draw(
         [{"wave": first, "share": 0.0}],
-        {"type": "point", "opacity": 0},
+        {"type": "point", "opacity": 0, "color": PALETTE["paper"]},
         x=scaled("wave", years, {"values": labelled, "orient": "bottom", "grid": False}),
         y=scaled("share", shares, {"values": marked, "orient": "left"}),
     )

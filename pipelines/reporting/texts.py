@@ -45,10 +45,6 @@ class Texts:
         self._tree: Mapping[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
         self._templates: dict[str, Template] = {}
 
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the top level."""
-        return tuple(self._tree)
-
     def raw(self, key: str) -> Any:
         """What stands under a key, unfilled.
 

@@ -134,9 +134,10 @@ def proportion_intervals(
     if take_all is not None:
         low = np.where(take_all.take_all, np.maximum(low, take_all.floor), low)
         high = np.where(take_all.take_all, np.minimum(high, take_all.ceiling), high)
-        # Weighted shares may leave the bounds of the observed counts: the limits still hold the estimate.
-        low, high = np.fmin(low, p), np.fmax(high, p)
         known = take_all.take_all & take_all.complete
         low, high = np.where(known, p, low), np.where(known, p, high)
+    # The limits hold the estimate: a weighted share may leave the bounds of the counts of a take-all domain, and
+    # beta quantiles of vanishing parameters come out up to 1e-11 wrong.
+    low, high = np.fmin(low, p), np.fmax(high, p)
     missing = np.isnan(p)
     return cast(FloatArray, np.where(missing, np.nan, low)), cast(FloatArray, np.where(missing, np.nan, high))

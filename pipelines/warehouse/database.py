@@ -34,6 +34,8 @@ CONNECTION_CONFIG: Mapping[str, ConfigValue] = {
     "python_enable_replacements": "false",
 }
 
+# How DuckDB words it that another process has the file open, on Linux and macOS, and on Windows.
+_HELD_BY_ANOTHER = ("Could not set lock on file", "used by another process")
 _INCOMING = "incoming_rows"
 _VERSION_TABLE = "meta.schema_version"
 
@@ -125,7 +127,7 @@ class Warehouse:
             try:
                 return duckdb.connect(str(self.path), config=self._config)
             except duckdb.IOException as error:
-                if "lock" not in str(error).lower():
+                if not any(words in str(error) for words in _HELD_BY_ANOTHER):
                     raise self._not_a_warehouse(str(error)) from error
                 if time.monotonic() + pause > deadline:
                     raise self._locked(str(error).splitlines()[0]) from error

@@ -34,9 +34,7 @@ def test_progress_of_a_suppressed_estimate_tells_nothing(report: ReportData) -> 
 def test_a_suppressed_baseline_takes_what_would_tell_it() -> None:
     whole = made_up_report()
     rates = whole.marts["adoption_rate"].with_columns(
-        pl.when(
-            (pl.col("survey") == "industry") & (pl.col("domain_code") == "AX1") & (pl.col("wave") == 2022)
-        )
+        pl.when((pl.col("survey") == "industry") & (pl.col("domain_code") == "AX1") & (pl.col("wave") == 2022))
         .then(pl.lit("suppress"))
         .otherwise(pl.col("reliability"))
         .alias("reliability")

@@ -58,4 +58,4 @@ def test_unknown_pair_and_unreadable_text_are_refused() -> None:
     with pytest.raises(AxstatError, match="one of"):
         particle("금융", "께서")
     with pytest.raises(AxstatError, match="nothing to read"):
-        particle("…", "은/는")
+        particle(" . ", "은/는")

@@ -79,9 +79,7 @@ def test_a_bound_just_over_zero_is_not_printed_as_zero(
     assert "0.03–3.97" in sentence
 
 
-def test_no_pace_without_two_comparable_waves(
-    report: ReportData, texts: Mapping[str, Texts], rate: Rate
-) -> None:
+def test_no_pace_without_two_comparable_waves(report: ReportData, texts: Mapping[str, Texts], rate: Rate) -> None:
     assert sentences.pace(rate, None, confidence_level=0.95) is None
     missing = _progress(1.0, 1.0, observed_pp_per_year=None)
     assert sentences.pace(rate, missing, confidence_level=0.95) is None
@@ -141,15 +139,12 @@ def test_title_names_the_ends_of_the_range(report: ReportData, texts: Mapping[st
     ordered = sorted(rates, key=lambda rate: rate.value()[0])
     assert title.index(ordered[0].labels["en"]) < title.index(ordered[-1].labels["en"])
     hidden = [
-        dataclasses.replace(rate, estimate=None, ci_low=None, ci_high=None, reliability="suppress")
-        for rate in rates
+        dataclasses.replace(rate, estimate=None, ci_low=None, ci_high=None, reliability="suppress") for rate in rates
     ]
     assert sentences.ranking_title(hidden, texts["en"]) == texts["en"]("ranking.title_none")
 
 
-def test_headline_says_distance_with_the_interval_turned_round(
-    report: ReportData, texts: Mapping[str, Texts]
-) -> None:
+def test_headline_says_distance_with_the_interval_turned_round(report: ReportData, texts: Mapping[str, Texts]) -> None:
     estimate, low, high = report.headline("industry").value()
     card = sentences.headline(report, "industry", texts["en"])
     assert card.distance == f"{100 * (0.7 - estimate):.1f}\u00a0percentage points"
@@ -173,9 +168,7 @@ def test_breaks_are_told_once_with_both_wordings(report: ReportData, texts: Mapp
         assert version.wording_ko in told[0][1]
 
 
-def test_only_what_the_strategy_names_is_called_named(
-    report: ReportData, texts: Mapping[str, Texts]
-) -> None:
+def test_only_what_the_strategy_names_is_called_named(report: ReportData, texts: Mapping[str, Texts]) -> None:
     sentence = sentences.proposal_sentence(report, report.rates("industry", "ax_industry"), texts["ko"])
     for item in report.classifications["ax_industries"].items:
         assert (item.label_ko in sentence) == item.named_in_source

@@ -1,0 +1,43 @@
+"""A warehouse of its own for each test."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipelines.contracts.compiler import polars_schema
+from pipelines.contracts.library import ContractLibrary, load_library
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def library() -> ContractLibrary:
+    return load_library(ROOT / "data_contracts")
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> SqlCatalogue:
+    return SqlCatalogue(ROOT / "sql")
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, catalogue: SqlCatalogue, library: ContractLibrary) -> Warehouse:
+    return Warehouse(tmp_path / "warehouse" / "axstat.duckdb", catalogue, library, lock_timeout=0.2)
+
+
+@pytest.fixture
+def rates(library: ContractLibrary) -> pl.DataFrame:
+    """Three rows of mart.adoption_rate, not in the order of their key."""
+    values: Mapping[str, Any] = {"VARCHAR": "x", "INTEGER": 1, "BIGINT": 1, "DOUBLE": 0.1 + 0.2}
+    contract = library.marts["mart.adoption_rate"]
+    row = {column.name: values[column.type] for column in contract.columns}
+    rows = [
+        {**row, "survey": "industry", "wave": 2025, "domain_code": code, "se": se}
+        for code, se in (("AX2", None), ("AX1", 1 / 3), ("AX3", -0.0))
+    ]
+    return pl.DataFrame(rows, schema=polars_schema(contract), orient="row")
