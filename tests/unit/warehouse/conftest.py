@@ -30,7 +30,7 @@ def warehouse(tmp_path: Path, catalogue: SqlCatalogue, library: ContractLibrary)
     return Warehouse(tmp_path / "warehouse" / "axstat.duckdb", catalogue, library, lock_timeout=0.2)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rates(library: ContractLibrary) -> pl.DataFrame:
     """Three rows of mart.adoption_rate, not in the order of their key."""
     values: Mapping[str, Any] = {"VARCHAR": "x", "INTEGER": 1, "BIGINT": 1, "DOUBLE": 0.1 + 0.2}

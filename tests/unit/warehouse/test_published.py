@@ -29,7 +29,7 @@ READ = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def marts(library: ContractLibrary, rates: pl.DataFrame) -> dict[str, pl.DataFrame]:
     empty = {name: pl.DataFrame(schema=polars_schema(contract)) for name, contract in library.marts.items()}
     return {**empty, "mart.adoption_rate": rates}
@@ -197,9 +197,12 @@ def test_readers_in_other_processes_open_it_while_the_warehouse_is_written(
     assert other.stdout.split() == ["3"]
 
 
-@pytest.fixture
-def published(tmp_path: Path, library: ContractLibrary, marts: dict[str, pl.DataFrame]) -> Path:
-    target = tmp_path / "axstat.duckdb"
+@pytest.fixture(scope="module")
+def published(
+    tmp_path_factory: pytest.TempPathFactory, library: ContractLibrary, marts: dict[str, pl.DataFrame]
+) -> Path:
+    """One file for all questions; nothing can be written to it."""
+    target = tmp_path_factory.mktemp("published") / "axstat.duckdb"
     write_published(marts, target, library, synthetic=True)
     return target
 

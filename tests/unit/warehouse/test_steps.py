@@ -1,0 +1,65 @@
+"""A step counts only as long as the deliveries it rests on are the current ones."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.errors import AxstatError
+from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.steps import STEPS, record_step, require_whole, stale_steps
+
+OF_WAVE = {"survey": "industry", "wave": 2025}
+
+
+def deliver(session: Session, *files: tuple[str, str]) -> None:
+    """Register files, each a content and a status."""
+    rows = [
+        {
+            **OF_WAVE,
+            "contract": "industry_response",
+            "delivery": f"d{place}",
+            "sequence": place,
+            "file_name": "a.csv",
+            "file_sha256": content,
+            "rows_in": 1,
+            "question_version": "list-2022",
+            "tech_list_version": "1",
+            "collection_start": date(2025, 9, 1),
+            "collection_end": date(2025, 10, 31),
+            "synthetic": True,
+            "status": status,
+            "reason": None,
+        }
+        for place, (content, status) in enumerate(files, start=1)
+    ]
+    session.replace("meta.delivery_file", pl.DataFrame(rows), where=OF_WAVE)
+
+
+def test_steps_are_whole_until_another_file_counts(warehouse: Warehouse, library: ContractLibrary) -> None:
+    with warehouse.session() as session:
+        deliver(session, ("aa", "current"))
+        assert stale_steps(session, library, **OF_WAVE) == list(STEPS)
+        for step in STEPS:
+            record_step(session, library, **OF_WAVE, step=step)
+        require_whole(session, library, **OF_WAVE, upto=STEPS[-1])
+        # a repetition that does not count changes nothing
+        deliver(session, ("aa", "current"), ("aa", "superseded"))
+        assert stale_steps(session, library, **OF_WAVE) == []
+        deliver(session, ("aa", "superseded"), ("bb", "current"))
+        assert stale_steps(session, library, **OF_WAVE) == list(STEPS)
+        record_step(session, library, **OF_WAVE, step="core")
+        assert stale_steps(session, library, **OF_WAVE) == ["weights", "estimates"]
+        assert session.table("meta.step").height == len(STEPS)
+
+
+def test_what_is_missing_is_named_with_the_command_that_mends_it(
+    warehouse: Warehouse, library: ContractLibrary
+) -> None:
+    with warehouse.session() as session:
+        deliver(session, ("aa", "current"))
+        record_step(session, library, **OF_WAVE, step="core")
+        require_whole(session, library, **OF_WAVE, upto="core")
+        with pytest.raises(AxstatError, match=r"missing or older: weights\n.*axstat run --wave 2025"):
+            require_whole(session, library, **OF_WAVE, upto="weights")
