@@ -26,11 +26,11 @@ def boundary_checks(library: ContractLibrary, catalogue: SqlCatalogue) -> list[d
     for statement in catalogue.layer("checks"):
         by_step[max((_step_of(table) for table in statement.reads), key=_STEPS.index)].append(statement)
     checks = [
-        _checks(dg.AssetKey([survey, step]), by_step[step], [survey])
+        _checks(dg.AssetKey([survey, step]), by_step[step], survey)
         for survey in library.surveys
         for step in ("core", "weights")
     ]
-    return [*checks, _checks(dg.AssetKey(["mart", "adoption_rate"]), by_step["marts"], list(library.surveys))]
+    return [*checks, _checks(dg.AssetKey(["mart", "adoption_rate"]), by_step["marts"], None)]
 
 
 def _step_of(table: str) -> str:
@@ -39,7 +39,7 @@ def _step_of(table: str) -> str:
     return "marts" if table.startswith("mart.") else "core"
 
 
-def _checks(asset: dg.AssetKey, statements: Sequence[Statement], surveys: Sequence[str]) -> dg.AssetChecksDefinition:
+def _checks(asset: dg.AssetKey, statements: Sequence[Statement], survey: str | None) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name="_".join((*asset.path, "checks")),
         specs=[
@@ -59,13 +59,13 @@ def _checks(asset: dg.AssetKey, statements: Sequence[Statement], surveys: Sequen
         wave = _wave(context)
         with warehouse.session() as session:
             for statement in statements:
-                found = pl.concat([session.check(statement.table, survey=survey, wave=wave) for survey in surveys])
+                found = session.check(statement.table, survey=survey, wave=wave)
                 yield dg.AssetCheckResult(
                     check_name=statement.table,
                     asset_key=asset,
                     passed=found.is_empty(),
                     severity=_SEVERITY[statement.severity or "error"],
-                    description=_finding(surveys, wave, found),
+                    description=_finding(survey, wave, found),
                     metadata={"offending rows": found.height, "first rows": table_markdown(found)},
                 )
 
@@ -86,11 +86,11 @@ def _wave(context: dg.AssetCheckExecutionContext) -> int:
     return int(wave)
 
 
-def _finding(surveys: Sequence[str], wave: int, found: pl.DataFrame) -> str:
+def _finding(survey: str | None, wave: int, found: pl.DataFrame) -> str:
     if found.is_empty():
         return "no offending rows"
     rows = "\n".join(
         "  " + ", ".join(f"{key}={value}" for key, value in row.items()) for row in found.head(_SHOWN).to_dicts()
     )
     more = f"\n  and {found.height - _SHOWN} more" if found.height > _SHOWN else ""
-    return f"{', '.join(surveys)} {wave}: {found.height} offending row(s)\n{rows}{more}"
+    return f"{survey or 'both surveys'} {wave}: {found.height} offending row(s)\n{rows}{more}"

@@ -240,13 +240,13 @@ def dot_plot(
     board.text(headings, align="right", color="muted", size=SMALL)
     # Names of the lines stand on two levels: the lower one shares its line with the headings
     for line, color, level, limit in (
-        (target, "target", -32.0, width),
+        (target, "target", -32.0, float(width)),
         (reference, "muted", -12.0, columns.right + 6),
     ):
         if line is not None:
             needed = text_width(line.name, SMALL)
-            start = min(max(columns.at(line.share) - needed / 2, 0.0), limit - needed)
-            board.text([(start, level, line.name)], color=color, size=SMALL)
+            begin = min(max(columns.at(line.share) - needed / 2, 0.0), limit - needed)
+            board.text([(begin, level, line.name)], color=color, size=SMALL)
     board.text([(0, height + 40, frame.small_print)], color="target", size=SMALL)
     return board.svg(height=height, top=44 if target else 26, bottom=52 if frame.small_print else 28)
 
@@ -342,7 +342,7 @@ def series_plot(
         x=scaled("wave", years, {"values": labelled, "orient": "bottom", "grid": False}),
         y=scaled("share", shares, {"values": marked, "orient": "left"}),
     )
-    names = [(x_of(year), height + 14, str(year)) for year in labelled]
+    names = [(x_of(year), height + 14.0, str(year)) for year in labelled]
     board.text(names, align="center", color="muted", size=SMALL)
     names = [(left - 12, y_of(share), _tick_name(share)) for share in marked]
     board.text(names, align="right", color="muted", size=SMALL)

@@ -4,10 +4,11 @@ Belongs here: the choice of estimates and the texts around a chart. Does not bel
 (charts), how the page is laid out (template).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pipelines.contracts.classifications import Item
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import charts, numbers
 from pipelines.reporting.data import CAUTION, SUPPRESS, Rate, ReportData
@@ -346,56 +347,41 @@ def ladder_figure(
     *,
     both_widths: bool = True,
 ) -> Figure | None:
-    """The stages of adoption as bars that add to 1; domains with a suppressed stage are left to the table."""
+    """The stages of adoption as bars that add to 1; None where the survey's total cannot be drawn.
+
+    A domain with a suppressed stage has no bar: it is named in a note and stands in the table.
+    """
     survey, language = data.survey(survey_code), texts.language
     stages = sorted(data.classifications["ai_stages"].items, key=lambda item: item.sort_order)
-    stacks: list[charts.Stack] = []
-    rows: list[RateRow] = []
-    nothing: float | None = None
-    for domain_type in domain_types:
-        by_stage: list[dict[str, Rate]] = [
-            {rate.domain_code: rate for rate in data.rates(survey_code, domain_type, measure=f"stage_{item.code}")}
-            for item in stages
-        ]
-        for rate in _sorted(data.rates(survey_code, domain_type)):
-            parts = [found.get(rate.domain_code) for found in by_stage]
-            if any(part is None for part in parts):
-                continue
-            label = (
-                texts("common.total_short", survey=short_name(survey, language))
-                if domain_type == survey.headline.domain_type
-                else rate.labels[language]
-            )
-            rows += [
-                RateRow(
-                    {language: (label, getattr(item, f"label_{language}"))},
-                    {survey.headline.unit_weighting: part},
-                )
-                for item, part in zip(stages, parts, strict=True)
-            ]
-            shown = [part for part in parts if part is not None and part.is_shown]
-            if len(shown) < len(stages) or not rate.is_shown:
-                continue
-            nothing = shown[0].value()[0] if nothing is None else nothing
-            stacks.append(
-                charts.Stack(
-                    label,
-                    tuple(
-                        charts.Part(part.value()[0], numbers.number_of_per_cent(part.value()[0], language))
-                        for part in shown
-                    ),
-                    numbers.per_cent(rate.value()[0], language),
-                )
-            )
-    if not stacks or nothing is None:
+    lowest = data.rates(survey_code, survey.headline.domain_type, measure=_stage(stages[0]))
+    if not lowest or not lowest[0].is_shown:
         return None
+    ladders = [
+        (_domain_name(data, rate, texts), rate, parts)
+        for domain_type in domain_types
+        for rate, parts in _ladders(data, survey_code, domain_type, stages)
+    ]
+    drawn = [ladder for ladder in ladders if all(rate.is_shown for rate in (ladder[1], *ladder[2]))]
+    stacks = [
+        charts.Stack(
+            name,
+            tuple(
+                charts.Part(part.value()[0], numbers.number_of_per_cent(part.value()[0], language)) for part in parts
+            ),
+            numbers.per_cent(rate.value()[0], language),
+        )
+        for name, rate, parts in drawn
+    ]
     heading = texts("chart.ladder_heading")
-    frame = charts.Frame(small_print=texts("synthetic.small_print") if data.synthetic else "", value_heading=heading)
+    notes = [texts("profile.ladder_note", heading=heading)]
+    if left_out := [ladder[0] for ladder in ladders if ladder not in drawn]:
+        notes.append(texts("profile.ladder_left_out", names=texts.listed(left_out)))
     legend = [str(getattr(item, f"label_{language}")) for item in stages]
+    frame = charts.Frame(small_print=texts("synthetic.small_print") if data.synthetic else "", value_heading=heading)
     title = texts(
         "profile.ladder_title",
         survey=short_name(survey, language),
-        estimate=numbers.per_cent(nothing, language),
+        estimate=numbers.per_cent(lowest[0].value()[0], language),
     )
     subtitle = texts(
         "profile.ladder_subtitle",
@@ -406,11 +392,15 @@ def ladder_figure(
     table = rate_table(
         data,
         [texts],
-        rows,
+        [
+            RateRow({language: (label, stage)}, {part.unit_weighting: part})
+            for label, _, parts in ladders
+            for stage, part in zip(legend, parts, strict=True)
+        ],
         survey=survey_code,
         name=name,
         title=f"{title} — {subtitle}",
-        label_keys=("domain", "step"),
+        label_keys=("domain", "stage"),
         weightings=(survey.headline.unit_weighting,),
     )
     return Figure(
@@ -420,7 +410,31 @@ def ladder_figure(
         narrow=charts.stacked_bars(stacks, legend, frame, width=NARROW),
         wide=charts.stacked_bars(stacks, legend, frame, width=WIDE) if both_widths else None,
         alternative=f"{title}. {subtitle}",
-        notes=(texts("profile.ladder_note", heading=heading),),
+        notes=tuple(notes),
         source=_source(data, texts, survey),
         table=table,
     )
+
+
+def _stage(item: Item) -> str:
+    return f"stage_{item.code}"
+
+
+def _domain_name(data: ReportData, rate: Rate, texts: Texts) -> str:
+    survey = data.survey(rate.survey)
+    if rate.domain_type == survey.headline.domain_type:
+        return texts("common.total_short", survey=short_name(survey, texts.language))
+    return rate.labels[texts.language]
+
+
+def _ladders(
+    data: ReportData, survey_code: str, domain_type: str, stages: Sequence[Item]
+) -> Iterator[tuple[Rate, list[Rate]]]:
+    """Adoption and the rates of all stages, for the domains of one type that have them, highest first."""
+    by_stage = [
+        {rate.domain_code: rate for rate in data.rates(survey_code, domain_type, measure=_stage(item))}
+        for item in stages
+    ]
+    for rate in _sorted(data.rates(survey_code, domain_type)):
+        if all(rate.domain_code in found for found in by_stage):
+            yield rate, [found[rate.domain_code] for found in by_stage]

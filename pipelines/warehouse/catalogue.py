@@ -63,11 +63,6 @@ class Statement:
     path: Path
 
     @property
-    def schema(self) -> str:
-        """The part of the name before the dot."""
-        return self.name.split(".")[0]
-
-    @property
     def table(self) -> str:
         """The part of the name after the dot."""
         return self.name.split(".")[1]

@@ -1,6 +1,8 @@
 """Deliveries as they should not be: a clear error or a quarantined row, and never half a wave."""
 
+import csv
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -35,17 +37,17 @@ def tables(settings: Settings, *names: str) -> list[pl.DataFrame]:
         return [session.table(name) for name in names]
 
 
-def response_file(settings: Settings) -> tuple[Path, dict]:
+def delivered(settings: Settings, contract: str = "industry_response") -> tuple[Path, dict]:
     manifest = settings.deliveries_dir / "industry-2021" / "manifest.json"
     content = json.loads(manifest.read_text(encoding="utf-8"))
-    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+    [entry] = [one for one in content["files"] if one["contract"] == contract]
     return manifest.parent / entry["file"], content
 
 
-def correction(settings: Settings, data: bytes, rows: int) -> None:
-    """A second delivery of wave 2021 that corrects the answers of the enterprises."""
-    path, content = response_file(settings)
-    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+def correction(settings: Settings, data: bytes, rows: int, contract: str = "industry_response") -> None:
+    """A second delivery of wave 2021 that corrects one file of the enterprises."""
+    path, content = delivered(settings, contract)
+    [entry] = [one for one in content["files"] if one["contract"] == contract]
     folder = settings.deliveries_dir / "industry-2021-2"
     folder.mkdir()
     (folder / path.name).write_bytes(data)
@@ -60,7 +62,7 @@ def correction(settings: Settings, data: bytes, rows: int) -> None:
 def test_a_damaged_file_stops_the_wave_and_leaves_everything_as_it_was(home: Settings, rerun: Callable) -> None:
     kept = ("core.weights", "core.unit_measure", "estimates.adoption_rate", "mart.adoption_rate")
     before = tables(home, *kept)
-    path, _ = response_file(home)
+    path, _ = delivered(home)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(AxstatError) as caught:
         rerun(home, [2021])
@@ -83,7 +85,7 @@ def test_a_wave_whose_baseline_is_broken_is_refused(home: Settings, rerun: Calla
 
 
 def test_the_same_delivery_twice_changes_nothing(home: Settings, rerun: Callable) -> None:
-    path, _ = response_file(home)
+    path, _ = delivered(home)
     data = path.read_bytes()
     before = tables(home, "core.unit_measure")
     correction(home, data, rows=int(data.count(b"\n")) - 1)
@@ -93,7 +95,7 @@ def test_the_same_delivery_twice_changes_nothing(home: Settings, rerun: Callable
 
 
 def test_a_corrected_delivery_replaces_the_earlier_and_the_counts_balance(home: Settings, rerun: Callable) -> None:
-    path, _ = response_file(home)
+    path, _ = delivered(home)
     lines = path.read_bytes().splitlines(keepends=True)
     correction(home, b"".join(lines[:-40]), rows=len(lines) - 41)
     [again] = rerun(home, [2021])
@@ -107,6 +109,22 @@ def test_a_corrected_delivery_replaces_the_earlier_and_the_counts_balance(home: 
     [status] = tables(home, "meta.delivery_file")
     of_file = status.filter(pl.col("wave") == 2021, pl.col("contract") == "industry_response").sort("sequence")
     assert of_file["status"].to_list() == ["superseded", "current"]
+
+
+def test_a_frame_row_that_cannot_be_read_is_set_aside_with_its_reason(home: Settings, rerun: Callable) -> None:
+    path, _ = delivered(home, "business_frame")
+    with path.open(encoding="cp949", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    rows[4][header.index("종사자수")] = "많음"
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    correction(home, text.getvalue().encode("cp949"), rows=len(rows), contract="business_frame")
+    rerun(home, [2021])
+    [quarantine] = tables(home, "raw.quarantine")
+    [row] = quarantine.filter(
+        pl.col("wave") == 2021, pl.col("contract") == "business_frame", pl.col("row_number") == 5
+    ).to_dicts()
+    assert "많음" in row["reasons"][0]
 
 
 def test_no_deliveries_says_what_to_do(tmp_path: Path, rerun: Callable) -> None:

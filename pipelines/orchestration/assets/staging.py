@@ -118,20 +118,18 @@ def _last_wave(session: Session, wave: int) -> int:
 
 
 def _stage(session: Session, library: ContractLibrary, contract: str, *, survey: str, wave: int) -> int:
-    """Build a staging table, quarantine rows that break a rule, and build it again without them."""
+    """Quarantine the rows that break a rule, and build the staging table of the others; returns how many."""
     scope = {"survey": survey, "wave": wave, "contract": contract}
     session.delete("raw.quarantine", where=scope)
-    staged = session.build(f"staging.{contract}", survey=survey, wave=wave)
     current = session.table("meta.delivery_file", where={**scope, "status": "current"}).row(0, named=True)
     raw = session.table(f"raw.{contract}", where={"file_sha256": current["file_sha256"]})
-    typed = session.table(f"staging.{contract}", where={"survey": survey, "wave": wave})
+    # asked, not built: a row that cannot be read has NULLs that the table does not take
+    typed = session.query(f"staging.{contract}", survey=survey, wave=wave)
     result = check_rows(typed, raw, library.deliveries[contract], question_version=current["question_version"])
     found = pl.concat([result.quarantine, _strangers(session, library.surveys[survey], contract, typed, wave)])
     found = found.group_by("row_number", "unit_id", maintain_order=True).agg(
         pl.col("rules").explode(), pl.col("reasons").explode()
     )
-    if found.is_empty():
-        return staged
     rows = found.with_columns(
         *(pl.lit(value).alias(name) for name, value in scope.items()),
         *(pl.lit(current[name]).alias(name) for name in ("delivery", "file_name", "file_sha256")),

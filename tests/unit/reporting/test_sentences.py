@@ -2,11 +2,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
 import pytest
 
 from pipelines.reporting import sentences
 from pipelines.reporting.data import Rate, ReportData
 from pipelines.reporting.texts import Texts
+from tests.unit.reporting.made_up import made_up_report
 
 # t quantile for 95 % and 10 degrees of freedom, from any table
 T10 = 2.228
@@ -150,6 +152,72 @@ def test_headline_says_distance_with_the_interval_turned_round(report: ReportDat
     assert card.distance == f"{100 * (0.7 - estimate):.1f}\u00a0percentage points"
     assert card.distance_interval == f"({100 * (0.7 - high):.1f}–{100 * (0.7 - low):.1f})"
     assert (card.bar.estimate, card.bar.target) == (round(100 * estimate, 2), 70.0)
+
+
+def _report_with(report: ReportData, survey: str, rate: dict[str, float], progress: dict[str, Any]) -> ReportData:
+    """The release with other values in the rows of one survey's headline."""
+
+    def changed(name: str, values: Mapping[str, Any]) -> pl.DataFrame:
+        here = (
+            (pl.col("survey") == survey)
+            & (pl.col("domain_type") == "total")
+            & (pl.col("wave") == report.wave)
+            & (pl.col("measure") == "ai_adoption")
+        )
+        return (
+            made_up_report()
+            .marts[name]
+            .with_columns(
+                pl.when(here).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
+                for column, value in values.items()
+            )
+        )
+
+    return made_up_report(adoption_rate=changed("adoption_rate", rate), progress=changed("progress", progress))
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("status", ["on_track", "acceleration_needed", "limited", "moving_away"])
+def test_every_status_of_the_contract_has_words(
+    report: ReportData, texts: Mapping[str, Texts], language: str, status: str
+) -> None:
+    data = _report_with(report, "industry", {}, {"pace_status": status, "progress_ratio_low": None})
+    card = sentences.headline(data, "industry", texts[language])
+    assert card.status == texts[language].raw(f"headline.status.{status}")
+    assert any("0.52" in sentence for sentence in card.sentences)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_target_that_is_reached_leaves_nothing_to_go(
+    report: ReportData, texts: Mapping[str, Texts], language: str
+) -> None:
+    rate = {"estimate": 0.74, "ci_low": 0.72, "ci_high": 0.76}
+    data = _report_with(report, "industry", rate, {"required_pp_per_year": -0.8, "p_target": 0.974})
+    card = sentences.headline(data, "industry", texts[language])
+    assert card.status == texts[language].raw("headline.status.reached")
+    assert "4.0" in card.distance
+    assert card.distance_interval == ""
+    needed = texts[language].raw("headline.needed")[:10]
+    assert not any(sentence.startswith(needed) for sentence in card.sentences)
+    assert any("97" in sentence for sentence in card.sentences)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_directions_of_domains_are_told_apart(report: ReportData, texts: Mapping[str, Texts], language: str) -> None:
+    progress = made_up_report().marts["progress"]
+    paces = {"AX1": 3.0, "AX2": -3.0}
+    slow = progress.with_columns(pl.lit(0.0).alias("observed_pp_per_year"), pl.lit(0.5).alias("observed_se_pp"))
+    mixed = slow.with_columns(pl.col("domain_code").replace_strict(paces, default=0.0).alias("observed_pp_per_year"))
+    words = texts[language]
+    for frame, expected in ((slow, ["ranking.all_same"]), (mixed, ["ranking.rose", "ranking.fell"])):
+        data = made_up_report(progress=frame)
+        rates = data.rates("industry", "ax_industry")
+        label = {rate.domain_code: rate.labels[language] for rate in rates}
+        said = sentences.ranking_sentences(data, rates, words)
+        names = {"ranking.rose": label["AX1"], "ranking.fell": label["AX2"], "ranking.all_same": ""}
+        for key in expected:
+            assert words(key, baseline_year=2022, names=names[key]) in said
+        assert (words("ranking.rest_same") in said) == (frame is mixed)
 
 
 def test_reasons_are_those_that_led_to_the_mark(report: ReportData, rate: Rate) -> None:

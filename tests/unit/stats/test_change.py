@@ -90,6 +90,47 @@ def test_same_sample_same_answers_is_no_change() -> None:
     assert row["change_se"] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_common_units_outside_the_domain_enter_as_zeros() -> None:
+    """C written out over all common units of the stratum, those of another region and post-stratum included."""
+    rng = np.random.default_rng(4)
+    ids = [f"{number:02d}" for number in range(28)]
+    region = {unit: f"r{1 + int(unit) % 2}" for unit in ids}
+    waves, scores = [], []
+    for chosen in (ids[:20], ids[6:]):
+        # Units of one wave only all adopt, so that the mean score of the common ones is not 0.
+        own = wave(
+            {unit: float(rng.integers(0, 2)) if unit in ids[6:20] else 1.0 for unit in chosen}, population={"s": 40}
+        )
+        regions = pl.Series("region", [region[unit] for unit in own.units["unit_id"].to_list()])
+        units = own.units.with_columns(regions, regions.alias("post_stratum"))
+        waves.append(Wave.build(units, own.answers))
+        y = units.join(own.answers, on="unit_id", how="left")["value"].to_numpy()
+        w, inside = units["weight"].to_numpy(), (regions == "r1").to_numpy()
+        p = (w * inside * y).sum() / (w * inside).sum()
+        # The residual on the post-strata is the score itself: inside r1 the scores sum to 0.
+        z = w * inside * (y - p) / (w * inside).sum()
+        scores.append(dict(zip(units["unit_id"].to_list(), z, strict=True)))
+    common = sorted(set(scores[0]) & set(scores[1]))
+    outside = [unit for unit in common if region[unit] == "r2"]
+    assert len(common) == 14
+    assert len(outside) >= 2
+    z1, z2 = (np.array([side[unit] for unit in common]) for side in scores)
+    assert abs(z1.mean() * z2.mean()) > 1e-5
+    expected = (1 - 20 * 22 / (14 * 40)) * 14 / 13 * ((z1 - z1.mean()) * (z2 - z2.mean())).sum()
+    table = adoption_change(
+        *waves,
+        before_segment=LIST,
+        after_segment=LIST,
+        domains=[Domain("region", ("region",))],
+        measures=["ai_adoption"],
+        unit_weightings=["unit"],
+    )
+    row = table.filter(pl.col("domain_code") == "r1").row(0, named=True)
+    assert row["covariance_clipped"] is False
+    assert row["covariance"] == pytest.approx(expected, rel=1e-9)
+    assert row["n_common"] == 14 - len(outside)
+
+
 def test_fewer_than_two_common_units_add_nothing() -> None:
     before = wave({"a": 1.0, "b": 0.0, "c": 1.0, "d": 0.0})
     apart = change(before, wave({"e": 1.0, "f": 0.0, "g": 1.0, "h": 0.0}))

@@ -39,7 +39,7 @@ def test_a_header_says_row_tables_and_parameters(tmp_path: Path) -> None:
     assert statement.description == "one row per unit; the latest answer"
     assert statement.reads == ("staging.a", "core.frame")
     assert statement.params == ("survey", "wave")
-    assert (statement.layer, statement.schema, statement.table) == ("core", "core", "units")
+    assert (statement.layer, statement.table) == ("core", "units")
     assert statement.severity is None
     assert statement.sql == UNITS
 
