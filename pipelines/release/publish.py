@@ -141,6 +141,7 @@ def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary,
         classifications=library.classifications,
         versions={"git revision": git_revision() or f"axstat {version('axstat')}", **library.versions},
         collection=collection,
+        sibling={language: f"report.{language}.html" for language in LANGUAGES},
     )
 
 

@@ -33,6 +33,8 @@ WEIGHT_COLUMNS = (
     "post_stratum",
 )
 STRATUM_SEPARATOR = "/"
+# Of a relative distance to a margin; totals are met to 1e-9.
+MARGIN_DECIMALS = 11
 
 
 @dataclass(frozen=True)
@@ -326,7 +328,8 @@ def _diagnostics(
             .sort("post_stratum")
         )
         distances = [
-            (label, value / totals[label] - 1.0)
+            # below the last digit there is only the noise of the order of summation, which changes from run to run
+            (label, round(value / totals[label] - 1.0, MARGIN_DECIMALS) + 0.0)
             for label, value in zip(reached["post_stratum"].to_list(), reached["value"].to_list(), strict=True)
         ]
         rows.append(("margin_distance_max", step, max(abs(distance) for _, distance in distances)))

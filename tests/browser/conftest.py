@@ -27,7 +27,8 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Module scope: the driver's event loop must be gone before other tests of this process start one of their own
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"needs Chromium at {CHROMIUM}")
@@ -37,7 +38,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The report's files by language."""
     folder = tmp_path_factory.mktemp("report")
@@ -50,7 +51,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return paths
 
 
-@pytest.fixture(params=[(language, width) for language in LANGUAGES for width in WIDTHS], scope="session")
+@pytest.fixture(params=[(language, width) for language in LANGUAGES for width in WIDTHS], scope="module")
 def page(request: pytest.FixtureRequest, browser: Browser, files: Mapping[str, Path]) -> Iterator[Page]:
     """The report in one language at one width, with its typeface in place."""
     language, width = request.param

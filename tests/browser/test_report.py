@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import LANGUAGES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 # Charts of the page that can be seen at this width, with the boxes of their words. A line of text is higher than its
 # letters: a quarter is taken off above and below.
