@@ -8,11 +8,13 @@ stratum although its size class or industry may change),
 C = sum_h (1 - n1 n2/(m N)) m/(m - 1) sum over the m common units of (z1 - z1bar)(z2 - z2bar),
 z the linearised scores of each wave, residuals where the weights are calibrated. Where the waves merged
 strata differently, h is the coarsest merging that both fit into. m < 2 adds 0. The frame changes between
-waves: N is the larger of the two counts, exact where the smaller frame is part of the larger one.
+waves: N is the larger of the two counts, exact where the smaller frame is part of the larger one. In the factor
+1 - n1 n2/(m N), units of the domain without an answer to the measure do not count (decision 0005).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -187,7 +189,9 @@ class Overlap:
     after_index: IntArray  # (units after,)
     stratum: IntArray  # (U,)
     common: FloatArray  # (H,) m
-    factor: FloatArray  # (H,) (1 - n1 n2/(m N)) m/(m - 1), 0 where m < 2
+    counts: FloatArray  # (2, H) n1, n2
+    strata_of: tuple[IntArray, IntArray]  # the stratum here of each stratum of the two designs
+    population: FloatArray  # (H,) N
 
     @classmethod
     def build(cls, before: Wave, after: Wave) -> "Overlap":
@@ -225,15 +229,14 @@ class Overlap:
         )
         stratum = units["s1"].to_numpy().astype(np.int64)
         m = np.bincount(stratum, minlength=n_strata).astype(np.float64)
-        usable = m >= 2
-        safe = np.where(usable, m, 2.0)
-        factor = (1.0 - n1 * n2 / (safe * np.maximum(population1, population2))) * safe / (safe - 1.0)
         return cls(
             before_index=codes_in(before.units["unit_id"], units["unit_id"]),
             after_index=codes_in(after.units["unit_id"], units["unit_id"]),
             stratum=stratum,
             common=m,
-            factor=np.where(usable, factor, 0.0),
+            counts=np.array([n1, n2]),
+            strata_of=(of_old, of_new),
+            population=np.maximum(population1, population2),
         )
 
     def covariance(
@@ -241,6 +244,7 @@ class Overlap:
     ) -> tuple[FloatArray, FloatArray]:
         """C and the number of common rows in the base, both ``(D, K)``; the layouts share domain codes."""
         n_units, columns = max(len(self.stratum), 1), old.estimate.shape[1]
+        n_strata = len(self.common)
         sides = []
         for layout, scores, index in (
             (old_layout, old, self.before_index),
@@ -254,18 +258,15 @@ class Overlap:
                     layout.pair_domain[shared] * n_units + unit[shared],
                     layout.scores(layout.weight * scores.residual)[shared],
                     (layout.to_pairs @ scores.used.astype(np.float64))[shared] > 0,
+                    layout.silent_pairs(scores.used)[shared],
                 )
             )
         pairs = np.unique(np.concatenate([sides[0][0], sides[1][0]]))
-        score, present = (
-            np.zeros((2, len(pairs), columns)),
-            np.zeros((2, len(pairs), columns), dtype=np.bool_),
-        )
-        for side, (key, values, used) in enumerate(sides):
+        score = np.zeros((2, len(pairs), columns))
+        present, silent = np.zeros((2, 2, len(pairs), columns), dtype=np.bool_)
+        for side, (key, values, used, unanswered) in enumerate(sides):
             at = np.searchsorted(pairs, key)
-            score[side, at] = values
-            present[side, at] = used
-        n_strata = len(self.common)
+            score[side, at], present[side, at], silent[side, at] = values, used, unanswered
         cell_key, pair_cell = np.unique(
             pairs // n_units * n_strata + self.stratum[pairs % n_units], return_inverse=True
         )
@@ -281,5 +282,24 @@ class Overlap:
         centred = [values - centre[pair_cell] for values, centre in zip(score, mean, strict=True)]
         absent = m - np.bincount(pair_cell, minlength=len(cell_key))[:, None]
         within = to_cells @ (centred[0] * centred[1]) + absent * mean[0] * mean[1]
-        covariance = to_domains @ (self.factor[cell_key % n_strata][:, None] * within)
+        n1, n2 = (
+            self.counts[side][cell_key % n_strata][:, None]
+            - self._silent_in_cells(layout, scores, self.strata_of[side], cell_key)
+            for side, (layout, scores) in enumerate(((old_layout, old), (new_layout, new)))
+        )
+        answering = np.maximum(m - to_cells @ (silent[0] | silent[1]).astype(np.float64), 1.0)
+        drawn_twice = n1 * n2 / (answering * self.population[cell_key % n_strata][:, None])
+        factor = np.where(m >= 2, (1.0 - drawn_twice) * m / np.maximum(m - 1.0, 1.0), 0.0)
+        covariance = to_domains @ (factor * within)
         return covariance, to_domains @ (to_cells @ (present[0] & present[1]).astype(np.float64))
+
+    def _silent_in_cells(
+        self, layout: DomainLayout, scores: RateScores, strata_of: IntArray, cell_key: IntArray
+    ) -> FloatArray:
+        """Units ``(cells, K)`` of a wave in each domain and stratum that are asked and have no answer."""
+        key = layout.pair_domain * len(self.common) + strata_of[layout.design.psu_stratum[layout.pair_psu]]
+        known = np.flatnonzero(np.isin(key, cell_key))
+        collect = sparse.csr_array(
+            (np.ones(len(known)), (np.searchsorted(cell_key, key[known]), known)), shape=(len(cell_key), len(key))
+        )
+        return cast(FloatArray, collect @ layout.silent_pairs(scores.used).astype(np.float64))

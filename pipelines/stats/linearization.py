@@ -163,12 +163,25 @@ class DomainLayout:
         pair_count = self.cell_sum @ in_cell
         return cast(FloatArray, pair_count), cast(FloatArray, self.cell_sum @ (in_cell > 0).astype(np.float64))
 
-    def variance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
+    def without_answer(self, used: BoolArray) -> FloatArray:
+        """PSUs ``(C, K)`` of each cell that have rows in the domain, but none ``used`` ``(m, K)``."""
+        return cast(FloatArray, self.cells @ self.silent_pairs(used).astype(np.float64))
+
+    def silent_pairs(self, used: BoolArray) -> BoolArray:
+        """Pairs ``(Q, K)`` that have rows, but none ``used`` ``(m, K)``."""
+        has_rows = np.diff(self.to_pairs.indptr)[:, None] > 0
+        return cast(BoolArray, has_rows & ((self.to_pairs @ used.astype(np.float64)) == 0))
+
+    def variance(
+        self, influence: FloatArray, *, used: BoolArray | None = None, item_nonresponse: bool = False
+    ) -> FloatArray:
         """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain.
 
         Args:
-            used: rows ``(m, K)`` with the measure; matters for lonely_psu 'average' on an uncalibrated
-                design only, where R counts the strata that keep a row.
+            used: rows ``(m, K)`` with the measure; matters for item non-response, and for lonely_psu 'average' on
+                an uncalibrated design, where R counts the strata that keep a row.
+            item_nonresponse: PSUs of the domain without a used row count as not drawn in 1 - n_h/N_h (decision
+                0005). R counts them as drawn: False.
         """
         design = self.design
         score = self.scores(influence)
@@ -179,7 +192,11 @@ class DomainLayout:
         deviation = score - mean[self.pair_cell]
         np.square(deviation, out=deviation)
         within = self.cells @ deviation + (n - self.cell_pairs) * np.square(mean)
-        variance = self.cell_sum @ (design.variance_factor[self.cell_stratum][:, None] * within)
+        factor = design.variance_factor[self.cell_stratum][:, None]
+        if item_nonresponse and used is not None:
+            silent = self.without_answer(used) / design.stratum_population[self.cell_stratum][:, None]
+            factor = factor + np.where(n > 1, silent * n / np.maximum(n - 1.0, 1.0), 0.0)
+        variance = self.cell_sum @ (factor * within)
         if design.lonely_psu == "average" and design.lonely.any():
             variance = variance * self._average_scale(influence.shape[1], used)
         return cast(FloatArray, variance)

@@ -226,7 +226,9 @@ class RateScores:
         residual = np.where(used, np.nan_to_num(residual), 0.0)
         psus, strata = layout.present(used)
         p = np.nan_to_num(estimate)
-        variance = without_noise(layout.variance(layout.weight * residual, used=used), np.maximum(p, 1.0 - p))
+        variance = without_noise(
+            layout.variance(layout.weight * residual, used=used, item_nonresponse=True), np.maximum(p, 1.0 - p)
+        )
         return cls(
             top=top,
             bottom=bottom,
@@ -338,7 +340,9 @@ def _rate_table(
     # The product estimate x population: d(R P) = P dR + R dP.
     adopters_variance = without_noise(
         layout.variance(
-            weight * (layout.spread(population) * scores.residual + layout.spread(p) * scores.size), used=used
+            weight * (layout.spread(population) * scores.residual + layout.spread(p) * scores.size),
+            used=used,
+            item_nonresponse=True,
         ),
         population,
     )
