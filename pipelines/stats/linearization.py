@@ -163,26 +163,43 @@ class DomainLayout:
         pair_count = self.cell_sum @ in_cell
         return cast(FloatArray, pair_count), cast(FloatArray, self.cell_sum @ (in_cell > 0).astype(np.float64))
 
-    def without_answer(self, used: BoolArray) -> FloatArray:
-        """PSUs ``(C, K)`` of each cell that have rows in the domain, but none ``used`` ``(m, K)``."""
-        return cast(FloatArray, self.cells @ self.silent_pairs(used).astype(np.float64))
+    def asked_pairs(self) -> FloatArray:
+        """1 for pairs ``(Q, 1)`` that have rows in the domain, 0 for those that have a residual only."""
+        return cast(FloatArray, (np.diff(self.to_pairs.indptr)[:, None] > 0).astype(np.float64))
 
-    def silent_pairs(self, used: BoolArray) -> BoolArray:
-        """Pairs ``(Q, K)`` that have rows, but none ``used`` ``(m, K)``."""
-        has_rows = np.diff(self.to_pairs.indptr)[:, None] > 0
-        return cast(BoolArray, has_rows & ((self.to_pairs @ used.astype(np.float64)) == 0))
+    def answering_pairs(self, used: BoolArray) -> FloatArray:
+        """1 for pairs ``(Q, K)`` with a ``used`` row ``(m, K)``, else 0."""
+        return cast(FloatArray, ((self.to_pairs @ used.astype(np.float64)) > 0).astype(np.float64))
 
-    def variance(
-        self, influence: FloatArray, *, used: BoolArray | None = None, item_nonresponse: bool = False
-    ) -> FloatArray:
-        """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain.
+    def answering_share(self, used: BoolArray) -> FloatArray:
+        """PSUs with a ``used`` row ``(m, K)`` among those with a row in the domain, by cell ``(C, K)``; 1 if none."""
+        asked, answering = self.cells @ self.asked_pairs(), self.cells @ self.answering_pairs(used)
+        return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))
+
+    def variance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
+        """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain, as R gives it.
 
         Args:
-            used: rows ``(m, K)`` with the measure; matters for item non-response, and for lonely_psu 'average' on
-                an uncalibrated design, where R counts the strata that keep a row.
-            item_nonresponse: PSUs of the domain without a used row count as not drawn in 1 - n_h/N_h (decision
-                0005). R counts them as drawn: False.
+            used: rows ``(m, K)`` with the measure; matters for lonely_psu 'average' on an
+                uncalibrated design only, where R counts the strata that keep a row.
         """
+        return self._variance(self._spread_within(influence), used)
+
+    def variance_parts(self, influence: FloatArray, *, used: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """:meth:`variance`, and what item non-response adds to it (decision 0005), both ``(D, K)``.
+
+        The sum of the two is the variance with 1 - r f in place of 1 - f, f = n_h/N_h and r the share of the domain's
+        PSUs in the stratum that have a ``used`` row: those without are asked, but not observed.
+        """
+        within = self._spread_within(influence)
+        n = self.design.stratum_psus[self.cell_stratum].astype(np.float64)[:, None]
+        drawn = (1.0 - self.design.unsampled_share)[self.cell_stratum][:, None]
+        unanswered = drawn * (1.0 - self.answering_share(used))
+        item = self.cell_sum @ (np.where(n > 1, unanswered * n / np.maximum(n - 1.0, 1.0), 0.0) * within)
+        return self._variance(within, used), cast(FloatArray, item)
+
+    def _spread_within(self, influence: FloatArray) -> FloatArray:
+        """Sum of squared deviations of the scores from their stratum's mean, by cell ``(C, K)``."""
         design = self.design
         score = self.scores(influence)
         n = design.stratum_psus[self.cell_stratum].astype(np.float64)[:, None]
@@ -191,14 +208,13 @@ class DomainLayout:
             mean[n[:, 0] == 1] = 0.0
         deviation = score - mean[self.pair_cell]
         np.square(deviation, out=deviation)
-        within = self.cells @ deviation + (n - self.cell_pairs) * np.square(mean)
-        factor = design.variance_factor[self.cell_stratum][:, None]
-        if item_nonresponse and used is not None:
-            silent = self.without_answer(used) / design.stratum_population[self.cell_stratum][:, None]
-            factor = factor + np.where(n > 1, silent * n / np.maximum(n - 1.0, 1.0), 0.0)
-        variance = self.cell_sum @ (factor * within)
+        return cast(FloatArray, self.cells @ deviation + (n - self.cell_pairs) * np.square(mean))
+
+    def _variance(self, within: FloatArray, used: BoolArray | None) -> FloatArray:
+        design = self.design
+        variance = self.cell_sum @ (design.variance_factor[self.cell_stratum][:, None] * within)
         if design.lonely_psu == "average" and design.lonely.any():
-            variance = variance * self._average_scale(influence.shape[1], used)
+            variance = variance * self._average_scale(within.shape[1], used)
         return cast(FloatArray, variance)
 
     def _average_scale(self, columns: int, used: BoolArray | None) -> FloatArray:
