@@ -262,10 +262,10 @@ class Overlap:
                     layout.answering_pairs(scores.used)[shared],
                 )
             )
-        pairs = np.unique(np.concatenate([sides[0][0], sides[1][0]]))
+        pairs, positions = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_inverse=True)
         score, asked, answering = np.zeros((3, 2, len(pairs), columns))
-        for side, (key, *values) in enumerate(sides):
-            at = np.searchsorted(pairs, key)
+        split = np.split(positions, [len(sides[0][0])])
+        for side, (at, (_, *values)) in enumerate(zip(split, sides, strict=True)):
             score[side, at], asked[side, at], answering[side, at] = values
         cell_key, pair_cell = np.unique(
             pairs // n_units * n_strata + self.stratum[pairs % n_units], return_inverse=True

@@ -106,9 +106,9 @@ class DomainLayout:
             offset = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
             member = by_group[np.repeat(start[touched_group], length) + offset]
             member_key = touched_domain[touched_index] * n_psus + cell_psu[member]
-            pair_key = np.unique(member_key)
+            pair_key, member_pair = np.unique(member_key, return_inverse=True)
             pair_group = sparse.csr_array(
-                (cell_weight[member], (np.searchsorted(pair_key, member_key), touched_index)),
+                (cell_weight[member], (member_pair, touched_index)),
                 shape=(len(pair_key), len(touched)),
             )
         pair_domain, pair_psu = pair_key // n_psus, pair_key % n_psus

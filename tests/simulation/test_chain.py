@@ -1,0 +1,206 @@
+"""Do the published numbers hold what they say? 1,000 samples through the whole chain, against the truth.
+
+Belongs here: what is held, and the simulation. Does not belong here: the populations and the samples (conftest).
+
+Each sample of two overlapping waves goes through weight_sample, adoption_rates and adoption_change by the rules of the
+survey's contract. Written down before the first run, and not changed after it:
+
+- seeds 20260101, 20260202, 20260303; a miss is listed, the seed stays;
+- domains and measures: those of conftest, base 'answered', both weightings, rates of both waves and their change;
+- a domain is *large* where the published n and n_effective both average at least 100 in each wave;
+- bias of every large estimate: at most 0.1 SE (observed) or 3.5 Monte Carlo standard errors;
+- coverage of the 95 % interval of every large estimate: 92.5 to 97 %; pooled over the large estimates of a survey,
+  for rates and for changes: 94 to 96 %; change intervals are change +- t SE with the smaller df of the two waves;
+- mean variance over Monte Carlo variance of every large estimate: 1 within 3.5 Monte Carlo standard errors,
+  that of the Monte Carlo variance taken from the fourth moment of the estimates.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from pipelines.stats.change import Segment, adoption_change
+from pipelines.stats.intervals import t_quantile
+from pipelines.stats.rates import Wave, adoption_rates
+from pipelines.stats.weighting import weight_sample
+
+SEEDS = (20260101, 20260202, 20260303)
+SAMPLES = 1000
+BATCH = 50
+LARGE = 100.0
+SEGMENT = Segment("simulated", "list", "1")
+KEY = ["domain_type", "domain_code", "measure", "unit_weighting"]
+
+
+def chain(stack, surveyed) -> pl.DataFrame:
+    """Rates of both waves and changes of all samples of a stack, from what ``stack.survey`` gave.
+
+    Returns:
+        sample, the KEY, quantity ('rate_1', 'rate_2', 'change'), estimate, se, low, high, size (the smaller of n and
+        n_effective; of the two waves for changes).
+    """
+    population, waves, tables = stack.population, [], []
+    for number, data in enumerate(surveyed, start=1):
+        weights = weight_sample(data.sample, data.frame, plan=stack.plan).weights
+        listed = data.frame.drop([name for name in data.frame.columns if name in weights.columns and name != "unit_id"])
+        units = weights.join(listed, on="unit_id")
+        waves.append(Wave.build(units, data.answers))
+        rates = adoption_rates(
+            units,
+            data.answers,
+            frame=data.frame,
+            domains=stack.domains,
+            measures=population.measures,
+            field_measures=population.field_measures,
+            frame_fields=data.frame_fields,
+            bases=["answered"],
+        )
+        tables.append(
+            rates.select(
+                *KEY,
+                pl.lit(f"rate_{number}").alias("quantity"),
+                "estimate",
+                "se",
+                pl.col("ci_low").alias("low"),
+                pl.col("ci_high").alias("high"),
+                pl.min_horizontal("n", "n_effective").alias("size"),
+            )
+        )
+    change = adoption_change(
+        *waves,
+        before_segment=SEGMENT,
+        after_segment=SEGMENT,
+        domains=stack.domains,
+        measures=population.measures,
+        field_measures=population.field_measures,
+    )
+    df = change.select(pl.min_horizontal("df_before", "df_after").cast(pl.Float64)).to_series().to_numpy()
+    half = pl.Series("half", t_quantile(0.95, df)) * change["change_se"]
+    smaller = pl.concat(tables).group_by(KEY).agg(pl.col("size").min())
+    tables.append(
+        change.with_columns((pl.col("change") - half).alias("low"), (pl.col("change") + half).alias("high"))
+        .join(smaller, on=KEY, how="left")
+        .select(
+            *KEY,
+            pl.lit("change").alias("quantity"),
+            pl.col("change").alias("estimate"),
+            pl.col("change_se").alias("se"),
+            "low",
+            "high",
+            "size",
+        )
+    )
+    code = pl.col("domain_code").str.splitn("*", 2)
+    return (
+        pl.concat(tables)
+        .with_columns(
+            code.struct.field("field_0").alias("sample"),
+            pl.coalesce(code.struct.field("field_1"), "domain_type").alias("domain_code"),
+        )
+        .select("sample", *KEY, "quantity", "estimate", "se", "low", "high", "size")
+    )
+
+
+def truth(population) -> pl.DataFrame:
+    """KEY, quantity, truth; totals have the code of their type."""
+    wide = population.true_rates().with_columns((pl.col("truth_2") - pl.col("truth_1")).alias("change"))
+    return wide.rename({"truth_1": "rate_1", "truth_2": "rate_2"}).unpivot(
+        ["rate_1", "rate_2", "change"], index=KEY, variable_name="quantity", value_name="truth"
+    )
+
+
+def summarise(draws: pl.DataFrame, true: pl.DataFrame) -> pl.DataFrame:
+    """One row an estimate: what the criteria of the module docstring are about."""
+    estimate, variance = pl.col("estimate"), pl.col("se").square()
+    centred = estimate - estimate.mean()
+    counted = (
+        draws.join(true, on=[*KEY, "quantity"], how="left", nulls_equal=True)
+        .filter(estimate.is_not_null())
+        .group_by(*KEY, "quantity", maintain_order=True)
+        .agg(
+            pl.len().alias("samples"),
+            pl.col("size").mean(),
+            pl.col("truth").first(),
+            estimate.std().alias("observed_se"),
+            (estimate - pl.col("truth")).mean().alias("bias"),
+            ((pl.col("low") <= pl.col("truth")) & (pl.col("truth") <= pl.col("high"))).mean().alias("coverage"),
+            (variance.mean() / estimate.var()).alias("variance_ratio"),
+            (variance.std() / variance.mean()).alias("variance_cv"),
+            (centred.pow(4).mean() / centred.square().mean().pow(2)).alias("kurtosis"),
+        )
+    )
+    samples = pl.col("samples").cast(pl.Float64)
+    return counted.with_columns(
+        (pl.col("bias") / pl.col("observed_se")).alias("bias_in_se"),
+        (pl.col("variance_ratio") * ((pl.col("kurtosis") - 1 + pl.col("variance_cv").square()) / samples).sqrt()).alias(
+            "variance_ratio_error"
+        ),
+        (pl.col("size") >= LARGE).alias("large"),
+    )
+
+
+def misses(table: pl.DataFrame) -> list[str]:
+    """The criteria that do not hold, in words."""
+    large = table.filter("large")
+    allowed = pl.max_horizontal(pl.lit(0.1), 3.5 / pl.col("samples").cast(pl.Float64).sqrt())
+    found = []
+    for column, broken in (
+        ("bias_in_se", pl.col("bias_in_se").abs() > allowed),
+        ("coverage", ~pl.col("coverage").is_between(0.925, 0.97)),
+        ("variance_ratio", (pl.col("variance_ratio") - 1).abs() > 3.5 * pl.col("variance_ratio_error")),
+    ):
+        found += [
+            f"{' '.join(row[name] for name in (*KEY, 'quantity'))}: {column} {row[column]:.3f}"
+            for row in large.filter(broken).iter_rows(named=True)
+        ]
+    pooled = large.group_by(pl.col("quantity") == "change").agg(pl.col("coverage").mean()).rows()
+    for is_change, coverage in pooled:
+        if not 0.94 <= coverage <= 0.96:
+            found.append(f"pooled coverage of {'changes' if is_change else 'rates'}: {coverage:.4f}")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("survey", ["industry", "public"])
+def test_estimates_hold_what_they_say(build_population: Callable, survey: str, seed: int) -> None:
+    population = build_population(survey)
+    rng, stack = np.random.default_rng(seed), population.stacked(BATCH)
+    draws = pl.concat([chain(stack, stack.survey(rng)) for _ in range(SAMPLES // BATCH)])
+    table = summarise(draws, truth(population))
+    # Every estimate of every sample is there, and enough of them are large for the criteria to mean something.
+    assert set(table.filter("large")["samples"]) == {SAMPLES}
+    assert table.filter("large").height >= 40
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=220, float_precision=4):
+        listed = str(table.select(*KEY, "quantity", "size", "truth", "bias_in_se", "coverage", "variance_ratio"))
+    found = misses(table)
+    assert not found, "\n".join([f"{survey}, seed {seed}", *found, listed])
+
+
+@pytest.mark.parametrize("survey", ["industry", "public"])
+def test_samples_of_a_stack_do_not_meet(build_population: Callable, survey: str) -> None:
+    """Each sample of a stack gives what it gives alone, to the last rounding of the sums."""
+    population = build_population(survey)
+    stack = population.stacked(3)
+    data = stack.survey(np.random.default_rng(5))
+    together = chain(stack, data)
+    for label in ("0000", "0001", "0002"):
+        own = pl.col("unit_id").str.starts_with(f"{label}:")
+        alone = [
+            type(wave)(
+                sample=wave.sample.filter(own),
+                frame=wave.frame.filter(own),
+                answers=wave.answers.filter(own),
+                frame_fields=wave.frame_fields.filter(own),
+            )
+            for wave in data
+        ]
+        assert_frame_equal(
+            chain(stack, alone),
+            together.filter(pl.col("sample") == label),
+            rel_tol=1e-9,
+            abs_tol=1e-12,
+        )
