@@ -40,8 +40,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
 def tolerates_damage(path: Path) -> bool:
     """Whether the file's reader is safe on bytes that nobody vouches for.
 
-    Text is read by Python alone. The other readers are native code; on some damaged files pyreadstat's ends
-    the whole process, which no caller can catch.
+    Text is read by Python alone. The other readers are native code, which what is known to be damaged is kept from.
     """
     return READERS.get(path.suffix.lower()) is read_delimited
 

@@ -1,3 +1,6 @@
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -7,6 +10,7 @@ import pyreadstat
 import pytest
 
 from pipelines.errors import ViolationsError
+from pipelines.intake.formats import spss
 from pipelines.intake.formats.spss import read_spss
 from pipelines.intake.manifest import ManifestFile
 
@@ -57,6 +61,58 @@ def test_a_file_that_was_cut_off(survey_file: Path, entry: Entry, kept: float) -
         read_spss(survey_file, entry(), file="d1/f.sav")
     [violation] = caught.value.violations
     assert (violation.code, violation.where) == ("truncated_file", "d1/f.sav")
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    """Damage a file in one place."""
+    whole = bytearray(path.read_bytes())
+    whole[at : at + len(content)] = content
+    path.write_bytes(whole)
+
+
+def continuation(path: Path) -> int:
+    """Where a variable record says that it continues the string before it: type -1 (after record type 2)."""
+    return path.read_bytes().index(struct.pack("<ii", 2, -1)) + 4
+
+
+def test_a_damaged_file_ends_a_process_that_reads_it_itself(survey_file: Path) -> None:
+    # Why read_spss has a process of its own; when this fails, pyreadstat has learnt to refuse such files
+    overwrite(survey_file, continuation(survey_file), struct.pack("<i", 0))
+    reading = "import sys, pyreadstat; pyreadstat.read_sav(sys.argv[1], output_format='dict')"
+    done = subprocess.run([sys.executable, "-c", reading, str(survey_file)], capture_output=True, check=False)
+    assert done.returncode not in (0, 1)
+
+
+def test_a_file_that_crashes_its_reader_is_a_broken_rule(survey_file: Path, entry: Entry) -> None:
+    overwrite(survey_file, continuation(survey_file), struct.pack("<i", 0))
+    with pytest.raises(ViolationsError, match="crash") as caught:
+        read_spss(survey_file, entry(), file="d1/f.sav")
+    [violation] = caught.value.violations
+    assert (violation.code, violation.where) == ("truncated_file", "d1/f.sav")
+
+
+def test_a_file_with_rows_that_says_it_has_none(survey_file: Path, entry: Entry) -> None:
+    # Bytes 80 to 83 of the header count the rows; of compressed rows, pyreadstat's Python then runs out of its list
+    frame = pd.DataFrame({"A": [1.0, 2.0, 3.0]})
+    pyreadstat.write_sav(frame, survey_file, row_compress=True)
+    assert struct.unpack_from("<i", survey_file.read_bytes(), 80) == (3,)
+    overwrite(survey_file, 80, struct.pack("<i", 0))
+    with pytest.raises(ViolationsError, match="truncated_file"):
+        read_spss(survey_file, entry(), file="d1/f.sav")
+
+
+def test_an_encoding_whose_name_cannot_be_read(survey_file: Path, entry: Entry) -> None:
+    overwrite(survey_file, survey_file.read_bytes().index(b"UTF-8") + 3, b"\xff")
+    with pytest.raises(ViolationsError, match="wrong_encoding"):
+        read_spss(survey_file, entry(), file="d1/f.sav")
+
+
+def test_an_error_of_the_program_is_not_blamed_on_the_file(
+    survey_file: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spss, "_READER", "pipelines.intake.formats.no_such_program")
+    with pytest.raises(RuntimeError, match="no_such_program"):
+        read_spss(survey_file, entry(), file="d1/f.sav")
 
 
 def test_a_file_without_rows(tmp_path: Path, entry: Entry) -> None:
