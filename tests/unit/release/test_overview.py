@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.errors import AxstatError
+from pipelines.release.overview import latest_database, overview
+from pipelines.settings import Settings
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.steps import STEPS, record_step
+from tests.unit.reporting.made_up import made_up_report
+
+
+@pytest.fixture
+def warehouse(settings: Settings, library: ContractLibrary) -> Warehouse:
+    """Deliveries of both surveys, waves 2021 to 2025, and no step built from them."""
+    warehouse = Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library)
+    deliveries = made_up_report().deliveries.with_columns(pl.col("wave", "sequence").cast(pl.Int32))
+    with warehouse.session() as session:
+        session.append("meta.delivery_file", deliveries)
+    return warehouse
+
+
+def build(warehouse: Warehouse, library: ContractLibrary, steps: tuple[str, ...], *, survey: str, wave: int) -> None:
+    with warehouse.session() as session:
+        for step in steps:
+            record_step(session, library, survey=survey, wave=wave, step=step)
+
+
+def test_an_empty_home_has_no_rows_and_stays_empty(settings: Settings) -> None:
+    table = overview(settings)
+    assert table.is_empty()
+    assert table.columns == ["survey", "wave", "files", "synthetic", "state", "published"]
+    assert not settings.home.exists()
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_waves_come_in_order_with_their_files(settings: Settings) -> None:
+    table = overview(settings)
+    assert table.select("wave", "survey").rows() == [
+        (wave, survey) for wave in range(2021, 2026) for survey in ("industry", "public")
+    ]
+    assert table["files"].unique().to_list() == [3]
+    assert table["synthetic"].all()
+    assert table["published"].null_count() == table.height
+
+
+def test_the_state_names_what_is_missing(settings: Settings, warehouse: Warehouse, library: ContractLibrary) -> None:
+    build(warehouse, library, STEPS, survey="industry", wave=2021)
+    build(warehouse, library, STEPS[:1], survey="public", wave=2021)
+    states = overview(settings).filter(pl.col("wave") <= 2022).select("survey", "wave", "state").rows()
+    assert states == [
+        ("industry", 2021, "whole"),
+        ("public", 2021, f"to run: {', '.join(STEPS[1:])}"),
+        ("industry", 2022, f"to run: {', '.join(STEPS)}"),
+        ("public", 2022, f"to run: {', '.join(STEPS)}"),
+    ]
+
+
+def test_a_correction_makes_a_wave_old(settings: Settings, warehouse: Warehouse, library: ContractLibrary) -> None:
+    build(warehouse, library, STEPS, survey="industry", wave=2021)
+    with warehouse.session() as session:
+        wave = {"survey": "industry", "wave": 2021}
+        corrected = session.table("meta.delivery_file", where=wave).with_columns(
+            pl.when(pl.col("contract") == "industry_response")
+            .then(pl.lit("f" * 64))
+            .otherwise("file_sha256")
+            .alias("file_sha256")
+        )
+        session.replace("meta.delivery_file", corrected, where=wave)
+    assert overview(settings).row(0, named=True)["state"] == f"to run: {', '.join(STEPS)}"
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_the_newest_vintage_of_each_wave(settings: Settings) -> None:
+    for name in ("2021.1", "2021.2", "2023.1"):
+        (settings.published_dir / name).mkdir(parents=True)
+    table = overview(settings).filter(pl.col("survey") == "public").select("wave", "published")
+    assert dict(table.iter_rows()) == {2021: "2021.2", 2022: None, 2023: "2023.1", 2024: None, 2025: None}
+
+
+def test_the_latest_file_is_found_by_the_link(settings: Settings) -> None:
+    with pytest.raises(AxstatError, match=r"(?s)nothing_published.*axstat run --all"):
+        latest_database(settings)
+    release: Path = settings.published_dir / "2021.1"
+    release.mkdir(parents=True)
+    (release / "axstat.duckdb").write_bytes(b"")
+    (settings.published_dir / "latest").symlink_to("2021.1", target_is_directory=True)
+    assert latest_database(settings).resolve() == release / "axstat.duckdb"

@@ -1,0 +1,172 @@
+"""What publishing decides; the forms themselves are tested where they are made, the whole in tests/integration."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.errors import AxstatError
+from pipelines.release import publish as module
+from pipelines.release.publish import ReleaseInput, git_revision, publish
+from pipelines.reporting.data import ReportData
+from pipelines.settings import Settings
+from pipelines.warehouse.published import publishable
+from tests.unit.reporting.made_up import made_up_report
+
+
+@pytest.fixture
+def given(library: ContractLibrary) -> ReleaseInput:
+    made_up = made_up_report(wave=2022)
+    marts = {
+        name: publishable(frame.filter(pl.col("wave") <= 2022) if "wave" in frame.columns else frame, contract)
+        for name, frame in made_up.marts.items()
+        if (contract := library.marts[f"mart.{name}"])
+    }
+    upto = pl.col("wave") <= 2022
+    return ReleaseInput(2022, marts, made_up.deliveries.filter(upto), made_up.row_balance.filter(upto))
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
+    """What was handed over to be drawn; drawing it takes seconds and decides nothing."""
+    handed: list[ReportData] = []
+
+    def draw(data: ReportData, language: str, *, template_dir: Path) -> str:
+        handed.append(data)
+        return f"{data.release} {language}"
+
+    def write(data: ReportData, path: Path, *, template_dir: Path) -> None:
+        path.write_text(data.release)
+
+    monkeypatch.setattr(module, "render_report", draw)
+    monkeypatch.setattr(module, "write_workbook", write)
+    return handed
+
+
+def manifest_of(folder: Path) -> Mapping[str, object]:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_a_release_and_its_manifest(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
+    published = publish(settings, library, given)
+    assert (str(published.vintage), published.new) == ("2022.1", True)
+    manifest = manifest_of(published.folder)
+    files = {path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == files - {"manifest.json"}
+    for name, sha256 in manifest["files"].items():
+        assert hashlib.sha256((published.folder / name).read_bytes()).hexdigest() == sha256, name
+    assert manifest["rows"]["marts"] == {name: frame.height for name, frame in given.marts.items()}
+    assert manifest["publication_date"] == library.calendar.publication_date(2022).isoformat()
+    assert settings.lock_file is not None
+    assert manifest["made_with"]["lock_sha256"] == hashlib.sha256(settings.lock_file.read_bytes()).hexdigest()
+    assert manifest_of(settings.published_dir / "latest") == manifest
+    with duckdb.connect(str(published.folder / "axstat.duckdb"), read_only=True) as connection:
+        [(rows,)] = connection.sql("select count(*) from mart.adoption_rate").fetchall()
+    assert rows == given.marts["adoption_rate"].height
+
+
+def test_the_manifest_holds_no_place_and_no_time(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, tmp_path: Path
+) -> None:
+    first = publish(settings, library, given)
+    second = publish(replace(settings, home=tmp_path / "elsewhere"), library, given)
+    assert (first.folder / "manifest.json").read_bytes() == (second.folder / "manifest.json").read_bytes()
+
+
+def test_the_same_content_makes_no_new_vintage(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, drawn: list[ReportData]
+) -> None:
+    first = publish(settings, library, given)
+    assert len(drawn) == 2
+    (settings.published_dir / "latest").unlink()
+    again = publish(settings, library, given)
+    assert (again.vintage, again.folder, again.new) == (first.vintage, first.folder, False)
+    assert len(drawn) == 2
+    assert (settings.published_dir / "latest" / "manifest.json").is_file()
+
+
+def test_anything_that_changed_makes_one(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
+    publish(settings, library, given)
+    rates = given.marts["adoption_rate"].with_columns(pl.col("se") * (1 + 1e-6))
+    balance = given.row_balance.with_columns(pl.col("quarantined") + 1)
+    deliveries = given.deliveries.with_columns(pl.lit("f" * 64).alias("file_sha256"))
+    changes = (
+        replace(given, marts={**given.marts, "adoption_rate": rates}),
+        replace(given, row_balance=balance),
+        replace(given, deliveries=deliveries),
+    )
+    assert [str(publish(settings, library, changed).vintage) for changed in changes] == ["2022.2", "2022.3", "2022.4"]
+    # Back to what the first said: it is a new statement, not the old one
+    assert str(publish(settings, library, given).vintage) == "2022.5"
+
+
+def test_other_words_in_the_report_make_one(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, tmp_path: Path
+) -> None:
+    words = tmp_path / "annual"
+    words.mkdir()
+    (words / "texts.en.yaml").write_text("a: one")
+    publish(replace(settings, annual_dir=words), library, given)
+    (words / "texts.en.yaml").write_text("a: two")
+    assert str(publish(replace(settings, annual_dir=words), library, given).vintage) == "2022.2"
+
+
+def test_what_cannot_be_drawn_is_not_published(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = publish(settings, library, given)
+
+    def broken(data: ReportData, language: str, *, template_dir: Path) -> str:
+        raise AxstatError("no_label", where="mart.domain", expected="a label", got="none", hint="add it")
+
+    monkeypatch.setattr(module, "render_report", broken)
+    changed = replace(given, row_balance=given.row_balance.with_columns(pl.col("quarantined") + 1))
+    with pytest.raises(AxstatError, match="no_label"):
+        publish(settings, library, changed)
+    assert sorted(entry.name for entry in settings.published_dir.iterdir()) == ["2022.1", "latest"]
+    assert manifest_of(settings.published_dir / "latest") == manifest_of(first.folder)
+
+
+def test_a_wave_without_announced_date_is_not_published(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
+    with pytest.raises(AxstatError, match="no_publication_date"):
+        publish(settings, library, replace(given, wave=1999))
+    assert not list(settings.published_dir.glob("*"))
+
+
+def test_one_synthetic_file_makes_the_release_synthetic(given: ReleaseInput) -> None:
+    real = given.deliveries.with_columns(pl.lit(False).alias("synthetic"))
+    one = real.with_columns((pl.int_range(pl.len()) == 0).alias("synthetic"))
+    assert [replace(given, deliveries=frame).synthetic for frame in (real, one)] == [False, True]
+
+
+def test_the_report_tells_when_answers_were_collected(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, drawn: list[ReportData]
+) -> None:
+    days = pl.when(pl.col("contract") == "industry_sample").then(pl.lit("2022-07-01").str.to_date())
+    early = given.deliveries.with_columns(days.otherwise("collection_start").alias("collection_start"))
+    publish(settings, library, replace(given, deliveries=early))
+    start, end = drawn[0].collection["industry"]
+    assert (start.isoformat(), end.isoformat()) == ("2022-07-01", "2022-10-15")
+
+
+def test_the_revision_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "pipelines" / "release" / "publish.py"))
+    assert git_revision() is None
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@x")
+    file = tmp_path / "file"
+    file.write_text("one")
+    for command in (("init", "-q"), ("add", "file"), ("commit", "-q", "-m", "one")):
+        subprocess.run([*git, *command], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert git_revision() == head
+    file.write_text("two")
+    assert git_revision() == f"{head}-dirty"
