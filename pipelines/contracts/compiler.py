@@ -200,10 +200,10 @@ def _literal(text: str) -> str:
 
 
 def expectations(contract: TableContract, *, question_version: str | None = None) -> list[QualityRule]:
-    """Rules on the values of a delivery: those written in the contract, then those its columns imply.
+    """Rules on the values of a delivery: those written in the contract, then those of its code lists.
 
     Rules hold for normalised, typed values (no thousands commas, codes with their leading zeros, blanks
-    NULL); NULL breaks only a not-null rule. Keys are not among them: duplicates are found in SQL.
+    NULL); NULL breaks none of them. Types, required values and keys are not among them (`quality.structure`).
 
     Args:
         contract: a delivery contract whose codes are resolved (as the library gives it).
@@ -216,23 +216,9 @@ def expectations(contract: TableContract, *, question_version: str | None = None
     }
     rules = [rule for rule in contract.quality if rule.column is None or rule.column in asked]
     for column in asked.values():
-        if column.required:
-            rules.append(_not_null(column))
         if column.codes:
             rules.append(_in_codes(column))
     return rules
-
-
-def _not_null(column: Column) -> QualityRule:
-    return QualityRule(
-        id=f"{column.name}_not_null",
-        expectation="expect_column_values_to_not_be_null",
-        kwargs=MappingProxyType({"column": column.name}),
-        severity="error",
-        message_ko=f"{column.label_ko}: 값이 비어 있습니다.",
-        message_en=f"{column.label_en}: the value is missing.",
-        action="ask the sender for the value and have the file sent again",
-    )
 
 
 def _in_codes(column: Column) -> QualityRule:

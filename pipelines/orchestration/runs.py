@@ -6,6 +6,7 @@ into errors to act on. Does not belong here: anything a step does.
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from pipelines.settings import Settings
 
 _INSTANCE_CONFIG = """\
 telemetry:
+  enabled: false
+nux:
   enabled: false
 concurrency:
   pools:
@@ -54,7 +57,10 @@ class WaveRun:
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """Dagster's home below the data home, with telemetry off and every pool one wide."""
+    """Dagster's home below the data home, with telemetry and its invitation to sign up off and every pool one wide.
+
+    A `dagster.yaml` that is there already stays as it is.
+    """
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     config = settings.dagster_home / "dagster.yaml"
     if not config.exists():
@@ -172,10 +178,16 @@ def serve_ui(settings: Settings, *, port: int) -> int:
         "AXSTAT_HOME": str(settings.home),
         "DAGSTER_HOME": str(prepare_instance(settings)),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
+        # It recommends a command of another package, which axstat does not need
+        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
     }
-    command = ["dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    executable = Path(sys.executable).parent / command[0]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(settings.workspace_file)]
+    services = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment)
+    # Ctrl-C reaches every process of a terminal; what ends this one alone must end them too
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: services.terminate())
     try:
-        return subprocess.run([str(executable), *command[1:]], env=environment, check=False).returncode
+        return services.wait()
     except KeyboardInterrupt:
-        return 0
+        return services.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -13,8 +13,8 @@ import polars as pl
 from pipelines.contracts.compiler import expectations
 from pipelines.contracts.models import TableContract
 from pipelines.errors import AxstatError
-from pipelines.quality.findings import Checked, RowRule, together
-from pipelines.quality.structure import check_structure, type_rule_id
+from pipelines.quality.findings import RowRule, together
+from pipelines.quality.structure import check_structure
 from pipelines.quality.suite import check_values
 
 # Staging gives these contract columns a name of its own; the others keep theirs.
@@ -71,16 +71,20 @@ def check_rows(
         "row_number", *(pl.col(staging_names.get(name, name)).alias(name) for name in contract.column_names)
     )
     rules = expectations(contract, question_version=question_version)
-    checked = together([check_structure(values, raw, contract), check_values(values, rules, contract=contract.name)])
-    findings = _without_echoes(checked, values, contract)
+    checked = together(
+        [
+            check_structure(values, raw, contract, question_version=question_version),
+            check_values(values, rules, contract=contract.name),
+        ]
+    )
     return QualityResult(
         contract=contract.name,
         rows=values.height,
-        quarantine=_quarantine(findings, checked.rules, values, raw, contract),
-        warnings=_reasoned(findings, checked.rules, values, raw, contract, severity="warning").select(
+        quarantine=_quarantine(checked.findings, checked.rules, values, raw, contract),
+        warnings=_reasoned(checked.findings, checked.rules, values, raw, contract, severity="warning").select(
             "row_number", "unit_id", "rule", "reason"
         ),
-        counts=_counts(findings, checked.rules),
+        counts=_counts(checked.findings, checked.rules),
     )
 
 
@@ -112,21 +116,6 @@ def _fit(typed: pl.DataFrame, raw: pl.DataFrame, contract: TableContract, stagin
         )
 
 
-def _without_echoes(checked: Checked, values: pl.DataFrame, contract: TableContract) -> pl.DataFrame:
-    """A cell that cannot be read became NULL; that it is 'missing' would be a second, wrong reason."""
-    by_type = {type_rule_id(column, values.schema[column.name]): column.name for column in contract.columns}
-    not_null = {f"{column.name}_not_null": column.name for column in contract.columns}
-    unreadable = checked.findings.filter(pl.col("rule").is_in(list(by_type))).select(
-        "row_number", pl.col("rule").replace(by_type).alias("column")
-    )
-    echoes = (
-        checked.findings.filter(pl.col("rule").is_in(list(not_null)))
-        .with_columns(pl.col("rule").replace(not_null).alias("column"))
-        .join(unreadable, on=["row_number", "column"], how="semi")
-    )
-    return checked.findings.join(echoes, on=["row_number", "rule"], how="anti")
-
-
 def _quarantine(
     findings: pl.DataFrame,
     rules: Sequence[RowRule],
@@ -154,7 +143,9 @@ def _reasoned(
     """Findings of one severity with unit and reason, by row and then in the order of the rules."""
     identifier = next((column.name for column in contract.columns if column.identifier), None)
     unit = pl.lit(None, dtype=pl.String) if identifier is None else pl.col(identifier).cast(pl.String)
-    units = values.select("row_number", unit.alias("unit_id"))
+    concerned = findings["row_number"].unique()
+    raw = raw.filter(pl.col("row_number").is_in(concerned))
+    units = values.filter(pl.col("row_number").is_in(concerned)).select("row_number", unit.alias("unit_id"))
     parts = [
         findings.filter(pl.col("rule") == rule.id)
         .with_columns(pl.col("row_number").cast(raw.schema["row_number"]))

@@ -1,4 +1,4 @@
-"""Types, keys, years and check digits of typed rows, by polars.
+"""Types, required values, keys, years and check digits of typed rows, by polars.
 
 Belongs here: checks that hold for every contract and follow from its columns and key. Does not belong here:
 rules written in a contract (suite.py), the conversion to types itself (SQL).
@@ -6,7 +6,7 @@ rules written in a contract (suite.py), the conversion to types itself (SQL).
 
 import polars as pl
 
-from pipelines.contracts.models import Column, TableContract
+from pipelines.contracts.models import TableContract
 from pipelines.quality.business_number import valid_check_digit
 from pipelines.quality.findings import Checked, RowRule, found, together
 
@@ -16,26 +16,25 @@ YEAR_UNIT = "year"
 _ROWS_SHOWN = 20
 
 
-def check_structure(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> Checked:
+def check_structure(
+    values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract, *, question_version: str | None = None
+) -> Checked:
     """All checks of this module.
 
     Args:
         values: typed rows: `row_number` and every column of `contract` under its own name.
         raw: the same rows as sent with their `wave`, blanks null, sorted alike.
+        question_version: columns of other versions need no value; None: every required column does.
     """
     return together(
         [
             _types(values, raw, contract),
+            _required(values, raw, contract, question_version),
             _keys(values, contract),
             _years(values, raw, contract),
             _check_digits(values, contract),
         ]
     )
-
-
-def type_rule_id(column: Column, dtype: pl.DataType) -> str:
-    """Id of the rule that a cell of `column` can be read as its type."""
-    return f"{column.name}_not_{_type_words(dtype)[0]}"
 
 
 def _type_words(dtype: pl.DataType) -> tuple[str, str, str]:
@@ -52,8 +51,8 @@ def _types(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> 
     rules, findings = [], []
     for column in contract.columns:
         dtype = values.schema[column.name]
-        rule = type_rule_id(column, dtype)
-        _, words_en, words_ko = _type_words(dtype)
+        name, words_en, words_ko = _type_words(dtype)
+        rule = f"{column.name}_not_{name}"
         rules.append(
             RowRule(
                 id=rule,
@@ -66,6 +65,29 @@ def _types(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> 
         )
         broken = values.filter(values[column.name].is_null() & raw[column.name].is_not_null())
         findings.append(found(broken, rule))
+    return Checked(tuple(rules), pl.concat(findings))
+
+
+def _required(
+    values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract, question_version: str | None
+) -> Checked:
+    """Blank cells; one that was sent and cannot be read is found by its type."""
+    rules, findings = [], [found(values.clear(), "")]
+    for column in contract.columns:
+        if not column.required or not (question_version is None or column.asked_in(question_version)):
+            continue
+        rule = f"{column.name}_not_null"
+        rules.append(
+            RowRule(
+                id=rule,
+                severity="error",
+                column=column.name,
+                message_ko=f"{column.label_ko}: 값이 비어 있습니다.",
+                message_en=f"{column.label_en}: the value is missing.",
+                action="ask the sender for the value and have the file sent again",
+            )
+        )
+        findings.append(found(values.filter(raw[column.name].is_null()), rule))
     return Checked(tuple(rules), pl.concat(findings))
 
 

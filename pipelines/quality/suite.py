@@ -9,6 +9,7 @@ for that checks nothing.
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
@@ -20,6 +21,7 @@ from pipelines.quality.findings import FINDING_SCHEMA, Checked, RowRule
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
 # Row numbers come back as labels of the pandas index: asked for by column name instead
@@ -38,7 +40,7 @@ def check_values(values: pl.DataFrame, rules: Sequence[QualityRule], *, contract
     Args:
         values: typed rows with `row_number` and the columns the rules name. Truth values are given to the
             engine as 'Y' and 'N', lists as text joined by ';', as contracts write them.
-        rules: rules on rows; NULL breaks only a not-null rule.
+        rules: rules on rows; NULL breaks none but one that asks for a value.
         contract: how messages name the contract.
 
     Raises:
@@ -84,6 +86,9 @@ def _as_contracts_write(name: str, dtype: pl.DataType) -> pl.Expr:
         return pl.when(pl.col(name)).then(pl.lit("Y")).when(~pl.col(name)).then(pl.lit("N")).alias(name)
     if isinstance(dtype, pl.List):
         return pl.col(name).list.join(";")
+    if dtype.is_integer():
+        # The engine compares 64-bit numbers as a column, others one by one
+        return pl.col(name).cast(pl.Int64)
     return pl.col(name)
 
 
@@ -105,10 +110,6 @@ def _validate(
             ExpectationConfiguration,
         )
 
-        context = gx.get_context(mode="ephemeral")
-        context.enable_analytics(False)
-        # A plain dict, because the engine asks it with `in` although it declares a class of its own.
-        context.variables.progress_bars = cast("ProgressBarsConfig", {"globally": False, "metric_calculations": False})
         expectations = []
         for rule in rules:
             try:
@@ -120,13 +121,20 @@ def _validate(
                 raise _rule_error("invalid_rule", contract, rule.id, "an expectation the engine knows", got) from error
             expectations.append(expectation)
         suite = gx.ExpectationSuite(name=contract, expectations=expectations)
-        batch = (
-            context.data_sources.add_pandas(name="rows")
-            .add_dataframe_asset(name=contract)
-            .add_batch_definition_whole_dataframe("all")
-            .get_batch({"dataframe": frame})
-        )
-        return batch.validate(suite, result_format=_RESULT_FORMAT)
+        return _frames().get_batch({"dataframe": frame}).validate(suite, result_format=_RESULT_FORMAT)
+
+
+@cache
+def _frames() -> "BatchDefinition[Any]":
+    """The engine's way to a frame handed over, in a context that writes nothing and calls nobody; made once."""
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    # A plain dict, because the engine asks it with `in` although it declares a class of its own.
+    context.variables.progress_bars = cast("ProgressBarsConfig", {"globally": False, "metric_calculations": False})
+    asset = context.data_sources.add_pandas(name="frames").add_dataframe_asset(name="rows")
+    return asset.add_batch_definition_whole_dataframe("all")
 
 
 def _rows(result: Any, *, contract: str) -> list[int]:

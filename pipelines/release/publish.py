@@ -27,7 +27,7 @@ from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
-from pipelines.warehouse.published import export_csv, export_parquet, publishable, write_published
+from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES = ("ko", "en")
 
@@ -46,7 +46,8 @@ class ReleaseInput:
     """All that a release rests on, read from the warehouse in one session.
 
     Attributes:
-        marts: published tables by name without schema, waves up to the release's.
+        marts: published tables by name without schema, waves up to the release's, in the form in which they are
+            published (`publishable`).
         deliveries, row_balance: `meta.*` of the same waves.
     """
 
@@ -87,8 +88,7 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
     """Hash of everything a reader could see change: rows, what they rest on, and the words around them."""
     digest = hashlib.sha256()
     for name, frame in sorted(given.marts.items()):
-        rows = publishable(frame, library.marts[f"mart.{name}"])
-        digest.update(f"{name}\n{rows.write_csv()}".encode())
+        digest.update(f"{name}\n{frame.write_csv()}".encode())
     for name, frame in (("deliveries", given.deliveries), ("row_balance", given.row_balance)):
         digest.update(f"{name}\n{frame.write_csv()}".encode())
     digest.update(repr(sorted(library.versions.items())).encode())
@@ -109,9 +109,8 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
     for form in ("parquet", "csv"):
         (folder / form).mkdir()
     for name, frame in given.marts.items():
-        table = library.marts[f"mart.{name}"]
-        export_parquet(frame, table, folder / "parquet" / f"{name}.parquet")
-        export_csv(frame, table, folder / "csv" / f"{name}.csv")
+        export_parquet(frame, folder / "parquet" / f"{name}.parquet")
+        export_csv(frame, folder / "csv" / f"{name}.csv")
     data = _report_data(vintage, settings, library, given)
     write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
     for language in LANGUAGES:

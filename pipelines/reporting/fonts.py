@@ -20,7 +20,7 @@ _PACKAGE = "pylopdf_fonts_ko"
 _FILE = "NotoSansKR-Regular.otf"
 
 # What a reader may type into a filter, and what script writes
-_ALWAYS = "".join(chr(code) for code in range(0x20, 0x7F)) + "\u00a0–−…"
+_ALWAYS = "".join(chr(code) for code in range(0x20, 0x7F)) + "\u00a0–—−…"
 
 
 @cache

@@ -87,8 +87,16 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
         style="@@STYLE@@",
     )
     style = (template_dir / "style.css").read_text(encoding="utf-8")
-    font = embedded_font([body])
+    font = embedded_font([body, *_standing_texts(data, template_dir)])
     return body.replace("@@STYLE@@", f"{_font_face(font)}\n{_chart_colours()}\n{style}", 1)
+
+
+def _standing_texts(data: ReportData, template_dir: Path) -> Iterator[str]:
+    """All wordings and labels, used or not: with them all reports take the same subset, which is made once."""
+    for pattern in ("texts.*.yaml", "*.jinja"):
+        yield from (path.read_text(encoding="utf-8") for path in sorted(template_dir.glob(pattern)))
+    yield from map(repr, (data.classifications, data.surveys, data.targets, data.question_versions))
+    yield from (repr(data.marts[name].rows()) for name in ("domain", "measure"))
 
 
 def _font_face(font: str) -> str:

@@ -32,6 +32,11 @@ def _environment(*, markup: bool = False) -> Environment:
     return environment
 
 
+@cache
+def _template(text: str, *, markup: bool = False) -> Template:
+    return _environment(markup=markup).from_string(text)
+
+
 class Texts:
     """The texts of one language, found by dotted keys: ``texts("headline.target", year=2030)``."""
 
@@ -43,7 +48,6 @@ class Texts:
         # Read with the C loader where there is one: the pure Python one takes longer than a chart
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._tree: Mapping[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-        self._templates: dict[str, Template] = {}
 
     def raw(self, key: str) -> Any:
         """What stands under a key, unfilled.
@@ -71,13 +75,11 @@ class Texts:
             AxstatError: there is no such text.
             jinja2.UndefinedError: the text needs a value that was not given.
         """
-        if key not in self._templates:
-            self._templates[key] = _environment().from_string(str(self.raw(key)))
-        return self._templates[key].render(**values)
+        return _template(str(self.raw(key))).render(**values)
 
     def markup(self, template: str, **values: object) -> Markup:
         """A text with markup of its own (got by `raw`), filled with values that are escaped."""
-        return Markup(_environment(markup=True).from_string(template).render(**values))
+        return Markup(_template(template, markup=True).render(**values))
 
     def listed(self, names: Sequence[str]) -> str:
         """Names as a list in a sentence."""

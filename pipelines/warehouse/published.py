@@ -59,26 +59,31 @@ def publishable(frame: pl.DataFrame, table: TableContract) -> pl.DataFrame:
             hint="find out which step made the second row; sql/checks names the units",
         )
     ordered = frame.select(table.column_names).sort(table.key)
-    return ordered.with_columns(
-        _rounded(ordered.get_column(column.name), table.name) for column in table.columns if column.type == "DOUBLE"
+    numbers = [column.name for column in table.columns if column.type == "DOUBLE"]
+    for name in numbers:
+        values = ordered.get_column(name).cast(pl.Float64)
+        broken = (values.is_not_null() & ~values.is_finite()).sum()
+        if broken:
+            raise AxstatError(
+                "not_finite",
+                where=f"{table.name}.{name}",
+                expected="a number, or NULL with a reason beside it",
+                got=f"NaN or infinity in {broken} row(s)",
+                hint="make the step that estimates it return NULL and the reason",
+            )
+    return ordered.with_columns(_rounded(ordered.select(numbers)).get_columns()) if numbers else ordered
+
+
+def _rounded(numbers: pl.DataFrame) -> pl.DataFrame:
+    """Every column to 12 significant digits, in the order of the rows."""
+    form = f"{{:.{SIGNIFICANT_DIGITS - 1}e}}"
+    columns = ", ".join(
+        f"format('{form}', {quoted(name)}::double)::double + 0.0 as {quoted(name)}" for name in numbers.columns
     )
-
-
-def _rounded(values: pl.Series, table: str) -> pl.Series:
-    """The values to 12 significant digits."""
-    numbers = values.cast(pl.Float64)
-    broken = numbers.is_not_null() & ~numbers.is_finite()
-    if broken.any():
-        raise AxstatError(
-            "not_finite",
-            where=f"{table}.{values.name}",
-            expected="a number, or NULL with a reason beside it",
-            got=f"NaN or infinity in {broken.sum()} row(s)",
-            hint="make the step that estimates it return NULL and the reason",
-        )
-    digits = SIGNIFICANT_DIGITS - 1
-    rounded = [None if value is None else float(f"{value:.{digits}e}") + 0.0 for value in numbers]
-    return pl.Series(values.name, rounded, dtype=pl.Float64)
+    with duckdb.connect(config=CONNECTION_CONFIG) as connection:
+        connection.register("numbers", numbers)
+        found: pl.DataFrame = connection.sql(f"select {columns} from numbers").pl()
+    return found
 
 
 def write_published(
@@ -93,12 +98,12 @@ def write_published(
     It is built beside `target` and takes its name only when whole. The same rows give the same bytes.
 
     Args:
-        marts: frames by ``mart.<table>``; each goes through `publishable`.
+        marts: frames by ``mart.<table>``, as `publishable` gives them.
         target: must not exist; its folder must.
         synthetic: say in every table's COMMENT that the data are made up.
 
     Raises:
-        AxstatError: `target` exists; a name without contract; rows that cannot be published.
+        AxstatError: `target` exists; a name without contract.
     """
     if target.exists():
         raise AxstatError(
@@ -117,7 +122,6 @@ def write_published(
             hint="publish marts only; other tables hold microdata",
         )
     remark = SYNTHETIC_REMARK if synthetic else None
-    ready = {name: publishable(marts[name], library.marts[name]) for name in sorted(marts)}
     building = target.with_name(f".{target.name}.building")
     building.unlink(missing_ok=True)
     try:
@@ -126,7 +130,7 @@ def write_published(
             connection.execute(f"set disabled_compression_methods = '{_UNSTABLE_COMPRESSIONS}'")
             connection.execute("use published")
             connection.execute("create schema mart")
-            for name, frame in ready.items():
+            for name, frame in sorted(marts.items()):
                 for sql in create_table_sql(library.marts[name], remark=remark):
                     connection.execute(sql)
                 connection.register("incoming_rows", frame)
@@ -140,14 +144,14 @@ def write_published(
         building.unlink(missing_ok=True)
 
 
-def export_parquet(frame: pl.DataFrame, table: TableContract, target: Path) -> None:
-    """The mart as Parquet (zstd), rows as `publishable` gives them."""
-    publishable(frame, table).write_parquet(target, compression="zstd", statistics=True)
+def export_parquet(frame: pl.DataFrame, target: Path) -> None:
+    """A mart, as `publishable` gives it, as Parquet (zstd)."""
+    frame.write_parquet(target, compression="zstd", statistics=True)
 
 
-def export_csv(frame: pl.DataFrame, table: TableContract, target: Path) -> None:
-    """The mart as CSV: UTF-8 without byte-order mark, comma, header, empty for NULL, shortest numbers."""
-    publishable(frame, table).write_csv(target)
+def export_csv(frame: pl.DataFrame, target: Path) -> None:
+    """A mart, as `publishable` gives it, as CSV: UTF-8 without byte-order mark, empty for NULL, shortest numbers."""
+    frame.write_csv(target)
 
 
 def query_published(path: Path, sql: str) -> pl.DataFrame:

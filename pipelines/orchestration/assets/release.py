@@ -8,6 +8,7 @@ from pipelines.orchestration.metadata import column_schema, table_markdown
 from pipelines.release.publish import ReleaseInput, publish
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.published import publishable
 from pipelines.warehouse.steps import require_whole
 
 # Marts made by a statement from estimates; the others are written by the step that makes their figures
@@ -83,7 +84,10 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
                 require_whole(session, library, survey=survey, wave=wave, upto="estimates")
             given = ReleaseInput(
                 wave=wave,
-                marts={name.split(".")[1]: _upto(session.table(name), wave) for name in library.marts},
+                marts={
+                    name.split(".")[1]: publishable(_upto(session.table(name), wave), table)
+                    for name, table in library.marts.items()
+                },
                 deliveries=_upto(session.table("meta.delivery_file"), wave),
                 row_balance=_upto(session.table("meta.row_balance"), wave),
             )

@@ -184,17 +184,15 @@ def test_raw_table_keeps_everything_as_text(library: ContractLibrary) -> None:
     assert raw.column("institution_code").identifier
     assert raw.column("row_number").type == "BIGINT"
     assert raw.key == ("file_sha256", "row_number")
-    assert expectations(raw)[0].id == "survey_not_null"
+    assert raw.column("survey").required
 
 
 def test_rules_come_from_the_contract_and_its_columns(library: ContractLibrary) -> None:
     rules = {rule.id: rule for rule in expectations(library.deliveries["business_frame"])}
     assert set(rules) >= {
         "business_number_10_digits",
-        "business_number_not_null",
         "employees_in_range",
         "employees_below_scope",
-        "employees_not_null",
         "region_known_code",
         "take_all_known_code",
         "ksic_in_scope",
@@ -215,9 +213,8 @@ def test_missing_codes_are_allowed_values(library: ContractLibrary) -> None:
     rules = {rule.id: rule for rule in expectations(library.deliveries["industry_response"])}
     assert rules["tech_ml_known_code"].kwargs["value_set"] == ["1", "2", "3", "4", "5", "8", "9"]
     assert rules["obstacle_known_code"].kwargs["value_set"][-2:] == ["98", "99"]  # type: ignore[index]
-    # An answer may be left out, an identifier may not
-    assert "tech_ml_not_null" not in rules
-    assert "business_number_not_null" in rules
+    # What a column must have is checked with its type, not as a value
+    assert not any("null" in rule.expectation for rule in rules.values())
 
 
 def test_rules_follow_the_question_version(library: ContractLibrary) -> None:
