@@ -1,5 +1,6 @@
 """What an asset shows of itself in the UI: row counts and small tables. No numbers are made here."""
 
+import re
 from collections.abc import Mapping
 
 import dagster as dg
@@ -9,6 +10,8 @@ from pipelines.contracts.compiler import column_metadata
 from pipelines.contracts.models import TableContract
 
 _MOST_ROWS = 30
+# What Markdown would take for its own in a cell: crossed domain codes hold stars, and files hold anything
+_MARKUP = re.compile(r"[\\|*<`\[]")
 
 
 def rows_by_table(counts: Mapping[str, int]) -> dict[str, dg.MetadataValue]:
@@ -46,4 +49,4 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return _MARKUP.sub(r"\\\g<0>", text).replace("\n", " ")

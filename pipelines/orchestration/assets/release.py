@@ -70,6 +70,7 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         deps=[name.split(".") for name in library.marts],
         partitions_def=waves,
         pool="warehouse",
+        kinds={"duckdb", "parquet", "csv", "excel"},
         description="DuckDB, Parquet, CSV, workbook and report in both languages, published as a whole.",
     )
     def release(
