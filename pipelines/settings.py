@@ -21,6 +21,7 @@ class Settings:
     Attributes:
         home: the data home; everything a run writes is below it.
         contracts_dir, sql_dir, annual_dir: contracts, SQL and report templates that come with the program.
+        workspace_file: where Dagster finds the program.
         lock_file: the lock file of a source checkout, None in an installed wheel.
     """
 
@@ -28,6 +29,7 @@ class Settings:
     contracts_dir: Path
     sql_dir: Path
     annual_dir: Path
+    workspace_file: Path
     lock_file: Path | None
 
     @property
@@ -76,5 +78,6 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         contracts_dir=root / "data_contracts",
         sql_dir=root / "sql",
         annual_dir=root / "reports" / "annual",
+        workspace_file=root / "workspace.yaml",
         lock_file=lock_file if lock_file.is_file() else None,
     )
