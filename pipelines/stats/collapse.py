@@ -9,7 +9,7 @@ fewest, until none is sparse or one is left; ties by label. Cells of different b
 never meet.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -134,6 +134,34 @@ def collapse_cells(
         cells=cells.with_columns(pl.Series("merged_cell", merged, dtype=pl.String)),
         log=pl.DataFrame(log, schema=LOG_SCHEMA, orient="row"),
         unresolved=tuple(unresolved),
+    )
+
+
+def merge_take_all_strata(strata: pl.DataFrame, *, parts: Sequence[str], modelled: Collection[str]) -> Collapse:
+    """Merge take-all strata that differ only in parts by which response is not modelled (decision 0006).
+
+    Strata that are sampled, and take-all strata of which every frame unit was observed, are left alone.
+
+    Args:
+        strata: as :func:`merge_sparse_strata` takes them.
+        modelled: the parts of the weighting classes.
+    """
+    open_strata = pl.col("take_all") & (pl.col("observed") < pl.col("population"))
+    reason = f"take-all: response is modelled by {', '.join(part for part in parts if part in modelled) or 'no part'}"
+    merged = collapse_cells(
+        strata.filter(open_strata),
+        parts=parts,
+        order=[Coarsening(part, f"without {part}") for part in parts if part not in modelled],
+        counts=["respondents"],
+        size="respondents",
+        sufficient=lambda _: reason,
+    )
+    return Collapse(
+        cells=strata.join(
+            merged.cells.select("cell", "merged_cell"), on="cell", how="left", maintain_order="left"
+        ).with_columns(pl.col("merged_cell").fill_null(pl.col("cell"))),
+        log=merged.log.filter(pl.col("step") != UNRESOLVED),
+        unresolved=(),
     )
 
 

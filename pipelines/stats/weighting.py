@@ -4,7 +4,7 @@ Belongs here: the order of the steps, the counts of the variance strata, the dia
 here: the single steps (collapse, nonresponse, calibration), the variance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import FloatArray
 from pipelines.stats.calibration import post_stratify
-from pipelines.stats.collapse import LOG_SCHEMA, Collapse, collapse_cells, merge_sparse_strata
+from pipelines.stats.collapse import LOG_SCHEMA, Collapse, collapse_cells, merge_sparse_strata, merge_take_all_strata
 from pipelines.stats.nonresponse import STATUSES, CollapseRule, adjust_nonresponse
 
 WEIGHT_COLUMNS = (
@@ -94,7 +94,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
     _check_sample(units, listed)
     units = units.with_columns((1.0 / pl.col("inclusion_probability")).alias("base_weight"))
 
-    strata = _variance_strata(units, listed, plan.strata)
+    strata = _variance_strata(units, listed, plan.strata, modelled=plan.classes.parts)
     adjusted = adjust_nonresponse(units, rule=plan.classes)
     carried = (
         adjusted.units.filter(pl.col("status").is_in(["respondent", "out_of_scope"]))
@@ -215,8 +215,13 @@ def _check_sample(units: pl.DataFrame, frame: pl.DataFrame) -> None:
         raise ViolationsError("sample", faults)
 
 
-def _variance_strata(units: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRule) -> Collapse:
-    """Merged selection strata over the whole frame, with N_h and n_h."""
+def _variance_strata(
+    units: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRule, *, modelled: Collection[str]
+) -> Collapse:
+    """Merged selection strata over the whole frame, with N_h and n_h.
+
+    Take-all strata first lose the parts by which response is not ``modelled``, then sparse strata are merged.
+    """
     key = ["selection_stratum", "take_all"]
     observed = units.group_by(key).agg(
         (pl.col("status") == "respondent").sum().alias("respondents"),
@@ -250,7 +255,24 @@ def _variance_strata(units: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRul
         *[split.list.get(index).alias(f"part_{name}") for index, name in enumerate(rule.parts)],
     ).rename({"selection_stratum": "stratum"})
     cells = cells.rename({f"part_{name}": name for name in rule.parts})
-    return merge_sparse_strata(cells, parts=rule.parts, order=rule.order, min_respondents=rule.min_respondents)
+    take_all = merge_take_all_strata(cells, parts=rule.parts, modelled=modelled)
+    # The label of a merged stratum is that of one of its strata, whose parts it keeps.
+    first = cells.select("cell", "take_all", *rule.parts).join(
+        take_all.cells.group_by("merged_cell").agg(pl.col("respondents", "observed", "population").sum()),
+        left_on="cell",
+        right_on="merged_cell",
+        how="inner",
+        maintain_order="left",
+    )
+    sparse = merge_sparse_strata(first, parts=rule.parts, order=rule.order, min_respondents=rule.min_respondents)
+    final = sparse.cells.select(pl.col("cell").alias("merged_cell"), pl.col("merged_cell").alias("final_cell"))
+    return Collapse(
+        cells=take_all.cells.join(final, on="merged_cell", how="left", maintain_order="left")
+        .drop("merged_cell")
+        .rename({"final_cell": "merged_cell"}),
+        log=pl.concat([take_all.log, sparse.log]),
+        unresolved=sparse.unresolved,
+    )
 
 
 def _post_strata(carried: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRule) -> Collapse:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import AxstatError
-from pipelines.stats.collapse import UNRESOLVED, Coarsening, collapse_cells, merge_sparse_strata
+from pipelines.stats.collapse import (
+    UNRESOLVED,
+    Coarsening,
+    collapse_cells,
+    merge_sparse_strata,
+    merge_take_all_strata,
+)
 
 ORDER = (
     Coarsening("region", "region_group", {"r1": "north", "r2": "north", "r3": "south", "r4": "south"}),
@@ -164,3 +170,31 @@ def test_order_of_the_cells_does_not_matter_and_counts_are_kept(
         of_block = summed.filter(pl.col("take_all") == block)
         if of_block.height > 1:
             assert (of_block["respondents"] >= 3).all()
+
+
+def test_take_all_strata_lose_the_parts_by_which_response_is_not_modelled() -> None:
+    """Sampled strata, fully observed ones and other sizes stay; what is left of each group is logged once."""
+    table = strata(
+        ("C", "a", "r1", False, 5, 5, 90),
+        ("C", "c", "r1", True, 5, 5, 9),
+        ("C", "c", "r2", True, 6, 6, 9),
+        ("C", "c", "r3", True, 7, 7, 7),
+        ("C", "b", "r1", True, 8, 8, 9),
+        ("D", "c", "r1", True, 9, 9, 10),
+        ("D", "c", "r4", True, 4, 5, 10),
+    )
+    result = merge_take_all_strata(table, parts=["group", "size", "region"], modelled=["group", "size"])
+    mapping = dict(zip(result.cells["cell"].to_list(), result.cells["merged_cell"].to_list(), strict=True))
+    assert {cell: into for cell, into in mapping.items() if cell != into} == {"C/c/r1": "C/c/r2", "D/c/r4": "D/c/r1"}
+    assert result.log.rows() == [
+        ("C/c/r1", "C/c/r2", "without region", "take-all: response is modelled by group, size"),
+        ("D/c/r4", "D/c/r1", "without region", "take-all: response is modelled by group, size"),
+    ]
+    assert result.cells.drop("merged_cell").equals(table)
+
+
+def test_take_all_strata_stay_where_response_is_modelled_by_all_parts() -> None:
+    table = strata(("C", "c", "r1", True, 5, 5, 9), ("C", "c", "r2", True, 6, 6, 9))
+    result = merge_take_all_strata(table, parts=["group", "size", "region"], modelled=["size", "region", "group"])
+    assert result.cells["merged_cell"].to_list() == ["C/c/r1", "C/c/r2"]
+    assert result.log.height == 0

@@ -54,6 +54,28 @@ def test_variance_strata_count_observed_units_and_frame(country, plan) -> None:
     assert sparse.height == 0
 
 
+def test_take_all_strata_are_as_wide_as_the_weighting_classes(country, plan) -> None:
+    """Classes are group x size: the take-all strata of a group are one for the variance, but for complete ones."""
+    weights = weight_sample(country.sample(), country.frame, plan=plan).weights.filter("take_all")
+    counts = (
+        country.frame.filter("take_all")
+        .group_by("selection_stratum")
+        .agg(pl.len().alias("population"))
+        .join(weights.group_by("selection_stratum").agg(pl.len().alias("n")), on="selection_stratum", how="left")
+        .with_columns(pl.col("n").fill_null(0), pl.col("selection_stratum").str.split("/").list.first().alias("group"))
+    )
+    is_open = pl.col("n") < pl.col("population")
+    expected = counts.filter(is_open).group_by("group").agg(pl.len().alias("strata"), pl.col("n", "population").sum())
+    assert expected["strata"].min() > 1
+    assert counts.filter(~is_open).height > 0
+    joined = weights.join(counts, on="selection_stratum").join(expected, on="group", suffix="_of_group")
+    wide, alone = joined.filter(is_open), joined.filter(~is_open)
+    assert (wide["stratum_n"] == wide["n_of_group"]).all()
+    assert (wide["stratum_population"] == wide["population_of_group"]).all()
+    assert (alone["variance_stratum"] == alone["selection_stratum"]).all()
+    assert (alone["stratum_n"] == alone["stratum_population"]).all()
+
+
 def test_order_of_rows_does_not_matter(country, plan) -> None:
     sample = country.sample()
     first = weight_sample(sample, country.frame, plan=plan)
