@@ -129,35 +129,60 @@ class Population:
         return np.sort(order[rank < taken[order]])
 
     def true_rates(self) -> pl.DataFrame:
-        """domain_type, domain_code, measure, unit_weighting, truth_1, truth_2 among the units in scope."""
-        rows = []
-        base = self.units.with_columns(
-            pl.Series(f"{measure}:{wave}", values[wave]) for measure, values in self.truth.items() for wave in (0, 1)
-        ).filter("in_scope")
-        by_field = base.select("unit_id", "born", "employment").join(
-            self.fields.rename({"y1": "field_adoption:0", "y2": "field_adoption:1"}), on="unit_id"
-        )
-        for domain in self.domains:
-            source = (by_field if domain.by_field else base).with_columns(domain.code())
-            source = source.filter(pl.col("domain_code").is_not_null())
-            for measure in self.field_measures if domain.by_field else self.measures:
-                for weighting in ("unit", "employment"):
-                    w = pl.lit(1.0) if weighting == "unit" else pl.col("employment").cast(pl.Float64)
-                    old, every = ~pl.col("born"), pl.col("born").is_not_null()
-                    rows.append(
-                        source.group_by("domain_code").agg(
-                            pl.lit(domain.type).alias("domain_type"),
-                            pl.lit(measure).alias("measure"),
-                            pl.lit(weighting).alias("unit_weighting"),
-                            *(
-                                ((w * pl.col(f"{measure}:{wave}") * there).sum() / (w * there).sum()).alias(
-                                    f"truth_{wave + 1}"
-                                )
-                                for wave, there in ((0, old), (1, every))
-                            ),
+        """domain_type, domain_code, measure, unit_weighting, quantity, truth, size, leverage; of units in scope.
+
+        Quantities are 'rate_1', 'rate_2' and 'change'. ``size`` is the effective number of answers to expect by the
+        design alone: (sum x)^2/sum(x^2/q), x what a unit counts (1 or its employment), q its probability to be
+        drawn, to be reached, to respond and to answer; the smaller of both waves for changes. ``leverage``: mean share
+        of an answer in the denominator, weighted as in the variance, sum(x^3/q^2)/(sum(x^2/q) sum(x)).
+        """
+        key = ["domain_type", "domain_code", "measure", "unit_weighting"]
+        born = self.units["born"].to_numpy()
+        tables = []
+        for wave, exists in enumerate((~born, np.ones_like(born))):
+            taken, there = self.inclusion(exists)
+            answering = taken / np.maximum(there, 1.0) * ITEM_SHARES[0]
+            units = self.units.with_columns(
+                (pl.Series(answering) * pl.col("reach") * pl.col("response")).alias("q"),
+                *(pl.Series(measure, values[wave]) for measure, values in self.truth.items()),
+            ).filter(pl.Series(exists) & pl.col("in_scope"))
+            fields = self.fields.select("unit_id", "field", pl.col(f"y{wave + 1}").alias("field_adoption"))
+            for domain in self.domains:
+                rows = (units.join(fields, on="unit_id") if domain.by_field else units).with_columns(domain.code())
+                for measure in self.field_measures if domain.by_field else self.measures:
+                    for weighting, x in (("unit", pl.lit(1.0)), ("employment", pl.col("employment").cast(pl.Float64))):
+                        x = x * pl.col("q").is_not_null()
+                        tables.append(
+                            rows.filter(pl.col("domain_code").is_not_null())
+                            .group_by("domain_code")
+                            .agg(
+                                pl.lit(domain.type).alias("domain_type"),
+                                pl.lit(measure).alias("measure"),
+                                pl.lit(weighting).alias("unit_weighting"),
+                                pl.lit(f"rate_{wave + 1}").alias("quantity"),
+                                ((x * pl.col(measure)).sum() / x.sum()).alias("truth"),
+                                (x.sum().pow(2) / (x.pow(2) / pl.col("q")).sum()).alias("size"),
+                                (
+                                    (x.pow(3) / pl.col("q").pow(2)).sum() / ((x.pow(2) / pl.col("q")).sum() * x.sum())
+                                ).alias("leverage"),
+                            )
+                            .select(*key, "quantity", "truth", "size", "leverage")
                         )
-                    )
-        return pl.concat(rows)
+        rates = pl.concat(tables)
+        by_wave = [rates.filter(pl.col("quantity") == f"rate_{number}").drop("quantity") for number in (1, 2)]
+        change = by_wave[0].join(by_wave[1], on=key, suffix="_2")
+        return pl.concat(
+            [
+                rates,
+                change.select(
+                    *key,
+                    pl.lit("change").alias("quantity"),
+                    (pl.col("truth_2") - pl.col("truth")).alias("truth"),
+                    pl.min_horizontal("size", "size_2").alias("size"),
+                    pl.max_horizontal("leverage", "leverage_2").alias("leverage"),
+                ),
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,8 +305,18 @@ def _industry(library: ContractLibrary) -> Population:
         [np.clip(10 + rng.exponential(10, n), 10, 49), np.clip(50 + rng.exponential(50, n), 50, 249)],
         np.minimum(tail, 5000),
     ).round()
-    # A few units changed size class since they were drawn; they keep their stratum, take-all units among them.
-    selected_size = np.where(rng.random(n) < 0.02, rng.choice(["10-49", "50-249"], n), size)
+    # Units near a class limit may have been drawn in the class next to theirs; they keep that stratum.
+    crossed = rng.random(n) < 0.3
+    selected_size = np.select(
+        [
+            crossed & (employment >= 50) & (employment < 55),
+            crossed & (employment >= 45) & (employment < 50),
+            crossed & (employment >= 250) & (employment < 275),
+            crossed & (employment >= 225) & (employment < 250),
+        ],
+        ["10-49", "50-249", "50-249", "250+"],
+        size,
+    )
     # Level by what is known of a unit, and by its own employment inside its class.
     level = (
         -1.5
