@@ -20,6 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Help as plain text: drawing it would import all of rich first
+    rich_markup_mode=None,
 )
 
 _DEBUG = {"on": False}
@@ -56,7 +58,7 @@ def synth(
     scale: Annotated[float, typer.Option(help="Size of frame and sample; 1 is the real size.")] = 1.0,
     if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing if deliveries exist.")] = False,
 ) -> None:
-    """Write synthetic deliveries of both surveys, waves 2021 to 2025, into the data home."""
+    """Write deliveries of a made-up country. Both surveys, waves 2021 to 2025, below the data home."""
     with _readable_errors():
         from pipelines.synthetic.country import synthesise
 
@@ -69,7 +71,7 @@ def run(
     wave: Annotated[int | None, typer.Option(help="The survey's reference year.")] = None,
     all_waves: Annotated[bool, typer.Option("--all", help="Every wave that has deliveries.")] = False,
 ) -> None:
-    """Take in deliveries, estimate, and publish: one wave, or all of them in order."""
+    """Take in deliveries, estimate, and publish. One wave, or all of them in order."""
     if (wave is None) == (not all_waves):
         typer.echo("error: say which wave: --wave 2025, or --all", err=True)
         raise typer.Exit(2)
@@ -85,7 +87,7 @@ def run(
 
 @app.command()
 def status() -> None:
-    """Show waves, their deliveries, how far each is built, and what is published."""
+    """Show waves and how far each is built. With their deliveries and what is published."""
     with _readable_errors():
         from pipelines.release.overview import overview
 
@@ -94,7 +96,7 @@ def status() -> None:
 
 @app.command()
 def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published file.")]) -> None:
-    """Run a read-only query on the latest published DuckDB file."""
+    """Query the latest published DuckDB file. Read-only."""
     with _readable_errors():
         from pipelines.release.overview import latest_database
         from pipelines.warehouse.published import query_published
@@ -104,7 +106,7 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published f
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
-    """Open Dagster's UI on this machine: asset graph, checks, runs, schedule."""
+    """Serve Dagster's UI on this machine. Asset graph, checks, runs, schedule."""
     with _readable_errors():
         from pipelines.orchestration.runs import serve_ui
 

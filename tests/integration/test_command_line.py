@@ -26,6 +26,23 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         assert command in done.stdout
 
 
+def test_help_waits_for_nothing_heavy() -> None:
+    program = """
+import sys
+from pipelines.cli import app
+app(["--help"], standalone_mode=False)
+heavy = {"rich", "pydantic", "numpy", "polars", "pandas", "duckdb", "dagster", "yaml"}
+print("imported:", *sorted(heavy & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1] == "imported:"
+
+
+def test_help_has_a_whole_sentence_for_each_command(tmp_path: Path) -> None:
+    commands = axstat(tmp_path, "--help").stdout.partition("Commands:")[2].split("\n")
+    assert [line for line in commands if line.endswith("...")] == []
+
+
 def test_a_query_before_anything_is_published_says_what_to_do(tmp_path: Path) -> None:
     done = axstat(tmp_path, "query", "select 1")
     assert done.returncode == 1
