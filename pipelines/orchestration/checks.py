@@ -66,7 +66,8 @@ def _checks(asset: dg.AssetKey, statements: Sequence[Statement], survey: str | N
                     passed=found.is_empty(),
                     severity=_SEVERITY[statement.severity or "error"],
                     description=_finding(survey, wave, found),
-                    metadata={"offending rows": found.height, "first rows": table_markdown(found)},
+                    metadata={"offending rows": found.height}
+                    | ({} if found.is_empty() else {"first rows": table_markdown(found)}),
                 )
 
     return run

@@ -17,6 +17,7 @@ def annual_schedule(first_wave: int) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="annual_wave",
         job_name=WAVE_JOB,
+        description="The wave of the year, each 1 December at 03:00 in Seoul, after the autumn's field work.",
         cron_schedule="0 3 1 12 *",
         execution_timezone="Asia/Seoul",
         execution_fn=evaluate,
