@@ -12,32 +12,43 @@ _CLASSIFICATION = (
 
 
 @dataclass(frozen=True)
-class WaveInput:
-    """`units`: weighted units with their classification today; `frame`: every frame unit.
-
-    `answers`: `core.unit_measure`; `sample`: `core.sample`; `frame_fields`: unit_id and field.
-    """
+class UnitInput:
+    """`units`: weighted units, the responding ones with their classification today; `answers`: `core.unit_measure`."""
 
     units: pl.DataFrame
     answers: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class WaveInput(UnitInput):
+    """Also `frame`: every frame unit; `sample`: `core.sample`; `frame_fields`: unit_id and field."""
+
     frame: pl.DataFrame
     frame_fields: pl.DataFrame
     sample: pl.DataFrame
 
 
+def read_units(session: Session, *, survey: str, wave: int) -> UnitInput:
+    """Read what one survey and wave answered."""
+    scope = {"survey": survey, "wave": wave}
+    classified = session.table("core.units", where=scope, columns=_CLASSIFICATION)
+    weights = session.table("core.weights", where=scope).drop("survey", "wave")
+    return UnitInput(
+        units=weights.join(classified, on="unit_id", how="left", maintain_order="left"),
+        answers=session.table(
+            "core.unit_measure", where=scope, columns=("unit_id", "field", "measure", "value", "answer_status")
+        ),
+    )
+
+
 def read_wave(session: Session, *, survey: str, wave: int) -> WaveInput:
     """Read one survey and wave."""
     scope = {"survey": survey, "wave": wave}
-    frame = session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "take_all"))
-    weights = session.table("core.weights", where=scope).drop("survey", "wave")
+    answered = read_units(session, survey=survey, wave=wave)
     return WaveInput(
-        units=weights.join(frame.select(_CLASSIFICATION), on="unit_id", how="left", maintain_order="left"),
-        answers=session.table(
-            "core.unit_measure",
-            where=scope,
-            columns=("unit_id", "field", "measure", "value", "answer_status"),
-        ),
-        frame=frame,
+        units=answered.units,
+        answers=answered.answers,
+        frame=session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "take_all")),
         frame_fields=session.table("core.frame_field", where=scope, columns=("unit_id", "field")),
         sample=session.table("core.sample", where=scope),
     )

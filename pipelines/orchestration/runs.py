@@ -4,13 +4,15 @@ Belongs here: which waves run, what a person sees while they do, and turning Dag
 into errors to act on. Does not belong here: anything a step does.
 """
 
+import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +24,7 @@ from pipelines.intake.manifest import find_deliveries
 from pipelines.orchestration.build import build_definitions
 from pipelines.orchestration.jobs import WAVE_JOB
 from pipelines.settings import Settings
+from pipelines.warehouse.database import Warehouse
 
 _INSTANCE_CONFIG = """\
 telemetry:
@@ -89,8 +92,23 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
         )
     definitions = build_definitions(settings, loggers={"progress": _progress_logger(on_event)})
     job = definitions.resolve_job_def(WAVE_JOB)
-    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
-        return [_run_wave(job, instance, wave, on_event) for wave in sorted(waves)]
+    warehouse: Warehouse = definitions.resources["warehouse"]
+    with _frozen_garbage(), dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        runs = []
+        for wave in sorted(waves):
+            with warehouse.kept_open():
+                runs.append(_run_wave(job, instance, wave, on_event))
+        return runs
+
+
+@contextmanager
+def _frozen_garbage() -> Iterator[None]:
+    """What was imported and built so far stays: the garbage collector need not look through it again and again."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _run_wave(job: dg.JobDefinition, instance: dg.DagsterInstance, wave: int, on_event: Show) -> WaveRun:

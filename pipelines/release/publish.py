@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -99,9 +100,20 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
 
 
 def _write(folder: Path, vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
-    tables = {f"mart.{name}": frame for name, frame in given.marts.items()}
+    data = _report_data(vintage, settings, library, given)
+    # The database writes the tables while Python makes the report
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        tables = pool.submit(_write_tables, folder, library, given)
+        write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
+        for language in LANGUAGES:
+            text = render_report(data, language, template_dir=settings.annual_dir)
+            (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
+        tables.result()
+
+
+def _write_tables(folder: Path, library: ContractLibrary, given: ReleaseInput) -> None:
     write_published(
-        tables,
+        {f"mart.{name}": frame for name, frame in given.marts.items()},
         folder / "axstat.duckdb",
         library,
         synthetic=given.synthetic,
@@ -111,11 +123,6 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
     for name, frame in given.marts.items():
         export_parquet(frame, folder / "parquet" / f"{name}.parquet")
         export_csv(frame, folder / "csv" / f"{name}.csv")
-    data = _report_data(vintage, settings, library, given)
-    write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
-    for language in LANGUAGES:
-        text = render_report(data, language, template_dir=settings.annual_dir)
-        (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
 
 
 def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> ReportData:

@@ -219,10 +219,9 @@ class ReportData:
                 measure or choice.measure,
                 base or choice.base,
                 weighting or choice.unit_weighting,
-            ),
-            [],
+            )
         )
-        made = [self._rate(row) for row in rows]
+        made = [] if rows is None else [self._rate(row) for row in rows.iter_rows(named=True)]
         return sorted(made, key=lambda rate: self._domain_order[(survey, domain_type, rate.domain_code)])
 
     def series(self, survey: str) -> list[Rate]:
@@ -310,12 +309,10 @@ class ReportData:
         return {tuple(row[name] for name in key): row for row in self.marts["progress"].iter_rows(named=True)}
 
     @cached_property
-    def _rates_by_key(self) -> dict[tuple[str, int, str, str, str, str], list[Mapping[str, object]]]:
-        grouped: dict[tuple[str, int, str, str, str, str], list[Mapping[str, object]]] = {}
+    def _rates_by_key(self) -> dict[tuple[Any, ...], pl.DataFrame]:
         key = ("survey", "wave", "domain_type", "measure", "base", "unit_weighting")
-        for row in self.marts["adoption_rate"].select(*key, *_OTHER_RATE_COLUMNS).iter_rows(named=True):
-            grouped.setdefault(tuple(row[name] for name in key), []).append(row)
-        return grouped
+        rates = self.marts["adoption_rate"].select(*key, *_OTHER_RATE_COLUMNS)
+        return rates.partition_by(key, as_dict=True, maintain_order=True)
 
     def _rate(self, row: Mapping[str, object]) -> Rate:
         domain = self.domain_row(str(row["survey"]), str(row["domain_type"]), str(row["domain_code"]))

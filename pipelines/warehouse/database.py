@@ -77,44 +77,74 @@ class Warehouse:
             "memory_limit": memory_limit,
             "threads": threads,
         }
+        self._kept: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Keep the file open over several sessions, and other processes out; each session then saves opening it.
+
+        Raises:
+            AxstatError: as `session`.
+        """
+        with self._opened() as connection:
+            self._kept = connection
+            try:
+                yield
+            finally:
+                self._kept = None
 
     @contextmanager
     def session(self) -> Iterator["Session"]:
         """A batch of statements in one transaction: all of it is kept at the end, none of it on an error.
 
-        The file is open, and closed to all others, only while the session lasts.
+        The file is open, and closed to all others, only while the session lasts, unless it is `kept_open`.
 
         Raises:
             AxstatError: another session holds the file longer than `lock_timeout`; the file is not a
                 warehouse of this version of axstat; a statement fails.
         """
-        deadline = time.monotonic() + self.lock_timeout
         turn = self._turn()
         if not turn.acquire(timeout=max(self.lock_timeout, 0.0)):
             raise self._locked("another session of this process")
         try:
-            connection = self._connect(deadline)
-            try:
-                connection.execute("begin")
-                try:
-                    self._prepare(connection)
+            if self._kept is not None:
+                with self._transaction(self._kept):
+                    yield Session(self._kept, self.catalogue, self.library)
+            else:
+                with self._opened() as connection, self._transaction(connection):
                     yield Session(connection, self.catalogue, self.library)
-                    connection.execute("commit")
-                except BaseException:
-                    _rollback(connection)
-                    raise
-            except duckdb.Error as error:
-                raise AxstatError(
-                    "warehouse_failed",
-                    where=str(self.path),
-                    expected="a batch that the database takes",
-                    got=str(error),
-                    hint="nothing of the batch was kept; mend the cause and run the wave again",
-                ) from error
-            finally:
-                connection.close()
         finally:
             turn.release()
+
+    @contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file with the tables of the contracts and the macros; closed at the end."""
+        connection = self._connect(time.monotonic() + self.lock_timeout)
+        try:
+            with self._transaction(connection):
+                self._prepare(connection)
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        try:
+            connection.execute("begin")
+            try:
+                yield
+                connection.execute("commit")
+            except BaseException:
+                _rollback(connection)
+                raise
+        except duckdb.Error as error:
+            raise AxstatError(
+                "warehouse_failed",
+                where=str(self.path),
+                expected="a batch that the database takes",
+                got=str(error),
+                hint="nothing of the batch was kept; mend the cause and run the wave again",
+            ) from error
 
     def _turn(self) -> threading.Lock:
         with _turns_guard:
