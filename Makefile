@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 
-.PHONY: report test test-slow check ui bench clean
+.PHONY: report test test-slow check ui bench coverage clean
 
 report: $(STAMP)
 	$(BIN)/axstat synth --if-empty
@@ -32,6 +32,10 @@ ui: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/pipeline.py
+
+# Coverage of the published intervals over three synthetic countries of full size; takes several minutes
+coverage: $(STAMP)
+	$(BIN)/python tests/bench/coverage.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
