@@ -15,7 +15,9 @@ column of the page and a phone, `WIDE` two columns and a tablet. Colours are nam
 maps each to a variable of the light or dark theme.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import vl_convert
@@ -130,6 +132,12 @@ class Board:
 
     def svg(self, *, height: float, top: float, bottom: float) -> str:
         """The picture."""
-        svg = str(vl_convert.vegalite_to_svg(self.specification(height=height, top=top, bottom=bottom)))
+        svg = _marks(json.dumps(self.specification(height=height, top=top, bottom=bottom), sort_keys=True))
         words = f'<g transform="translate(0,{top:.6g})">{"".join(self._words)}</g>'
         return f"{svg.removesuffix('</svg>')}{words}</svg>"
+
+
+@lru_cache(maxsize=64)
+def _marks(specification: str) -> str:
+    """The marks of a Vega-Lite specification; kept, since a picture's two languages mostly differ in its words only."""
+    return str(vl_convert.vegalite_to_svg(specification))
