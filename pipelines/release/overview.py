@@ -45,7 +45,8 @@ def overview(settings: Settings) -> pl.DataFrame:
     }  # fmt: skip
     if not settings.warehouse_file.exists():
         return pl.DataFrame(schema=columns)
-    warehouse = Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library)
+    # A run keeps the file for a wave: who asks is told at once who has it
+    warehouse = Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library, lock_timeout=2.0)
     rows = []
     with warehouse.session() as session:
         files = session.table("meta.delivery_file", where={"status": "current"})

@@ -142,6 +142,41 @@ def test_sessions_of_one_process_take_turns(warehouse: Warehouse) -> None:
     assert "this process" in raised.value.got
 
 
+def test_a_file_kept_open_is_closed_to_other_processes_until_the_end(warehouse: Warehouse) -> None:
+    asked = "import duckdb, sys; duckdb.connect(sys.argv[1], read_only=True).execute('select 1').fetchall()"
+
+    def refused() -> bool:
+        other = subprocess.run(
+            [sys.executable, "-c", asked, str(warehouse.path)], check=False, capture_output=True, text=True
+        )
+        return "lock" in other.stderr
+
+    with warehouse.kept_open():
+        with warehouse.session() as session:
+            session.append("mart.weight_diagnostic", diagnostics((2024, 1.0)))
+        assert refused()
+        with warehouse.session() as session:
+            assert session.table("mart.weight_diagnostic")["wave"].to_list() == [2024]
+    assert not refused()
+
+
+def test_a_failed_session_leaves_the_others_of_a_file_kept_open(warehouse: Warehouse) -> None:
+    def failing() -> None:
+        with warehouse.session() as session:
+            session.append("mart.weight_diagnostic", diagnostics((2025, 1.0)))
+            raise RuntimeError
+
+    with warehouse.kept_open():
+        with warehouse.session() as session:
+            session.append("mart.weight_diagnostic", diagnostics((2024, 1.0)))
+        with pytest.raises(RuntimeError):
+            failing()
+        with warehouse.session() as session:
+            session.append("mart.weight_diagnostic", diagnostics((2023, 1.0)))
+    with warehouse.session() as session:
+        assert session.table("mart.weight_diagnostic")["wave"].to_list() == [2023, 2024]
+
+
 def test_a_file_of_another_layout_is_refused(warehouse: Warehouse, library: ContractLibrary) -> None:
     with warehouse.session():
         pass
