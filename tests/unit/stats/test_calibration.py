@@ -17,7 +17,10 @@ def codes(error: pytest.ExceptionInfo[ViolationsError]) -> dict[str, str]:
 def test_factors_by_hand() -> None:
     result = post_stratify(np.array([2.0, 3.0, 5.0]), pl.Series(["x", "x", "y"]), {"x": 10.0, "y": 4.0})
     assert result.factor.tolist() == [2.0, 2.0, 0.8]
-    assert result.cells.rows() == [("x", 2, 5.0, 10.0, 2.0), ("y", 1, 5.0, 4.0, 0.8)]
+    assert result.margins.select("level", "n", "before", "total", "after").rows() == [
+        ("x", 2, 5.0, 10.0, 10.0),
+        ("y", 1, 5.0, 4.0, 4.0),
+    ]
 
 
 @given(
