@@ -1,7 +1,9 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of a label column. Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns. Does not belong here: any statistic.
 """
+
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +15,58 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def dense_codes(labels: pl.Series) -> tuple[IntArray, list[str]]:
-    """Code a column of labels without nulls as 0..L-1, in the sorted order of the labels as text.
+    """Code a column of labels without nulls as 0..L-1, in the sorted order of the labels (numbers as numbers).
 
     Returns:
-        codes ``(n,)`` and the ``L`` labels, so that ``labels[codes[i]]`` is the label of row i.
+        codes ``(n,)`` and the ``L`` labels as text, so that ``labels[codes[i]]`` is the label of row i.
     """
-    text = labels.cast(pl.String).rename("label")
-    known = text.unique().sort()
-    lookup = pl.DataFrame({"label": known, "code": np.arange(len(known), dtype=np.int64)})
-    coded = pl.DataFrame({"label": text}).join(lookup, on="label", how="left", maintain_order="left")
-    return coded["code"].to_numpy().astype(np.int64), known.to_list()
+    codes, known = code_labels(labels)
+    return codes, known.cast(pl.String).to_list()
+
+
+def code_labels(labels: pl.Series) -> tuple[IntArray, pl.Series]:
+    """As :func:`dense_codes`, with the labels in their own type.
+
+    Only the first row of each run of equal labels is looked up: a file in the order of its design, as most are,
+    costs little more than a copy.
+    """
+    if isinstance(labels.dtype, pl.Categorical | pl.Enum):
+        labels = labels.cast(pl.String)
+    run = labels.rle_id().to_numpy()
+    start = np.flatnonzero(np.diff(run, prepend=np.uint32(2**32 - 1)))
+    if len(start) == len(labels):
+        return _look_up(labels)
+    codes, known = _look_up(labels.gather(start))
+    return codes[run], known
+
+
+def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
+    known = labels.unique().sort()
+    if labels.dtype.is_integer() and len(known):
+        low, high = int(known[0]), int(known[-1])
+        if high - low <= 4 * len(labels):
+            table = np.zeros(high - low + 1, dtype=np.int64)
+            table[known.cast(pl.Int64).to_numpy() - low] = np.arange(len(known))
+            return cast(IntArray, table[labels.cast(pl.Int64).to_numpy() - low]), known
+    return codes_in(labels, known), known
 
 
 def codes_in(labels: pl.Series, known: pl.Series) -> IntArray:
     """Position of each label in ``known`` (distinct labels); -1 where it is not there or null."""
-    lookup = pl.DataFrame({"label": known.cast(pl.String), "code": np.arange(len(known), dtype=np.int64)})
-    coded = pl.DataFrame({"label": labels.cast(pl.String)}).join(lookup, on="label", how="left", maintain_order="left")
+    lookup = pl.DataFrame({"label": known, "code": np.arange(len(known), dtype=np.int64)})
+    coded = pl.DataFrame({"label": labels}).join(lookup, on="label", how="left", maintain_order="left")
     return coded["code"].fill_null(-1).to_numpy().astype(np.int64)
+
+
+def nested_codes(outer: IntArray, inner: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Code the distinct pairs (outer, inner) as 0..U-1, in the order of outer, then inner.
+
+    Returns:
+        codes ``(n,)``, and the outer and the inner code of each ``(U,)``.
+    """
+    size = int(inner.max()) + 1
+    key = outer * size + inner
+    start = np.flatnonzero(np.diff(key, prepend=-1))
+    known, of_start = np.unique(key[start], return_inverse=True)
+    codes = np.repeat(of_start.astype(np.int64), np.diff(start, append=len(key)))
+    return codes, known // size, known % size
