@@ -8,8 +8,9 @@ stratum although its size class or industry may change),
 C = sum_h (1 - n1 n2/(m N)) m/(m - 1) sum over the m common units of (z1 - z1bar)(z2 - z2bar),
 z the linearised scores of each wave, residuals where the weights are calibrated. Where the waves merged
 strata differently, h is the coarsest merging that both fit into. m < 2 adds 0. The frame changes between
-waves: N is the larger of the two counts, exact where the smaller frame is part of the larger one. In the factor
-1 - n1 n2/(m N), units of the domain without an answer to the measure do not count (decision 0005).
+waves: N is the larger of the two counts, exact where the smaller frame is part of the larger one. Item
+non-response (decision 0005): n1 n2/(m N) is multiplied by r1 r2/r, the shares of the domain's units that
+answered in each wave, and of its common units that answered in both.
 """
 
 from collections.abc import Sequence
@@ -257,16 +258,15 @@ class Overlap:
                 (
                     layout.pair_domain[shared] * n_units + unit[shared],
                     layout.scores(layout.weight * scores.residual)[shared],
-                    (layout.to_pairs @ scores.used.astype(np.float64))[shared] > 0,
-                    layout.silent_pairs(scores.used)[shared],
+                    layout.asked_pairs()[shared],
+                    layout.answering_pairs(scores.used)[shared],
                 )
             )
         pairs = np.unique(np.concatenate([sides[0][0], sides[1][0]]))
-        score = np.zeros((2, len(pairs), columns))
-        present, silent = np.zeros((2, 2, len(pairs), columns), dtype=np.bool_)
-        for side, (key, values, used, unanswered) in enumerate(sides):
+        score, asked, answering = np.zeros((3, 2, len(pairs), columns))
+        for side, (key, *values) in enumerate(sides):
             at = np.searchsorted(pairs, key)
-            score[side, at], present[side, at], silent[side, at] = values, used, unanswered
+            score[side, at], asked[side, at], answering[side, at] = values
         cell_key, pair_cell = np.unique(
             pairs // n_units * n_strata + self.stratum[pairs % n_units], return_inverse=True
         )
@@ -282,24 +282,28 @@ class Overlap:
         centred = [values - centre[pair_cell] for values, centre in zip(score, mean, strict=True)]
         absent = m - np.bincount(pair_cell, minlength=len(cell_key))[:, None]
         within = to_cells @ (centred[0] * centred[1]) + absent * mean[0] * mean[1]
-        n1, n2 = (
-            self.counts[side][cell_key % n_strata][:, None]
-            - self._silent_in_cells(layout, scores, self.strata_of[side], cell_key)
-            for side, (layout, scores) in enumerate(((old_layout, old), (new_layout, new)))
+        stratum = cell_key % n_strata
+        share1, share2 = (
+            self._answering_share(layout, scores, of, cell_key)
+            for layout, scores, of in zip((old_layout, new_layout), (old, new), self.strata_of, strict=True)
         )
-        answering = np.maximum(m - to_cells @ (silent[0] | silent[1]).astype(np.float64), 1.0)
-        drawn_twice = n1 * n2 / (answering * self.population[cell_key % n_strata][:, None])
-        factor = np.where(m >= 2, (1.0 - drawn_twice) * m / np.maximum(m - 1.0, 1.0), 0.0)
-        covariance = to_domains @ (factor * within)
-        return covariance, to_domains @ (to_cells @ (present[0] & present[1]).astype(np.float64))
+        both = answering[0] * answering[1]
+        share_both = (to_cells @ both) / np.maximum(to_cells @ (asked[0] * asked[1]), 1.0)
+        drawn = (self.counts[0] * self.counts[1])[stratum][:, None] / (m * self.population[stratum][:, None])
+        # Without a unit that answered twice, what is left are residuals of units outside the base.
+        drawn = drawn * np.where(share_both > 0, share1 * share2 / np.where(share_both > 0, share_both, 1.0), 1.0)
+        factor = np.where(m >= 2, (1.0 - drawn) * m / np.maximum(m - 1.0, 1.0), 0.0)
+        return to_domains @ (factor * within), to_domains @ (to_cells @ both)
 
-    def _silent_in_cells(
+    def _answering_share(
         self, layout: DomainLayout, scores: RateScores, strata_of: IntArray, cell_key: IntArray
     ) -> FloatArray:
-        """Units ``(cells, K)`` of a wave in each domain and stratum that are asked and have no answer."""
+        """Units of a wave with an answer among those asked, by domain and stratum ``(cells, K)``; 1 if none."""
         key = layout.pair_domain * len(self.common) + strata_of[layout.design.psu_stratum[layout.pair_psu]]
         known = np.flatnonzero(np.isin(key, cell_key))
         collect = sparse.csr_array(
             (np.ones(len(known)), (np.searchsorted(cell_key, key[known]), known)), shape=(len(cell_key), len(key))
         )
-        return cast(FloatArray, collect @ layout.silent_pairs(scores.used).astype(np.float64))
+        asked = collect @ layout.asked_pairs()
+        answering = collect @ layout.answering_pairs(scores.used)
+        return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))

@@ -82,12 +82,17 @@ class Level:
             pair_group=pair_group,
         )
 
+    @property
+    def several(self) -> BoolArray:
+        """Cells ``(C, 1)`` in a stratum of more than one unit."""
+        return self.stage.sampled[self.cell_stratum][:, None] > 1
+
     def has_rows(self, used: BoolArray) -> BoolArray:
         """Pairs ``(Q, K)`` with a row in ``used`` ``(m, K)``."""
         return cast(BoolArray, (self.to_pairs @ used.astype(np.float64)) > 0)
 
     def deviations(
-        self, score: FloatArray, factor: FloatArray, *, uncentred: BoolArray | None
+        self, score: FloatArray, factor: FloatArray, *, uncentred: BoolArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """What is squared and summed: that of the pairs ``(Q, K)``, that of the other units of the cells ``(C, K)``.
 
@@ -101,6 +106,10 @@ class Level:
             mean = np.where(uncentred, 0.0, mean)
         root = np.sqrt(factor)
         return (score - mean[self.pair_cell]) * root[self.pair_cell], mean * root * np.sqrt(n - self.cell_pairs)
+
+    def sum_of_squares(self, pairs: FloatArray, others: FloatArray) -> FloatArray:
+        """Deviations squared and added up by domain ``(D, K)``."""
+        return cast(FloatArray, self.cell_sum @ (self.cells @ np.square(pairs) + np.square(others)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,31 +242,45 @@ class DomainLayout:
         pair_count = level.cell_sum @ in_cell
         return cast(FloatArray, pair_count), cast(FloatArray, level.cell_sum @ (in_cell > 0).astype(np.float64))
 
-    def without_answer(self, used: BoolArray) -> FloatArray:
-        """PSUs ``(C, K)`` of each cell that have rows in the domain, but none ``used`` ``(m, K)``."""
-        return cast(FloatArray, self.levels[0].cells @ self.silent_pairs(used).astype(np.float64))
+    def asked_pairs(self) -> FloatArray:
+        """1 for pairs ``(Q, 1)`` that have rows in the domain, 0 for those that have a residual only."""
+        return cast(FloatArray, (np.diff(self.to_pairs.indptr)[:, None] > 0).astype(np.float64))
 
-    def silent_pairs(self, used: BoolArray) -> BoolArray:
-        """Pairs ``(Q, K)`` that have rows, but none ``used`` ``(m, K)``."""
-        has_rows = np.diff(self.to_pairs.indptr)[:, None] > 0
-        return cast(BoolArray, has_rows & ~self.levels[0].has_rows(used))
+    def answering_pairs(self, used: BoolArray) -> FloatArray:
+        """1 for pairs ``(Q, K)`` with a ``used`` row ``(m, K)``, else 0."""
+        return self.levels[0].has_rows(used).astype(np.float64)
 
-    def variance(
-        self, influence: FloatArray, *, used: BoolArray | None = None, item_nonresponse: bool = False
-    ) -> FloatArray:
-        """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain.
+    def answering_share(self, used: BoolArray) -> FloatArray:
+        """PSUs with a ``used`` row ``(m, K)`` among those with a row in the domain, by cell ``(C, K)``; 1 if none."""
+        cells = self.levels[0].cells
+        asked, answering = cells @ self.asked_pairs(), cells @ self.answering_pairs(used)
+        return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))
+
+    def variance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
+        """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain, as R gives it.
 
         Args:
-            used: rows ``(m, K)`` with the measure; matters for item non-response, and on an uncalibrated design
-                for lonely_psu 'average' and for lonely_psu_in_domain, where R counts what keeps a row.
-            item_nonresponse: PSUs of the domain without a used row count as not drawn in 1 - n_h/N_h (decision
-                0005). R counts them as drawn: False.
+            used: rows ``(m, K)`` with the measure; matters on an uncalibrated design for lonely_psu 'average' and for
+                lonely_psu_in_domain, where R counts what keeps a row.
         """
-        variance = np.zeros((self.n_domains, influence.shape[1]))
-        for level, (pairs, others) in zip(
-            self.levels, self._deviations(influence, used, item_nonresponse=item_nonresponse), strict=True
-        ):
-            variance += level.cell_sum @ (level.cells @ np.square(pairs) + np.square(others))
+        return self._variance(self._scores_by_level(influence), used)
+
+    def variance_parts(self, influence: FloatArray, *, used: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """:meth:`variance`, and what item non-response adds to it (decision 0005), both ``(D, K)``.
+
+        The sum of the two is the variance with 1 - r f in place of 1 - f, f = n_h/N_h and r the share of the domain's
+        PSUs in the stratum that have a ``used`` row: those without are asked, but not observed.
+        """
+        scores = self._scores_by_level(influence)
+        level = self.levels[0]
+        drawn = (level.stage.several * (1.0 - level.stage.unsampled_share))[level.cell_stratum][:, None]
+        unanswered = np.where(level.several, drawn * (1.0 - self.answering_share(used)), 0.0)
+        return self._variance(scores, used), level.sum_of_squares(*level.deviations(scores[0], unanswered))
+
+    def _variance(self, scores: list[FloatArray], used: BoolArray | None) -> FloatArray:
+        variance = np.zeros((self.n_domains, scores[0].shape[1]))
+        for level, deviations in zip(self.levels, self._deviations(scores, used), strict=True):
+            variance += level.sum_of_squares(*deviations)
         return variance
 
     def covariance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
@@ -266,32 +289,23 @@ class DomainLayout:
         Meant for one domain that holds the whole file, where each column has its own rows other than 0.
         """
         covariance = np.zeros((influence.shape[1],) * 2)
-        for pairs, others in self._deviations(influence, used, item_nonresponse=False):
+        for pairs, others in self._deviations(self._scores_by_level(influence), used):
             covariance += pairs.T @ pairs + others.T @ others
         return covariance
 
-    def _deviations(
-        self, influence: FloatArray, used: BoolArray | None, *, item_nonresponse: bool
-    ) -> list[tuple[FloatArray, FloatArray]]:
+    def _deviations(self, scores: list[FloatArray], used: BoolArray | None) -> list[tuple[FloatArray, FloatArray]]:
         """The deviations of each level, times the roots of their factors: V is their sum of squares."""
-        design = self.design
+        rule = self.design.lonely_psu
         found = []
-        for index, (level, score) in enumerate(zip(self.levels, self._scores_by_level(influence), strict=True)):
+        for level, score in zip(self.levels, scores, strict=True):
             factor = level.stage.variance_factor[level.cell_stratum][:, None]
-            if item_nonresponse and used is not None and index == 0:
-                unheard = self.without_answer(used) / level.stage.population[level.cell_stratum][:, None]
-                factor = factor + np.where(
-                    level.stage.sampled[level.cell_stratum][:, None] > 1,
-                    unheard * level.stage.several[level.cell_stratum][:, None],
-                    0.0,
-                )
-            alone = uncentred = None
-            if design.lonely_psu in ("adjust", "average"):
+            uncentred = None
+            if rule in ("adjust", "average"):
                 alone = self._alone(level, used)
-            if alone is not None and design.lonely_psu == "adjust":
-                uncentred = alone
-            elif alone is not None and alone.any():
-                factor = np.where(alone, 0.0, factor) * self._average_scale(level, alone, used)
+                if rule == "adjust":
+                    uncentred = alone
+                elif alone.any():
+                    factor = np.where(alone, 0.0, factor) * self._average_scale(level, alone, used)
             found.append(level.deviations(score, factor, uncentred=uncentred))
         return found
 

@@ -205,6 +205,7 @@ class RateScores:
     residual: FloatArray  # (m, M) linearised variable without the weight
     estimate: FloatArray  # (D, M) NaN where the denominator is 0
     variance: FloatArray  # (D, M)
+    item_variance: FloatArray  # (D, M) what item non-response adds, part of the variance
     n: FloatArray  # (D, M)
     df: FloatArray  # (D, M)
 
@@ -226,9 +227,8 @@ class RateScores:
         residual = np.where(used, np.nan_to_num(residual), 0.0)
         psus, strata = layout.present(used)
         p = np.nan_to_num(estimate)
-        variance = without_noise(
-            layout.variance(layout.weight * residual, used=used, item_nonresponse=True), np.maximum(p, 1.0 - p)
-        )
+        sampling, item = layout.variance_parts(layout.weight * residual, used=used)
+        variance = without_noise(sampling + item, np.maximum(p, 1.0 - p))
         return cls(
             top=top,
             bottom=bottom,
@@ -238,6 +238,7 @@ class RateScores:
             residual=residual,
             estimate=estimate,
             variance=np.where(np.isfinite(estimate), variance, np.nan),
+            item_variance=item,
             n=layout.sums(used.astype(np.float64)),
             df=psus - strata,
         )
@@ -337,13 +338,12 @@ def _rate_table(
     weight, used = layout.weight, scores.used
     p = np.nan_to_num(estimate)
     population = np.repeat(layout.sums(weight * scores.size), len(rows.measures), axis=1)
-    # The product estimate x population: d(R P) = P dR + R dP.
+    # The product estimate x population: d(R P) = P dR + R dP. Item non-response moves R only.
     adopters_variance = without_noise(
         layout.variance(
-            weight * (layout.spread(population) * scores.residual + layout.spread(p) * scores.size),
-            used=used,
-            item_nonresponse=True,
-        ),
+            weight * (layout.spread(population) * scores.residual + layout.spread(p) * scores.size), used=used
+        )
+        + np.square(population) * scores.item_variance,
         population,
     )
     effect = kish_deff(layout, scores.acting, n)

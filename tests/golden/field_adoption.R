@@ -4,6 +4,11 @@
 # is a ratio of totals over institutions, sum(w a_f)/sum(w b_f): a_f AI in operation in the field, b_f answered for
 # it, s_f serves it. The number of adopters is a_f/b_f x s_f, its SE by the delta method on the three totals.
 # The same for an employment-weighted share. Writes field_data.csv and field_results.csv.
+# Item non-response (reports/decisions/0005): institutions that serve a field and gave no answer for it were asked but
+# not observed, so f = n/N of a stratum is multiplied by r, the share of the field's institutions in the stratum that
+# answered. R has no such rule; it is given the population N/r, which makes 1 - n/N into 1 - r n/N. The number of
+# institutions that serve a field does not depend on the answers: its variance, and the design's part of the adopters'
+# variance, keep N; the adopters' variance gets s_f^2 times what N/r adds to the variance of the rate.
 suppressMessages(library(survey))
 options(digits = 17)
 set.seed(412)
@@ -33,15 +38,24 @@ for (f in c("F1", "F2", "F3")) for (weighting in c("unit", "employment")) {
   data$s <- as.numeric(!is.na(answer)) * size
   data$b <- as.numeric(answer %in% c(1, 2)) * size
   data$a <- as.numeric(answer %in% 1) * size
-  design <- postStratify(svydesign(ids = ~unit_id, strata = ~stratum, weights = ~base, fpc = ~N, data = data), ~sector,
-                         data.frame(sector = names(totals), Freq = totals))
+  with_population <- function(N) {
+    data$population <- N
+    postStratify(svydesign(ids = ~unit_id, strata = ~stratum, weights = ~base, fpc = ~population, data = data), ~sector,
+                 data.frame(sector = names(totals), Freq = totals))
+  }
+  serving <- tapply(!is.na(answer), data$stratum, sum)
+  answering <- tapply(answer %in% c(1, 2), data$stratum, sum)
+  design <- with_population(data$N)
+  observed <- with_population(data$N * as.vector((serving / answering)[data$stratum]))
   three <- svytotal(~a + b + s, design)
-  rate <- svyratio(~a, ~b, design)
+  rate <- svyratio(~a, ~b, observed)
   adopters <- svycontrast(three, quote(a / b * s))
+  item <- vcov(rate)[1, 1] - vcov(svyratio(~a, ~b, design))[1, 1]
   out[[length(out) + 1]] <- data.frame(
     field = f, unit_weighting = weighting, df = degf(subset(design, answer %in% c(1, 2))),
     estimate = coef(rate), se = SE(rate), population = coef(three)[["s"]],
-    adopters = coef(adopters), adopters_se = SE(adopters), row.names = NULL)
+    adopters = coef(adopters), adopters_se = sqrt(vcov(adopters)[1, 1] + coef(three)[["s"]]^2 * item),
+    row.names = NULL)
 }
 result <- do.call(rbind, out)
 numbers <- sapply(result, is.numeric)

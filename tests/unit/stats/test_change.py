@@ -13,13 +13,13 @@ TOTAL = [Domain("total")]
 
 
 def wave(
-    values: dict[str, float],
+    values: dict[str, float | None],
     *,
     strata: dict[str, str] | None = None,
     merged: dict[str, str] | None = None,
     population: dict[str, int] | None = None,
 ) -> Wave:
-    """Units with a value each; strata of selection ('s'), merged strata and their frame counts (20)."""
+    """Units with a value each, None for a don't know; strata of selection ('s'), merged ones, frame counts (20)."""
     ids = list(values)
     selection = [(strata or {}).get(unit, "s") for unit in ids]
     variance = [(merged or {}).get(stratum, stratum) for stratum in selection]
@@ -45,8 +45,9 @@ def wave(
             "field": [""] * len(ids),
             "measure": ["ai_adoption"] * len(ids),
             "value": list(values.values()),
-            "answer_status": ["answered"] * len(ids),
-        }
+            "answer_status": ["dont_know" if value is None else "answered" for value in values.values()],
+        },
+        schema_overrides={"value": pl.Float64},
     )
     return Wave.build(units, answers)
 
@@ -131,6 +132,25 @@ def test_common_units_outside_the_domain_enter_as_zeros() -> None:
     assert row["n_common"] == 14 - len(outside)
 
 
+def test_units_without_an_answer_leave_the_finite_population_correction() -> None:
+    """A fully enumerated stratum, n1 = n2 = m = N = 12; 10 and 9 units answer, 8 of them twice.
+
+    Design and frame leave no error; what is left is who answers. Written with the answered counts, as if 10 and 9
+    units had been drawn from 12 with 8 in common: C = (1 - 10 x 9/(8 x 12)) 12/11 sum z1 z2, z centred at 0 because
+    the residuals sum to 0 over the stratum.
+    """
+    first = dict(zip("abcdefghijkl", [1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, None, None], strict=True))
+    second = dict(zip("abcdefghijkl", [1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, None, None, 0.0, None], strict=True))
+    row = change(wave(first, population={"s": 12}), wave(second, population={"s": 12}))
+    z1, z2 = (
+        np.array([0.0 if y is None else (y - p) / n for y in values.values()])
+        for values, p, n in ((first, 6 / 10, 10), (second, 6 / 9, 9))
+    )
+    assert (row["n_before"], row["n_after"], row["n_common"]) == (10, 9, 8)
+    assert row["covariance"] == pytest.approx((1 - 10 * 9 / (8 * 12)) * 12 / 11 * (z1 * z2).sum(), rel=1e-9)
+    assert row["variance_before"] == pytest.approx((1 - 10 / 12) * 12 / 11 * np.square(z1).sum(), rel=1e-9)
+
+
 def test_fewer_than_two_common_units_add_nothing() -> None:
     before = wave({"a": 1.0, "b": 0.0, "c": 1.0, "d": 0.0})
     apart = change(before, wave({"e": 1.0, "f": 0.0, "g": 1.0, "h": 0.0}))
@@ -164,7 +184,8 @@ def test_different_merges_meet_in_the_coarsest_one() -> None:
     first, last = overlap.stratum[0], overlap.stratum[-1]
     assert (overlap.common[first], overlap.common[last]) == (9.0, 3.0)
     # Before: strata s (6 units of 20) and u (3 of 20); after: s (3 of 20) and t (6 of 20): 9 of 40 both times.
-    assert overlap.factor[first] == pytest.approx((1 - 81 / (9 * 40)) * 9 / 8)
+    assert overlap.counts[:, first].tolist() == [9.0, 9.0]
+    assert overlap.population[first] == 40.0
 
 
 def test_a_unit_drawn_anew_in_another_stratum_is_not_common() -> None:
@@ -177,8 +198,10 @@ def test_a_unit_drawn_anew_in_another_stratum_is_not_common() -> None:
 
 def test_larger_frame_count_is_used() -> None:
     before = wave({"a": 1.0, "b": 0.0, "c": 1.0}, population={"s": 20})
-    after = wave({"a": 1.0, "b": 0.0, "c": 1.0}, population={"s": 30})
-    assert Overlap.build(before, after).factor.tolist() == [pytest.approx((1 - 9 / (3 * 30)) * 1.5)]
+    after = wave({"a": 1.0, "b": 0.0, "c": 0.0}, population={"s": 30})
+    assert Overlap.build(before, after).population.tolist() == [30.0]
+    # z1 = (y1 - 2/3)/3, z2 = (y2 - 1/3)/3, and sum (y1 - 2/3)(y2 - 1/3) = 1/3.
+    assert change(before, after)["covariance"] == pytest.approx((1 - 9 / (3 * 30)) * 1.5 / 9 / 3)
 
 
 def test_variances_are_those_of_the_rates(country, plan) -> None:

@@ -81,17 +81,70 @@ def test_bases_and_weightings_by_hand() -> None:
 def test_variance_by_hand() -> None:
     """z = 4 (y - 2/3)/12 for a, b, d, 0 for c and e; z sums to 0 in the only post-stratum: no residual to take.
 
-    V = (1 - 5/20) 5/4 (1/81 + 4/81 + 1/81).
+    V = (1 - 3/4 5/20) 5/4 (1/81 + 4/81 + 1/81): three of the domain's four units answered (decision 0005).
     """
     units, answers, frame = small()
     rates = adoption_rates(units, answers, frame=frame, domains=[Domain("total")], measures=["ai_adoption"])
     row = one(rates, base="answered", unit_weighting="unit")
-    assert row["se"] == pytest.approx(np.sqrt(0.75 * 1.25 * 6 / 81))
-    # adopters: u = P z + R w d, P = 16, R = 2/3, minus the post-stratum's mean of u over its weights.
+    item = 0.25 * 0.25 * 1.25 * 6 / 81
+    assert row["se"] == pytest.approx(np.sqrt(0.75 * 1.25 * 6 / 81 + item))
+    # adopters: u = P z + R w d, P = 16, R = 2/3, minus the post-stratum's mean of u over its weights. The
+    # population does not depend on who answered, so item non-response adds P^2 times what it adds to the rate.
     z = np.array([1, -2, 0, 1, 0]) * 4 / 3 / 12
     u = 16 * z + 2 / 3 * 4 * np.array([1, 1, 1, 1, 0])
     e = u - u.sum() / 5
-    assert row["adopters_se"] == pytest.approx(np.sqrt(0.75 * 1.25 * np.square(e - e.mean()).sum()))
+    assert row["adopters_se"] == pytest.approx(np.sqrt(0.75 * 1.25 * np.square(e - e.mean()).sum() + 256 * item))
+    full = one(rates, base="incl_dont_know", unit_weighting="unit")
+    # All four are in this base: z = 4 (y - 1/2)/16, and 1 - f is as it was.
+    assert full["se"] == pytest.approx(np.sqrt(0.75 * 1.25 * 4 / 64))
+
+
+def test_item_non_response_in_a_fully_enumerated_stratum() -> None:
+    """N = 40 units all respond, a of the N_d units of a region answer: as if a of N_d had been drawn at random.
+
+    (1 - a/N_d) S^2/a with S^2 = sum (y - p)^2/(a - 1), times N/(N - 1) (a - 1)/a: the linearisation counts units
+    outside the base as zeros, so it divides by N - 1 of the stratum and not by a - 1.
+    """
+    rng = np.random.default_rng(12)
+    ids = [f"{number:02d}" for number in range(40)]
+    region = ["r1" if number < 25 else "r2" for number in range(40)]
+    y = rng.integers(0, 2, 40).astype(float)
+    answered = np.array([number % 5 != 0 for number in range(40)])
+    units = pl.DataFrame(
+        {
+            "unit_id": ids,
+            "status": "respondent",
+            "variance_stratum": "s",
+            "stratum_n": 40,
+            "stratum_population": 40,
+            "weight": 1.0,
+            "post_stratum": region,
+            "employment": 10,
+            "region": region,
+        }
+    )
+    answers = pl.DataFrame(
+        {
+            "unit_id": ids,
+            "field": "",
+            "measure": "ai_adoption",
+            "value": [float(value) if there else None for value, there in zip(y, answered, strict=True)],
+            "answer_status": ["answered" if there else "refused" for there in answered],
+        }
+    )
+    frame = units.select("unit_id", "employment", "region", pl.lit(True).alias("take_all"))
+    rates = adoption_rates(
+        units, answers, frame=frame, domains=[Domain("region", ("region",))], measures=["ai_adoption"]
+    )
+    for code, size in (("r1", 25), ("r2", 15)):
+        inside = answered & (np.array(region) == code)
+        a = int(inside.sum())
+        assert a == size * 4 / 5
+        simple = (1 - a / size) * y[inside].var(ddof=1) / a
+        row = one(rates, domain_code=code, base="answered", unit_weighting="unit")
+        assert row["se"] == pytest.approx(np.sqrt(simple * 40 / 39 * (a - 1) / a), rel=1e-12)
+        assert row["estimate"] == pytest.approx(y[inside].mean())
+        assert row["adopters_se"] == pytest.approx(size * row["se"], rel=1e-9)
 
 
 def test_every_domain_of_the_frame_has_a_row() -> None:
@@ -209,7 +262,10 @@ def test_full_census_domain(country, plan) -> None:
 
 
 def test_take_all_domain_with_item_non_response_has_a_width() -> None:
-    """Five of five units respond, one does not know: the interval is what that one leaves open."""
+    """Five of five units respond, one does not know: the interval is what that one leaves open.
+
+    SE: (1 - 4/5) 5/4 sum of (y - 1/2)^2/4^2 = 1/4 1/16 (decision 0005).
+    """
     units, answers, frame = small(status=["respondent"] * 5, stratum_population=[5] * 5, weight=[1.0] * 5)
     answers = pl.concat(
         [answers, answers.tail(1).with_columns(pl.lit("e").alias("unit_id"), pl.lit(0.0).alias("value"))]
@@ -217,7 +273,8 @@ def test_take_all_domain_with_item_non_response_has_a_width() -> None:
     frame = frame.head(5).with_columns(pl.lit(True).alias("take_all"))
     rates = adoption_rates(units, answers, frame=frame, domains=[Domain("total")], measures=["ai_adoption"])
     row = one(rates, base="answered", unit_weighting="unit")
-    assert (row["estimate"], row["se"], row["census"]) == (0.5, 0.0, True)
+    assert (row["estimate"], row["census"]) == (0.5, True)
+    assert row["se"] == pytest.approx(1 / 8)
     assert (row["ci_low"], row["ci_high"]) == (pytest.approx(2 / 5), pytest.approx(3 / 5))
     by_employment = one(rates, base="answered", unit_weighting="employment")
     assert (by_employment["ci_low"], by_employment["ci_high"]) == (pytest.approx(50 / 150), pytest.approx(80 / 150))
