@@ -11,26 +11,19 @@ in a stratum, which at a later stage is the parent unit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_labels, dense_codes, nested_codes
+from pipelines.stats.calibration import Residualizer
 
 LonelyPsu = Literal["fail", "adjust", "average", "certainty", "remove"]
 
 # R's survey package treats a stratum as fully enumerated below this value of 1 - n/N.
 FULLY_ENUMERATED = 1e-7
-
-
-class Residualizer(Protocol):
-    """What calibrated weights do to an influence; the methods are in calibration."""
-
-    def residuals(self, influence: FloatArray) -> FloatArray:
-        """Residuals ``(n, K)`` of the weighted influences ``(n, K)`` over all rows of the design."""
-        ...
 
 
 class SingletonStratumError(AxstatError):
