@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.design import SurveyDesign
+from pipelines.stats.intervals import korn_graubard_interval, logit_interval
 from pipelines.stats.linearization import (
     DomainEstimates,
     Linearized,
@@ -250,6 +251,27 @@ def test_the_partition_into_domains_gives_the_same(name: str) -> None:
         if row["estimator"] != "ratio":
             found |= {"deff": ours.deff, "deff_replace": ours.deff_replace}
         wrong += compare(row, {key: float(value[0, 0]) for key, value in found.items()})
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "scd"])
+def test_xlogit_and_beta_intervals_of_svyciprop(name: str) -> None:
+    data, design = load(name)
+    rows = [row for row in results(name, ("mean",)) if row["ci_xlogit_lo"] is not None and float(row["se"]) >= 1e-12]
+    assert rows
+    ours = evaluate(design, linearized(data, design, rows, "mean"))
+    logit = logit_interval(ours.estimate, ours.variance, ours.df)
+    # R takes nrow(design) for n: on a calibrated design that is the whole file, not the subset.
+    n = np.full(len(rows), float(design.n_rows)) if design.calibrated else ours.n
+    beta = korn_graubard_interval(ours.estimate, ours.variance, df=ours.df, n=n, kish_deff=np.ones(len(rows)))
+    wrong = []
+    for index, row in enumerate(rows):
+        for method, limits in (("xlogit", logit), ("beta", beta)):
+            for side, value in zip(("lo", "hi"), limits, strict=True):
+                theirs = float(row[f"ci_{method}_{side}"])
+                # At p = 0 or 1 R has no interval; ours is tested in test_intervals.
+                if not np.isnan(theirs) and not close(float(value[index]), theirs, 1.0):
+                    wrong.append((row["y"], row["domain"], method, side, float(value[index]), theirs))
     assert wrong == []
 
 
