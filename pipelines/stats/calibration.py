@@ -49,6 +49,10 @@ RANK_TOLERANCE: Final = 1e-7
 """A term is redundant when the terms before it leave less than this share of its norm (R's ``qr``)."""
 
 
+SHORTFALL_PATTERNS: Final = 20_000
+"""With more patterns than this, the linear programme that finds the terms at fault would take minutes."""
+
+
 class Residualizer(Protocol):
     """What a variance needs to know of a calibration."""
 
@@ -323,13 +327,13 @@ class Bounds:
 class Distance:
     """A calibration method: the g-weight F(u) of the linear predictor u within bounds, and its slope F'(u).
 
-    F(0) = 1 and F does not decrease: that is all that `calibrate` asks of a distance. ``positive``: F is never below 0.
-    ``bounded``: F needs finite bounds.
+    F(0) = 1 and F does not decrease: that is all that `calibrate` asks of a distance. ``floor``: F stays above it
+    without bounds. ``bounded``: F needs finite bounds.
     """
 
     factor: Callable[[FloatArray, Bounds], FloatArray]
     slope: Callable[[FloatArray, Bounds], FloatArray]
-    positive: bool = False
+    floor: float = -math.inf
     bounded: bool = False
 
 
@@ -371,8 +375,8 @@ def _logit_slope(u: FloatArray, bounds: Bounds) -> FloatArray:
 
 DISTANCES: Final[Mapping[str, Distance]] = {
     "linear": Distance(_linear, _linear_slope),
-    "raking": Distance(_raking, _raking_slope, positive=True),
-    "logit": Distance(_logit, _logit_slope, positive=True, bounded=True),
+    "raking": Distance(_raking, _raking_slope, floor=0.0),
+    "logit": Distance(_logit, _logit_slope, bounded=True),
 }
 """R's ``calfun`` by name (Deville & Särndal 1992, cases 1, 2 and 6)."""
 
@@ -446,12 +450,13 @@ def calibrate(
     # R leaves out a variable that is 0 in every row and in the population.
     used = (gross > 0) | (wanted != 0)
     raise_faults("calibration", _empty_terms(matrix.terms, gross, wanted))
+    terms = [matrix.terms[j] for j in np.flatnonzero(used)]
     root = np.sqrt(before)
     weighted = matrix.patterns[:, used] * root[:, None]
     norms = np.sqrt(np.sum(weighted * weighted, axis=0))
     basis, triangle = _orthonormal(weighted / norms)
     if triangle.shape[0] < triangle.shape[1] or np.any(np.abs(np.diagonal(triangle)) < RANK_TOLERANCE):
-        raise_faults("calibration", _redundant_terms(weighted, [matrix.terms[j] for j in np.flatnonzero(used)]))
+        raise_faults("calibration", _redundant_terms(weighted, terms))
 
     rescaled = 1.0
     if distance != "linear" or limits != Bounds():
@@ -461,20 +466,21 @@ def calibrate(
         X=matrix.patterns[:, used],
         weight=before * rescaled,
         target=wanted[used],
+        start=start[used] * rescaled,
         gross=gross[used] * rescaled,
         basis=basis,
         triangle=triangle * norms * math.sqrt(rescaled),
     )
+    reach = Bounds(max(limits.low, method.floor), limits.high)
+    raise_faults("calibration", _infeasible(terms, problem.target, problem.out_of_range(reach), reach))
     solution = problem.solve(method, limits, epsilon=epsilon, max_iterations=max_iterations)
     after_sums = start.copy()
     after_sums[used] = wanted[used] - solution.misfit
-    rows = (matrix.patterns != 0).T @ matrix.sums(np.ones((matrix.n, 1)))[:, 0]
+    rows = (matrix.patterns != 0).T @ matrix.row_counts()
     table = _margin_frame(list(matrix.terms), None, rows, start, wanted, after_sums, gross=gross)
     if not solution.converged:
-        reach = Bounds(max(limits.low, 0.0), limits.high) if method.positive else limits
-        short = problem.shortfall(reach)
-        terms = [matrix.terms[j] for j in np.flatnonzero(used)]
-        raise_faults("calibration", _infeasible(terms, problem.target, short, reach))
+        if len(before) <= SHORTFALL_PATTERNS:
+            raise_faults("calibration", _infeasible(terms, problem.target, problem.shortfall(reach), reach))
         _not_converged("calibration", table, epsilon, f"{solution.iterations} iterations")
 
     factor = solution.factor * rescaled
@@ -504,11 +510,15 @@ class _Solution:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """Find g-weights with ``X' (weight * g) = target``; ``X * sqrt(weight)[:, None] = basis @ triangle``."""
+    """Find g-weights with ``X' (weight * g) = target``.
+
+    ``start`` and ``gross``: the sums of X and of its absolute value; ``X * sqrt(weight)[:, None] = basis @ triangle``.
+    """
 
     X: FloatArray
     weight: FloatArray
     target: FloatArray
+    start: FloatArray
     gross: FloatArray
     basis: FloatArray
     triangle: FloatArray
@@ -532,19 +542,27 @@ class _Problem:
             values, vectors = np.linalg.eigh(self.basis.T @ (method.slope(u, bounds)[:, None] * self.basis))
             # Along a direction in which every weight is at its bound the slope is 0: the floor keeps the step finite.
             step = vectors @ ((vectors.T @ rise) / np.maximum(values, 1e-8))
-            for _ in range(80):
-                u = (self.basis @ (eta + step)) * inverse_root
-                factor = method.factor(u, bounds)
-                misfit = self.target - self.X.T @ (self.weight * factor)
-                # The dual is concave: a slope that has turned over says that the step went past the top.
-                if np.all(np.isfinite(misfit)) and -float(self._whiten(misfit) @ step) <= 0.5 * float(rise @ step):
-                    break
-                step = step / 2
+            with np.errstate(over="ignore", invalid="ignore"):
+                for _ in range(80):
+                    u = (self.basis @ (eta + step)) * inverse_root
+                    factor = method.factor(u, bounds)
+                    misfit = self.target - self.X.T @ (self.weight * factor)
+                    # The dual is concave: where its slope has turned over, the step went past the top.
+                    if np.all(np.isfinite(misfit)) and -float(self._whiten(misfit) @ step) <= 0.5 * float(rise @ step):
+                        break
+                    step = step / 2
             eta = eta + step
         return _Solution(factor, misfit, iterations, converged=bool(np.all(np.abs(misfit) <= allowed)))
 
     def _whiten(self, misfit: FloatArray) -> FloatArray:
         return cast(FloatArray, solve_triangular(self.triangle, misfit, trans="T"))
+
+    def out_of_range(self, bounds: Bounds) -> FloatArray:
+        """By how much each total lies beyond what its term alone can reach within the bounds."""
+        above, below = (self.gross + self.start) / 2, (self.gross - self.start) / 2
+        lowest = _product(above, bounds.low) - _product(below, bounds.high)
+        highest = _product(above, bounds.high) - _product(below, bounds.low)
+        return np.maximum(self.target - highest, 0.0) - np.maximum(lowest - self.target, 0.0)
 
     def shortfall(self, bounds: Bounds) -> FloatArray:
         """What is missing of each total at the point within the bounds that misses least, relative to the totals."""
@@ -569,6 +587,13 @@ def _divide(a: FloatArray, b: FloatArray, *, otherwise: float = 0.0) -> FloatArr
     """``a / b``, and ``otherwise`` where b is 0."""
     out = np.full(np.broadcast_shapes(a.shape, b.shape), otherwise)
     np.divide(a, b, out=out, where=b != 0)
+    return out
+
+
+def _product(a: FloatArray, b: float) -> FloatArray:
+    """``a * b``, and 0 where a is 0 even if b is infinite."""
+    out = np.zeros_like(a)
+    np.multiply(a, b, out=out, where=a != 0)
     return out
 
 

@@ -33,6 +33,12 @@ class TermsMatrix:
         """Number of rows."""
         return len(self.patterns) if self.pattern is None else len(self.pattern)
 
+    def row_counts(self) -> FloatArray:
+        """Number of rows of each pattern ``(C,)``."""
+        if self.pattern is None:
+            return np.ones(len(self.patterns))
+        return np.bincount(self.pattern, minlength=len(self.patterns)).astype(np.float64)
+
     def sums(self, values: FloatArray) -> FloatArray:
         """Sums of ``values`` ``(n, K)`` by pattern ``(C, K)``."""
         return values if self.pattern is None else column_sums(self.pattern, values, len(self.patterns))
