@@ -24,7 +24,7 @@ from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import t_quantile
 from pipelines.stats.linearization import covariance, degrees_of_freedom
-from pipelines.stats.models import ModelFit, check_columns, fit_model, numbers
+from pipelines.stats.models import ModelFit, check_columns, fit_model, labels_of, numbers
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import unknown_name
 
@@ -34,8 +34,10 @@ MixtureMethod = Literal["exact", "saddlepoint"]
 
 # A saddlepoint this close to 0 says nothing (R's bound): the two-moment approximation stands in.
 SADDLEPOINT_AT_MEAN = 1e-4
-# Terms of the series for a sum of chi-squares, after which it is given up.
-LONGEST_SERIES = 1_000_000
+# A design effect below this share of the largest, or a mean deviation below this share of the values, is rounding.
+NEGLIGIBLE = 1e-12
+# The series for a sum of chi-squares takes some 33 terms times the largest over the smallest weight.
+WIDEST_SPREAD = 5_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,91 +131,52 @@ def association_test(
     if method not in get_args(AssociationStatistic):
         known = get_args(AssociationStatistic)
         raise ViolationsError("test of association", [unknown_name("unknown_test", "method", "a test", method, known)])
-    check_columns(frame, [row, column], where="test of association")
     inside = np.ones(design.n_rows, dtype=np.bool_) if domain is None else domain
-    complete = inside & frame[row].is_not_null().to_numpy() & frame[column].is_not_null().to_numpy()
-    weighted = np.flatnonzero(complete & (design.weight > 0))
-    row_codes, row_labels = dense_codes(frame[row].gather(weighted))
-    column_codes, column_labels = dense_codes(frame[column].gather(weighted))
-    _need_two_levels({row: row_labels, column: column_labels})
-    shape = len(row_labels), len(column_labels)
-    cells = row_codes * shape[1] + column_codes
-    weight = design.weight[weighted]
-    total = np.bincount(cells, weights=weight, minlength=shape[0] * shape[1]).astype(np.float64)
-    share = total / total.sum()
-
-    rows_of_design = design.n_rows if design.calibrated else int(inside.sum())
-    table = share.reshape(shape)
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0))
-    pearson = float(rows_of_design * (np.square(table - expected) / expected).sum())
+    table = _table(frame, design, row=row, column=column, inside=inside)
+    # As in R, X^2 is scaled to the rows of the (sub)design: on a calibrated one these are all of the file.
+    size = design.n_rows if design.calibrated else int(inside.sum())
+    pearson = size * table.phi_squared
     nu = _degrees_of_freedom(design, inside) if replicates is None else replicates.degrees_of_freedom(domain)
+    effects = _design_effects(design, table, size=size, replicates=replicates)
+    q = len(effects)
 
-    indicator = np.zeros((design.n_rows, len(total)))
-    indicator[weighted, cells] = 1.0
-    if replicates is None:
-        influence = (indicator - share * complete[:, None]) * (design.weight / total.sum())[:, None]
-        variance = covariance(design, influence, used=complete)
-    else:
-        replicate_totals = replicates.totals(indicator)
-        variance = replicates.covariance(replicate_totals / replicate_totals.sum(axis=1, keepdims=True), share)
-
-    # Any basis of the interactions gives the same eigenvalues: Helmert contrasts are orthonormal.
-    contrasts = np.kron(linalg.helmert(shape[0]), linalg.helmert(shape[1])).T
-    inverse_share = np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-    scaled = contrasts * inverse_share[:, None]
-    srs = contrasts.T @ scaled / rows_of_design
-    if np.linalg.cond(srs) > 1e12:
-        raise AxstatError(
-            "sparse_table",
-            where=f"table of {row} by {column}",
-            expected="enough filled cells to estimate every interaction",
-            got=f"{int((share == 0).sum())} empty cells of {len(share)}",
-            hint="merge sparse levels",
-        )
-    effects = np.maximum(linalg.eigh(scaled.T @ variance @ scaled, srs, eigvals_only=True)[::-1], 0.0)
-
-    statistic, df1, df2, p_value = np.nan, np.nan, np.nan, np.nan
+    statistic = df1 = df2 = p_value = np.nan
     status: TestStatus = "ok"
-    if not effects.sum() > 0:
+    if not effects.sum() > NEGLIGIBLE:
         status = "no_variance"
-    elif nu <= 0:
+    elif nu <= 0 or (method == "adjWald" and nu <= q - 1):
         status = "no_degrees_of_freedom"
-    if method in ("Wald", "adjWald"):
-        df1 = float(len(effects))
-        df2 = float(nu) if method == "Wald" else nu - df1 + 1.0
-        if status == "ok" and df2 <= 0:
-            status = "no_degrees_of_freedom"
-        if status == "ok":
-            quadratic = _wald_quadratic(design, indicator, total.reshape(shape), complete, replicates)
-            statistic = quadratic / df1 if method == "Wald" else quadratic * df2 / (df1 * nu)
-            p_value = float(stats.f.sf(statistic, df1, df2))
-    elif status == "ok":
-        second_order = float(effects.sum() ** 2 / np.square(effects).sum())
-        denominator = np.inf if replicates is not None else second_order * nu
+    elif method in ("Wald", "adjWald"):
+        quadratic = _wald_quadratic(design, table, replicates)
+        df1, df2 = q, nu if method == "Wald" else nu - q + 1
+        statistic = quadratic * df2 / (q * nu)
+        p_value = float(stats.f.sf(statistic, df1, df2))
+    elif method == "Chisq":
+        statistic, df1 = pearson, q
+        p_value = float(stats.chi2.sf(pearson / effects.mean(), df1))
+    else:
+        moments = float(effects.sum() ** 2 / np.square(effects).sum())
         if method == "F":
-            statistic, df1, df2 = pearson / float(effects.sum()), second_order, second_order * nu
+            statistic, df1, df2 = pearson / float(effects.sum()), moments, moments * nu
             p_value = float(stats.f.sf(statistic, df1, df2))
-        elif method == "Chisq":
-            statistic, df1 = pearson, float(len(effects))
-            p_value = float(stats.chi2.sf(pearson / effects.mean(), df1))
         else:
             statistic = pearson
-            exact = method == "lincom" and mixture == "exact"
-            tail = mixture_tail if exact else saddlepoint_tail
-            p_value = tail(pearson, effects, denominator_df=denominator)
+            tail = mixture_tail if method == "lincom" and mixture == "exact" else saddlepoint_tail
+            # R takes the variance for known where it comes from replicates.
+            p_value = tail(pearson, effects, denominator_df=moments * nu if replicates is None else np.inf)
     return AssociationTest(
         method=method,
-        rows=tuple(row_labels),
-        columns=tuple(column_labels),
-        proportions=table,
+        rows=table.rows,
+        columns=table.columns,
+        proportions=table.shares,
         pearson=pearson,
         design_effects=effects,
         statistic=float(statistic),
         df1=float(df1),
         df2=float(df2),
-        p_value=float(p_value),
-        n=len(weighted),
-        n_missing=int((inside & ~complete & (design.weight > 0)).sum()),
+        p_value=p_value,
+        n=int((table.cell >= 0).sum()),
+        n_missing=int((inside & ~table.complete & (design.weight != 0)).sum()),
         status=status,
     )
 
@@ -239,7 +202,7 @@ def mean_test(
     """
     check_columns(frame, [outcome, *([] if minus is None else [minus])], where="t-test")
     inside = np.ones(design.n_rows, dtype=np.bool_) if domain is None else domain
-    weighted = inside & (design.weight > 0)
+    weighted = inside & (design.weight != 0)
     y = numbers(frame[outcome], rows=weighted)
     if minus is not None:
         y = y - numbers(frame[minus], rows=weighted)
@@ -250,17 +213,18 @@ def mean_test(
     weight = np.where(acting, design.weight, 0.0)
     value = np.where(acting, y, 0.0)
     mean = float(weight @ value / weight.sum())
+    constant = np.abs(y[acting] - mean).max() <= NEGLIGIBLE * np.abs(y[acting]).max()
     if replicates is None:
         influence = (weight * (value - mean) / weight.sum())[:, None]
         variance = covariance(design, influence, used=complete)[0, 0]
         degf = degrees_of_freedom(design, used=inside)
     else:
-        totals = replicates.totals(np.column_stack([acting * value, acting]))
+        totals = replicates.totals(np.column_stack([value, acting]))
         variance = replicates.covariance(totals[:, :1] / totals[:, 1:], np.array([mean]))[0, 0]
         degf = replicates.degrees_of_freedom(domain)
     return _t_test(
         estimate=mean,
-        se=float(np.sqrt(variance)),
+        se=0.0 if constant else float(np.sqrt(variance)),
         null=null,
         df=degf - 1,
         level=level,
@@ -371,22 +335,31 @@ def mixture_tail(x: float, weights: FloatArray, *, denominator_df: float = np.in
     tails near 1e-12; R's integration has an absolute one of 1e-7.
 
     Raises:
-        AxstatError: the a_j span so far that the series does not end.
+        AxstatError: the a_j span a factor of more than WIDEST_SPREAD.
     """
-    a = weights[weights > 0]
+    # Rounding noise of a weight that is 0 would make the series endless.
+    a = weights[weights > NEGLIGIBLE * weights.max(initial=0.0)]
     if len(a) == 0:
         return float(x < 0)
     if x <= 0:
         return 1.0
-    smallest = float(a.min())
+    smallest, largest = float(a.min()), float(a.max())
+    if largest > WIDEST_SPREAD * smallest:
+        raise AxstatError(
+            "design_effects_too_far_apart",
+            where="sum of chi-squares",
+            expected=f"design effects within a factor of {WIDEST_SPREAD:g}",
+            got=f"{smallest:g} to {largest:g}",
+            hint="use the saddlepoint statistic",
+        )
     ratio = 1.0 - smallest / a
     slowest = float(ratio.max())
-    # The leading weight may underflow where there are hundreds of terms: weights are kept relative to it.
+    # The first term may be tiny where there are many weights: terms are kept relative to it.
     log_first = 0.5 * float(np.log(smallest / a).sum())
     term, k, tail = 1.0, 0, 0.0
     sums = np.zeros_like(ratio)
-    while k < LONGEST_SERIES:
-        block = np.empty(1000)
+    block = np.empty(1000)
+    while True:
         for index in range(len(block)):
             block[index] = term
             sums = ratio * (sums + term)
@@ -394,17 +367,10 @@ def mixture_tail(x: float, weights: FloatArray, *, denominator_df: float = np.in
             term = float(sums.sum()) / (2.0 * k)
         df = len(a) + 2.0 * np.arange(k - len(block), k, dtype=np.float64)
         tail += float(block @ _scaled_tail(x / smallest, df, denominator_df))
-        # The terms fall at least geometrically from here on, each times a tail of at most 1.
+        # From here on each term is at most ``growth`` times the one before, and its chi-square's tail at most 1.
         growth = slowest * (1.0 + len(a) / (2.0 * k))
         if growth < 1.0 and term / (1.0 - growth) <= 1e-14 * tail:
             return float(min(np.exp(log_first) * tail, 1.0))
-    raise AxstatError(
-        "series_too_long",
-        where="sum of chi-squares",
-        expected="design effects within a factor of about 10 000",
-        got=f"{smallest:g} to {float(a.max()):g}",
-        hint="use the saddlepoint statistic",
-    )
 
 
 def saddlepoint_tail(x: float, weights: FloatArray, *, denominator_df: float = np.inf) -> float:
@@ -454,27 +420,89 @@ def _scaled_tail(x: float, df: FloatArray, denominator_df: float) -> FloatArray:
     return cast(FloatArray, stats.f.sf(x / df, df, denominator_df))
 
 
-def _wald_quadratic(
-    design: SurveyDesign,
-    indicator: FloatArray,
-    total: FloatArray,
-    complete: BoolArray,
-    replicates: ReplicateWeights | None,
-) -> float:
+@dataclass(frozen=True, eq=False)
+class _Table:
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    total: FloatArray  # (r, c) sums of weights
+    cell: IntArray  # (n,) cell of each row that has weight and both columns, by rows of the table; else -1
+    complete: BoolArray  # (n,) in the domain with both columns
+
+    @property
+    def shares(self) -> FloatArray:
+        return self.total / float(self.total.sum())
+
+    @property
+    def phi_squared(self) -> float:
+        """Pearson's X^2 of the shares."""
+        expected = np.outer(self.shares.sum(axis=1), self.shares.sum(axis=0))
+        return float((np.square(self.shares - expected) / expected).sum())
+
+
+def _table(frame: pl.DataFrame, design: SurveyDesign, *, row: str, column: str, inside: BoolArray) -> _Table:
+    check_columns(frame, [row, column], where="test of association")
+    row_labels, column_labels = labels_of(frame[row]), labels_of(frame[column])
+    complete = inside & row_labels.is_not_null().to_numpy() & column_labels.is_not_null().to_numpy()
+    acting = np.flatnonzero(complete & (design.weight != 0))
+    row_code, rows = dense_codes(row_labels.gather(acting))
+    column_code, columns = dense_codes(column_labels.gather(acting))
+    violations = [
+        Violation(
+            "single_level",
+            where=f"column {name!r}",
+            expected="at least two levels on the rows used",
+            got=", ".join(found) or "none",
+            hint="choose another column or widen the domain",
+        )
+        for name, found in ((row, rows), (column, columns))
+        if len(found) < 2
+    ]
+    if violations:
+        raise ViolationsError("test of association", violations)
+    cell = np.full(design.n_rows, -1, dtype=np.int64)
+    cell[acting] = row_code * len(columns) + column_code
+    total = np.bincount(cell[acting], weights=design.weight[acting], minlength=len(rows) * len(columns))
+    return _Table(
+        rows=tuple(rows),
+        columns=tuple(columns),
+        total=total.astype(np.float64).reshape(len(rows), len(columns)),
+        cell=cell,
+        complete=complete,
+    )
+
+
+def _design_effects(
+    design: SurveyDesign, table: _Table, *, size: int, replicates: ReplicateWeights | None
+) -> FloatArray:
+    """Eigenvalues ``(q,)``, largest first, of the covariance of the interactions against that of ``size`` SRS draws.
+
+    In Rao and Scott's (1984) notation of (C' D^-1 C / n)^-1 (C' D^-1 V D^-1 C), D the diagonal matrix of the shares, V
+    their covariance, C a basis of the interactions: any gives the same eigenvalues, Helmert's is orthonormal.
+    """
+    share = table.shares.ravel()
+    basis = np.kron(linalg.helmert(len(table.rows)), linalg.helmert(len(table.columns))).T
+    scaled = basis * np.divide(1.0, share, out=np.zeros_like(share), where=share != 0)[:, None]
+    srs = basis.T @ scaled / size
+    if np.linalg.matrix_rank(srs, hermitian=True) < len(srs):
+        raise AxstatError(
+            "sparse_table",
+            where="test of association",
+            expected="enough filled cells to estimate every interaction",
+            got=f"{int((share == 0).sum())} empty cells of {len(share)}",
+            hint="merge sparse levels",
+        )
+    variance = _covariance(design, table, scaled, replicates=replicates, of_shares=True)
+    return cast(FloatArray, np.maximum(linalg.eigh(variance, srs, eigvals_only=True)[::-1], 0.0))
+
+
+def _wald_quadratic(design: SurveyDesign, table: _Table, replicates: ReplicateWeights | None) -> float:
     """Y'V^-1 Y of the residuals Y_ij = N_ij - N_i. N_.j / N_.. over i, j > 1, linearised in the cell totals."""
-    n_rows, n_columns = total.shape
-    grand = total.sum()
-    by_row, by_column = total.sum(axis=1) / grand, total.sum(axis=0) / grand
-    residual = (total - grand * np.outer(by_row, by_column))[1:, 1:].ravel()
-    # d Y_ij / d N_ab = 1(a=i, b=j) - 1(a=i) N_.j/N - 1(b=j) N_i./N + N_i. N_.j/N^2.
-    from_rows = np.eye(n_rows) - by_row
-    from_columns = np.eye(n_columns) - by_column
-    jacobian = np.kron(from_rows[:, 1:], from_columns[:, 1:])
-    if replicates is None:
-        influence = (indicator * design.weight[:, None]) @ jacobian
-        variance = covariance(design, influence, used=complete)
-    else:
-        variance = jacobian.T @ replicates.covariance(replicates.totals(indicator), total.ravel()) @ jacobian
+    grand = table.total.sum()
+    by_row, by_column = table.total.sum(axis=1) / grand, table.total.sum(axis=0) / grand
+    residual = (table.total - grand * np.outer(by_row, by_column))[1:, 1:].ravel()
+    # d Y_ij / d N_ab = (1(a=i) - N_i./N) (1(b=j) - N_.j/N).
+    slopes = np.kron((np.eye(len(by_row)) - by_row)[:, 1:], (np.eye(len(by_column)) - by_column)[:, 1:])
+    variance = _covariance(design, table, slopes, replicates=replicates, of_shares=False)
     if np.linalg.matrix_rank(variance, hermitian=True) < len(residual):
         raise AxstatError(
             "sparse_table",
@@ -484,6 +512,28 @@ def _wald_quadratic(
             hint="merge sparse levels, or use the F statistic",
         )
     return float((residual * np.linalg.solve(variance, residual)).sum())
+
+
+def _covariance(
+    design: SurveyDesign,
+    table: _Table,
+    combinations: FloatArray,
+    *,
+    replicates: ReplicateWeights | None,
+    of_shares: bool,
+) -> FloatArray:
+    """Covariance ``(q, q)`` of linear ``combinations`` ``(K, q)`` of the K cell totals, or of the cell shares."""
+    total = table.total.ravel()
+    if replicates is not None:
+        ones = np.ones((len(table.cell), 1))
+        made = replicates.domain_totals(ones, table.cell, len(total))[:, :, 0]
+        if of_shares:
+            made, total = made / made.sum(axis=1, keepdims=True), total / total.sum()
+        return replicates.covariance(made @ combinations, total @ combinations)
+    if of_shares:
+        combinations = (combinations - total @ combinations / total.sum()) / total.sum()
+    weight = np.where(table.cell >= 0, design.weight, 0.0)
+    return covariance(design, weight[:, None] * combinations[table.cell], used=table.complete)
 
 
 def _degrees_of_freedom(design: SurveyDesign, inside: BoolArray) -> int:
@@ -521,22 +571,6 @@ def _t_test(
         n_missing=n_missing,
         status=status,
     )
-
-
-def _need_two_levels(labels: dict[str, list[str]]) -> None:
-    violations = [
-        Violation(
-            "single_level",
-            where=f"column {name!r}",
-            expected="at least two levels on the rows used",
-            got=", ".join(found) or "none",
-            hint="choose another column or widen the domain",
-        )
-        for name, found in labels.items()
-        if len(found) < 2
-    ]
-    if violations:
-        raise ViolationsError("test of association", violations)
 
 
 def _no_rows(where: str) -> AxstatError:

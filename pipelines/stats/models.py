@@ -28,20 +28,22 @@ import polars as pl
 from scipy import linalg, optimize, special, stats
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import t_quantile
 from pipelines.stats.linearization import covariance, degrees_of_freedom
 from pipelines.stats.replication import ReplicateWeights
-from pipelines.stats.terms import unknown_name
+from pipelines.stats.terms import row_numbers, unknown_name, whole_numbers
 
 FamilyName = Literal["gaussian", "binomial", "poisson"]
-ModelStatus = Literal["ok", "separated", "not_converged", "aliased", "no_degrees_of_freedom"]
+ModelStatus = Literal["ok", "separated", "not_converged", "perfect_fit", "aliased", "no_degrees_of_freedom"]
 
 INTERCEPT = "(Intercept)"
 
 # The tolerance of rank that R's glm.fit derives from its default epsilon.
 RANK_TOLERANCE = 1e-11
+# A linear model whose residuals are below this share of the outcome fits it to rounding.
+PERFECT = 1e-12
 
 # R's logistic link is held at this distance from 0 and 1, beyond a linear predictor of 30 in size.
 MACHINE = float(np.finfo(np.float64).eps)
@@ -197,8 +199,8 @@ class ModelFit:
 
     @property
     def interval(self) -> tuple[FloatArray, FloatArray]:
-        """Wald limits at ``level``, t with ``df`` (R's ``confint``); NaN where ``df`` is not above 0."""
-        half = t_quantile(self.level, np.array(float(self.df))) * self.se
+        """Wald limits at ``level``, t with ``df`` (R's ``confint``); NaN where there is no ``df`` or no variance."""
+        half = np.where(self.se > 0, t_quantile(self.level, np.array(float(self.df))) * self.se, np.nan)
         return self.estimate - half, self.estimate + half
 
     def table(self, *, exponentiate: bool = False) -> pl.DataFrame:
@@ -268,6 +270,7 @@ def fit_model(
         raise ViolationsError("model", [unknown_name("unknown_family", "family", "a family", family, list(FAMILIES))])
     inside = np.ones(design.n_rows, dtype=np.bool_) if domain is None else domain
     check_columns(frame, [outcome, *_columns_of(terms), *([] if offset is None else [offset])], where="model")
+    _refuse_rows(inside & (design.weight < 0), "negative_weight", "weights", "weights of 0 or more", "negative ones")
     weighted = inside & (design.weight > 0)
     y = _outcome(frame[outcome], rows=weighted, family=chosen)
     shift = np.zeros(design.n_rows) if offset is None else numbers(frame[offset], rows=weighted)
@@ -310,7 +313,7 @@ def fit_model(
         degf = degrees_of_freedom(design, used=complete)
     else:
         betas, lost = _replicate_coefficients(
-            x, outcome_values, offsets, chosen, start=fitted.beta, weights=replicates.analysis_weights()[acting]
+            x, outcome_values, offsets, chosen, start=fitted.beta, replicates=replicates, rows=acting
         )
         estimable_covariance = replicates.covariance(betas, fitted.beta)
         degf = replicates.degrees_of_freedom(domain)
@@ -319,10 +322,18 @@ def fit_model(
     estimate[estimable] = fitted.beta
     whole = np.full((len(matrix.names), len(matrix.names)), np.nan)
     whole[np.ix_(estimable, estimable)] = estimable_covariance
+    # What is left of an outcome that the model reproduces is rounding, and so would be its standard errors.
+    perfect = chosen.name == "gaussian" and bool(
+        np.abs(fitted.working_residual).max() <= PERFECT * np.abs(outcome_values).max()
+    )
+    if perfect:
+        whole[np.ix_(estimable, estimable)] = 0.0
     df = degf + 1 - len(estimable)
     aliased = [name for index, name in enumerate(matrix.names) if index not in set(estimable)]
     infinite_names = tuple(matrix.names[estimable[index]] for index in infinite)
-    status, notes = _judge(fitted, infinite=infinite_names, lost_replicates=lost, aliased=aliased, df=df)
+    status, notes = _judge(
+        fitted, infinite=infinite_names, lost_replicates=lost, perfect=perfect, aliased=aliased, df=df
+    )
     return ModelFit(
         family=chosen.name,
         outcome=outcome,
@@ -405,7 +416,7 @@ def model_matrix(
     numeric: dict[str, FloatArray] = {}
     for name in mains:
         if name in labels:
-            complete &= _as_text(frame[name]).is_not_null().to_numpy()
+            complete &= labels_of(frame[name]).is_not_null().to_numpy()
         else:
             numeric[name] = numbers(frame[name], rows=rows)
             complete &= np.isfinite(numeric[name])
@@ -437,7 +448,7 @@ def model_matrix(
         found_levels[name] = tuple(levels)
         shown = levels if full_first else levels[1:]
         full_first = False
-        text = _as_text(frame[name])
+        text = labels_of(frame[name])
         columns = [((text == label).fill_null(False).to_numpy() & complete).astype(np.float64) for label in shown]
         coded[name] = (np.column_stack(columns), [f"{name}{label}" for label in shown])
     if violations:
@@ -486,7 +497,7 @@ def infinite_coefficients(x: FloatArray, y: FloatArray, *, family: FamilyName) -
     direction = _recession(gains)
     if direction is None:
         return []
-    move = linalg.solve_triangular(triangle, subspace @ direction * np.sqrt(len(y)))
+    move = np.linalg.solve(triangle, subspace @ direction * np.sqrt(len(y)))
     size = np.abs(move) * np.sqrt(np.square(x).mean(axis=0))
     return [int(index) for index in np.flatnonzero(size > 1e-6 * size.max())]
 
@@ -499,6 +510,20 @@ def check_columns(frame: pl.DataFrame, names: Sequence[str], *, where: str) -> N
         raise ViolationsError(
             where, [unknown_name("missing_column", where, "a column of the data", name, known) for name in absent]
         )
+
+
+def labels_of(column: pl.Series) -> pl.Series:
+    """Labels as R writes them: TRUE and FALSE, whole numbers without a fraction, NaN as missing."""
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    text = whole_numbers(column).cast(pl.String)
+    return text.str.to_uppercase() if column.dtype == pl.Boolean else text
+
+
+def levels_of(column: pl.Series, rows: BoolArray) -> list[str]:
+    """Labels found on the rows, numbers in their order, text in that of its characters."""
+    found = pl.DataFrame({"value": column, "text": labels_of(column)}).filter(pl.Series(rows)).drop_nulls("text")
+    return cast("list[str]", found.unique("text").sort("value")["text"].to_list())
 
 
 def numbers(column: pl.Series, *, rows: BoolArray) -> FloatArray:
@@ -521,7 +546,7 @@ def numbers(column: pl.Series, *, rows: BoolArray) -> FloatArray:
             ],
         )
     values = cast(FloatArray, column.cast(pl.Float64).fill_null(np.nan).to_numpy())
-    _refuse_rows(np.isinf(values) & rows, "not_finite", column.name, "finite numbers", "an infinite one")
+    _refuse_rows(np.isinf(values) & rows, "not_finite", f"column {column.name!r}", "finite numbers", "an infinite one")
     return values
 
 
@@ -562,10 +587,10 @@ def _fit(
             hint="check the outcome and the offset for extreme values",
         )
     previous = start
-    converged = False
+    change = np.inf
     triangle = np.eye(x.shape[1])
     working = weight
-    beta = np.full(x.shape[1], np.nan)
+    beta: FloatArray = np.full(x.shape[1], np.nan)
     rounds = 0
     while rounds < rule.rounds:
         rounds += 1
@@ -575,9 +600,9 @@ def _fit(
         target = (eta - offset + (y - mu) / slope) * root
         orthogonal, triangle = np.linalg.qr(x * root[:, None])
         if _rank_deficient(triangle):
-            beta = np.full(x.shape[1], np.nan)
+            beta, change = np.full(x.shape[1], np.nan), np.inf
             break
-        beta = linalg.solve_triangular(triangle, orthogonal.T @ target)
+        beta = cast(FloatArray, np.linalg.solve(triangle, orthogonal.T @ target))
         eta = offset + x @ beta
         mu = family.mean(eta)
         old, deviance = deviance, float((weight * family.deviance(y, mu)).sum())
@@ -588,11 +613,11 @@ def _fit(
             mu = family.mean(eta)
             deviance = float((weight * family.deviance(y, mu)).sum())
             halvings += 1
-        if abs(deviance - old) / (0.1 + abs(deviance)) < rule.epsilon:
-            converged = True
+        change = abs(deviance - old) / (0.1 + abs(deviance))
+        if change < rule.epsilon:
             break
         previous = beta
-    inverse_root = linalg.solve_triangular(triangle, np.eye(x.shape[1])) if np.all(np.isfinite(beta)) else triangle
+    inverse_root = np.linalg.inv(triangle) if np.all(np.isfinite(beta)) else triangle
     return _Fit(
         beta=beta,
         working_residual=(y - mu) / family.mean_slope(eta),
@@ -600,7 +625,8 @@ def _fit(
         inverse=inverse_root @ inverse_root.T,
         deviance=deviance,
         rounds=rounds,
-        converged=converged,
+        # Rounding may keep a large file's deviance from settling to the last digits.
+        converged=bool(change < R_DEFAULT.epsilon),
     )
 
 
@@ -611,29 +637,32 @@ def _replicate_coefficients(
     family: Family,
     *,
     start: FloatArray,
-    weights: FloatArray,
+    replicates: ReplicateWeights,
+    rows: IntArray,
 ) -> tuple[FloatArray, int]:
     """Coefficients ``(R, K)`` of each replicate, from the full sample's on, and how many replicates are separated.
 
-    ``weights`` ``(n, R)`` are scaled to sum 1, as R does. Only a replicate whose predictor runs out of
-    the link's bounds is looked at for separation.
+    ``rows`` ``(m,)`` are those of the model among the file's. The weights are scaled to sum 1, as R does. Only a
+    replicate whose predictor leaves the bounds of the link is looked at for separation.
     """
-    betas = np.empty((weights.shape[1], x.shape[1]))
+    betas = np.empty((replicates.n_replicates, x.shape[1]))
     separated = 0
-    for index in range(weights.shape[1]):
-        acting = weights[:, index] > 0
-        rows, values, shift = x[acting], y[acting], offset[acting]
-        share = weights[acting, index] / weights[:, index].sum()
-        beta = _fit(rows, values, share, shift, family, rule=TO_THE_END, start=start).beta
-        if np.abs(rows @ beta).max() > LOGIT_BOUND and infinite_coefficients(rows, values, family=family.name):
+    for index in range(replicates.n_replicates):
+        weight = replicates.base[rows] * replicates.factor[replicates.unit[rows], index]
+        acting = weight > 0
+        x_acting, y_acting, shift = x[acting], y[acting], offset[acting]
+        share = weight[acting] / weight.sum()
+        beta = _fit(x_acting, y_acting, share, shift, family, rule=TO_THE_END, start=start).beta
+        beyond = np.abs(x_acting @ beta + shift).max() > LOGIT_BOUND
+        if beyond and infinite_coefficients(x_acting, y_acting, family=family.name):
             separated += 1
-            beta = _fit(rows, values, share, shift, family, rule=R_DEFAULT, start=start).beta
+            beta = _fit(x_acting, y_acting, share, shift, family, rule=R_DEFAULT, start=start).beta
         betas[index] = beta
     return betas, separated
 
 
 def _judge(
-    fitted: _Fit, *, infinite: tuple[str, ...], lost_replicates: int, aliased: list[str], df: int
+    fitted: _Fit, *, infinite: tuple[str, ...], lost_replicates: int, perfect: bool, aliased: list[str], df: int
 ) -> tuple[ModelStatus, tuple[str, ...]]:
     found: list[tuple[ModelStatus, str]] = []
     if infinite:
@@ -654,6 +683,8 @@ def _judge(
         )
     elif not fitted.converged:
         found.append(("not_converged", f"the deviance still moved after {fitted.rounds} rounds"))
+    if perfect:
+        found.append(("perfect_fit", "the model reproduces the outcome: there is no variance and no test"))
     if aliased:
         found.append(("aliased", f"columns that others determine, left without estimate: {', '.join(aliased)}"))
     if df <= 0:
@@ -726,7 +757,7 @@ def _outcome(column: pl.Series, *, rows: BoolArray, family: Family) -> FloatArra
                     )
                 ],
             )
-        text = _as_text(column)
+        text = labels_of(column)
         return cast(FloatArray, (text == levels[1]).cast(pl.Float64).fill_null(np.nan).to_numpy())
     values = numbers(column, rows=rows)
     with np.errstate(invalid="ignore"):
@@ -734,26 +765,25 @@ def _outcome(column: pl.Series, *, rows: BoolArray, family: Family) -> FloatArra
     _refuse_rows(
         outside,
         "outcome_out_of_range",
-        column.name,
+        f"column {column.name!r}",
         f"values from {family.lowest:g} to {family.highest:g} for a {family.name} model",
         "others",
     )
     return values
 
 
-def _refuse_rows(rows: BoolArray, code: str, name: str, expected: str, got: str) -> None:
-    at = np.flatnonzero(rows)
-    if len(at):
+def _refuse_rows(rows: BoolArray, code: str, where: str, expected: str, got: str) -> None:
+    if rows.any():
         raise ViolationsError(
             "model",
             [
                 Violation(
                     code,
-                    where=f"column {name!r}",
+                    where=where,
                     expected=expected,
                     got=got,
-                    hint="mend these rows or set them to missing",
-                    rows=tuple(int(row) + 1 for row in at),
+                    hint="mend these rows or leave them out of the domain",
+                    rows=row_numbers(rows),
                 )
             ],
         )
@@ -765,22 +795,6 @@ def _columns_of(terms: Sequence[str]) -> list[str]:
 
 def _is_categorical(frame: pl.DataFrame, name: str, categorical: Sequence[str]) -> bool:
     return name in categorical or not frame[name].dtype.is_numeric()
-
-
-def _as_text(column: pl.Series) -> pl.Series:
-    """Labels as R writes them: TRUE and FALSE, whole numbers without a fraction, NaN as missing."""
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        whole = column.drop_nulls()
-        return column.cast(pl.Int64 if (whole == whole.round()).all() else column.dtype).cast(pl.String)
-    text = column.cast(pl.String)
-    return text.str.to_uppercase() if column.dtype == pl.Boolean else text
-
-
-def levels_of(column: pl.Series, rows: BoolArray) -> list[str]:
-    """Labels found on the rows, numbers in their order, text in that of its characters."""
-    found = pl.DataFrame({"value": column, "text": _as_text(column)}).filter(pl.Series(rows)).drop_nulls("text")
-    return cast("list[str]", found.unique("text").sort("value")["text"].to_list())
 
 
 def _cross(first: tuple[FloatArray, list[str]], second: tuple[FloatArray, list[str]]) -> tuple[FloatArray, list[str]]:

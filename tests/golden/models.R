@@ -54,6 +54,7 @@ D <- list(
   two_stage = svydesign(ids = ~ psu + ssu, strata = ~h, weights = ~w, fpc = ~ N + M, data = several),
   average = svydesign(ids = ~psu, strata = ~h, weights = ~w, fpc = ~N, data = rows),
   post = postStratify(clusters, ~grp, data.frame(grp = c("p", "q", "r"), Freq = c(260, 240, 250))),
+  cal = calibrate(clusters, ~emp, c(`(Intercept)` = 1150, emp = 36000)),
   jkn = as.svrepdesign(clusters, type = "JKn", compress = FALSE),
   bootstrap = as.svrepdesign(svydesign(ids = ~psu, strata = ~h, weights = ~w, data = several), type = "subbootstrap",
                              replicates = 40, compress = FALSE, mse = TRUE))
@@ -87,7 +88,8 @@ models <- list(
   poisson_offset = list(k ~ it + grp + offset(logemp), quasipoisson()))
 tested <- list(logit = ~grp, logit_cross = ~ it + it:logemp, linear = ~size, poisson_offset = ~ it + grp)
 where <- list(clusters = c("all", "A", "C"), clusters_nofpc = "all", units = c("all", "B"), two_stage = c("all", "A"),
-              average = c("all", "B"), post = c("all", "B"), jkn = c("all", "A"), bootstrap = "all")
+              average = c("all", "B"), post = c("all", "B"), cal = c("all", "A"),
+              jkn = c("all", "A"), bootstrap = "all")
 for (name in names(where)) for (domain in where[[name]]) {
   options(survey.lonely.psu = if (name == "average") "average" else "fail")
   design <- part(name, domain)

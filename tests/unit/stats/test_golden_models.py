@@ -1,8 +1,8 @@
 """Models and tests against R: tests/golden/models.R holds the calls.
 
-Six models, their term tests, three t-tests and two tables by five statistics, over eight designs (clusters with and
-without populations, single units, two stages, a lonely PSU under 'average', post-stratified weights, JKn and
-bootstrap replicates) and domains, with values missing in outcome and terms.
+Six models, their term tests, three t-tests and two tables by five statistics, over nine designs (clusters with and
+without populations, single units, two stages, a lonely PSU under 'average', post-stratified and calibrated weights,
+JKn and bootstrap replicates) and domains, with values missing in outcome and terms.
 """
 
 from pathlib import Path
@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.stats.calibration import post_stratify
+from pipelines.stats.calibration import calibrate, post_stratify
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.hypothesis_tests import association_test, difference_test, mean_test, term_test
 from pipelines.stats.models import fit_model
 from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.terms import terms_matrix
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 RESULTS = pl.read_csv(GOLDEN / "models_results.csv", infer_schema_length=None)
@@ -63,6 +64,10 @@ def load(name: str) -> tuple[pl.DataFrame, SurveyDesign, ReplicateWeights | None
         factor = post_stratify(weight, data["grp"], {"p": 260.0, "q": 240.0, "r": 250.0}).factor
         data = data.with_columns(pl.Series("w", weight * factor))
         columns |= {"calibration_group": "grp"}
+    elif name == "cal":
+        made = calibrate(data["w"].to_numpy(), terms_matrix(data, ["1", "emp"]), {"1": 1150.0, "emp": 36000.0})
+        data = data.with_columns(pl.Series("w", made.weight))
+        columns |= {"calibration": made.residualizer}
     design = SurveyDesign.from_frame(data, **columns)
     return data, design, replicates_of(name, data) if name in REPLICATED else None
 

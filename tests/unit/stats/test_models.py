@@ -192,6 +192,15 @@ def test_without_degrees_of_freedom_there_is_no_test_and_no_interval() -> None:
     assert (fit.se > 0).all()
 
 
+def test_perfect_fit_has_no_test() -> None:
+    data = sample(18).with_columns((3e9 + 2e8 * pl.col("x")).alias("line"))
+    fit = fit_model(data, design_of(data), outcome="line", terms=["x"])
+    assert fit.estimate == pytest.approx([3e9, 2e8], rel=1e-12)
+    assert (fit.status, fit.se.tolist()) == ("perfect_fit", [0.0, 0.0])
+    assert np.isnan(fit.p_value).all()
+    assert np.isnan(np.concatenate(fit.interval)).all()
+
+
 # Separation
 
 
