@@ -24,7 +24,8 @@ from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import t_quantile
 from pipelines.stats.linearization import covariance, degrees_of_freedom
-from pipelines.stats.models import ModelFit, check_columns, fit_model, labels_of, numbers
+from pipelines.stats.model_matrix import check_columns, labels_of, numbers
+from pipelines.stats.models import ModelFit, fit_model
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import unknown_name
 

@@ -15,7 +15,7 @@ stopifnot(any(grepl("1e-15", deparse(body(saddle)))))
 assignInNamespace("saddle", saddle, "survey")
 tight <- glm.control(epsilon = 1e-14, maxit = 100)
 
-# Five strata of PSUs, two to four units drawn of each PSU; h5 has one PSU (used under 'average' only).
+# Five strata of PSUs, two to four units drawn of each PSU; h5 has one PSU (used under 'average' and 'adjust' only).
 sizes <- list(h1 = 7, h2 = 6, h3 = 5, h4 = 6, h5 = 1)
 population <- c(h1 = 40, h2 = 25, h3 = 12, h4 = 60, h5 = 5)
 rows <- do.call(rbind, lapply(names(sizes), function(h) do.call(rbind, lapply(seq_len(sizes[[h]]), function(j) {
@@ -42,8 +42,9 @@ rows$z[sample(n, 12)] <- NA
 rows$ai[sample(n, 9)] <- NA
 rows$size[sample(n, 8)] <- NA
 rows$tech[sample(n, 10)] <- NA
+rows$w0 <- ifelse(rows$psu == "h1-2" | seq_len(n) %% 17 == 0, 0, rows$w)     # one PSU without weight
 write.csv(rows[c("id", "h", "psu", "ssu", "N", "M", "w", "d", "grp", "size", "it", "emp", "logemp", "z", "z0", "ai", "k",
-                 "tech")], file.path(folder, "models_data.csv"), row.names = FALSE, na = "")
+                 "tech", "w0")], file.path(folder, "models_data.csv"), row.names = FALSE, na = "")
 
 several <- subset(rows, h != "h5")
 clusters <- svydesign(ids = ~psu, strata = ~h, weights = ~w, fpc = ~N, data = several)
@@ -52,6 +53,8 @@ D <- list(
   clusters_nofpc = svydesign(ids = ~psu, strata = ~h, weights = ~w, data = several),
   units = svydesign(ids = ~1, weights = ~w, data = several),
   two_stage = svydesign(ids = ~ psu + ssu, strata = ~h, weights = ~w, fpc = ~ N + M, data = several),
+  zero = svydesign(ids = ~psu, strata = ~h, weights = ~w0, fpc = ~N, data = several),
+  adjust = svydesign(ids = ~psu, strata = ~h, weights = ~w, fpc = ~N, data = rows),
   average = svydesign(ids = ~psu, strata = ~h, weights = ~w, fpc = ~N, data = rows),
   post = postStratify(clusters, ~grp, data.frame(grp = c("p", "q", "r"), Freq = c(260, 240, 250))),
   cal = calibrate(clusters, ~emp, c(`(Intercept)` = 1150, emp = 36000)),
@@ -88,10 +91,11 @@ models <- list(
   poisson_offset = list(k ~ it + grp + offset(logemp), quasipoisson()))
 tested <- list(logit = ~grp, logit_cross = ~ it + it:logemp, linear = ~size, poisson_offset = ~ it + grp)
 where <- list(clusters = c("all", "A", "C"), clusters_nofpc = "all", units = c("all", "B"), two_stage = c("all", "A"),
-              average = c("all", "B"), post = c("all", "B"), cal = c("all", "A"),
+              zero = c("all", "B"), adjust = c("all", "C"), average = c("all", "B"), post = c("all", "B"), cal = c("all", "A"),
               jkn = c("all", "A"), bootstrap = "all")
 for (name in names(where)) for (domain in where[[name]]) {
-  options(survey.lonely.psu = if (name == "average") "average" else "fail")
+  options(survey.lonely.psu = if (name %in% c("average", "adjust")) name else "fail",
+          survey.adjust.domain.lonely = name == "adjust")
   design <- part(name, domain)
   for (case in names(models)) {
     m <- suppressWarnings(svyglm(models[[case]][[1]], design, family = models[[case]][[2]], control = tight))

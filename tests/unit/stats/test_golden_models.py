@@ -1,8 +1,9 @@
 """Models and tests against R: tests/golden/models.R holds the calls.
 
-Six models, their term tests, three t-tests and two tables by five statistics, over nine designs (clusters with and
-without populations, single units, two stages, a lonely PSU under 'average', post-stratified and calibrated weights,
-JKn and bootstrap replicates) and domains, with values missing in outcome and terms.
+Six models, their term tests, three t-tests and two tables by five statistics, over eleven designs (clusters with
+and without populations, single units, two stages, rows and a PSU of weight 0, a lonely PSU under 'average' and, within
+domains too, 'adjust', post-stratified and calibrated weights, JKn and bootstrap replicates) and domains, with values
+missing in outcome and terms.
 """
 
 from pathlib import Path
@@ -48,7 +49,7 @@ def load(name: str) -> tuple[pl.DataFrame, SurveyDesign, ReplicateWeights | None
     data = pl.read_csv(GOLDEN / "models_data.csv", null_values="").with_columns(
         pl.col("it").cast(pl.String).str.to_lowercase() == "true"
     )
-    if name != "average":
+    if name not in ("average", "adjust"):
         data = data.filter(pl.col("h") != "h5")
     columns: dict[str, Any] = {"weight": "w", "strata": "h", "stages": ["psu"], "population": ["N"]}
     if name in ("clusters_nofpc", "bootstrap"):
@@ -57,8 +58,12 @@ def load(name: str) -> tuple[pl.DataFrame, SurveyDesign, ReplicateWeights | None
         columns = {"weight": "w"}
     elif name == "two_stage":
         columns |= {"stages": ["psu", "ssu"], "population": ["N", "M"]}
+    elif name == "zero":
+        columns |= {"weight": "w0"}
     elif name == "average":
         columns |= {"lonely_psu": "average"}
+    elif name == "adjust":
+        columns |= {"lonely_psu": "adjust", "lonely_psu_in_domain": True}
     elif name == "post":
         weight = data["w"].to_numpy()
         factor = post_stratify(weight, data["grp"], {"p": 260.0, "q": 240.0, "r": 250.0}).factor

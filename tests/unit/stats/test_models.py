@@ -1,4 +1,4 @@
-"""Models: against statsmodels, closed forms, properties, separation, model matrices and errors.
+"""Models: against statsmodels, closed forms, properties, separation, errors.
 
 Agreement with R is in test_golden_models and test_reference_tests.
 """
@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import ViolationsError
-from pipelines.stats.arrays import FloatArray
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.models import fit_model, infinite_coefficients, model_matrix
+from pipelines.stats.models import fit_model
 from pipelines.stats.replication import jackknife
 
 
@@ -204,44 +203,6 @@ def test_perfect_fit_has_no_test() -> None:
 # Separation
 
 
-@given(
-    values=st.lists(st.tuples(st.integers(-20, 20), st.booleans()), min_size=4, max_size=30),
-    shift=st.sampled_from([0.0, 2020.0]),
-)
-@settings(max_examples=200, deadline=None)
-def test_separation_on_one_variable(values: list[tuple[int, bool]], shift: float) -> None:
-    """Intercept and x are separated when, and only when, one outcome's x all lie on one side of the other's."""
-    x = np.array([value for value, _ in values], dtype=np.float64)
-    y = np.array([answer for _, answer in values], dtype=np.float64)
-    if len(np.unique(x)) < 2:
-        return
-    zero, one = x[y == 0], x[y == 1]
-    apart = len(zero) == 0 or len(one) == 0 or zero.max() <= one.min() or one.max() <= zero.min()
-    found = infinite_coefficients(np.column_stack([np.ones(len(x)), x + shift]), y, family="binomial")
-    assert bool(found) == apart
-
-
-def test_separation_is_found_in_a_large_file() -> None:
-    """One cell of 40 units in 60,000 without a yes, beside a continuous variable."""
-    rng = np.random.default_rng(11)
-    n = 60_000
-    cell = np.zeros(n)
-    cell[rng.choice(n, 40, replace=False)] = 1.0
-    x = np.column_stack([np.ones(n), rng.normal(size=n), cell])
-    y = (rng.random(n) < 0.3).astype(np.float64)
-    y[cell == 1] = 0.0
-    assert infinite_coefficients(x, y, family="binomial") == [2]
-    y[np.flatnonzero(cell)[0]] = 1.0
-    assert infinite_coefficients(x, y, family="binomial") == []
-
-
-def test_fractions_bind_the_direction() -> None:
-    """A fractional outcome fixes its predictor: x'g = 0 there."""
-    x = np.column_stack([np.ones(4), [0.0, 0.0, 1.0, 1.0]])
-    assert infinite_coefficients(x, np.array([0.0, 1.0, 1.0, 1.0]), family="binomial") == [1]
-    assert infinite_coefficients(x, np.array([0.0, 1.0, 1.0, 0.5]), family="binomial") == []
-
-
 def test_log_linear_cell_of_zeros_is_infinite() -> None:
     data = sample(12).with_columns(pl.when(pl.col("group") == "b").then(0).otherwise(pl.col("count")).alias("count"))
     fit = fit_model(data, design_of(data), outcome="count", terms=["group", "x"], family="poisson")
@@ -276,27 +237,7 @@ def test_separated_replicates_are_called_out() -> None:
     assert fit_model(data, design, outcome="yes", terms=["group"], family="binomial").status == "ok"
 
 
-# Model matrices and errors
-
-
-def matrix_of(frame: pl.DataFrame, terms: list[str], **options: Any) -> tuple[tuple[str, ...], FloatArray]:
-    made = model_matrix(frame, terms, rows=np.ones(frame.height, dtype=np.bool_), **options)
-    return made.names, made.values
-
-
-def test_columns_are_named_and_ordered_as_in_r() -> None:
-    """``colnames(model.matrix(~ g:x + x + g + factor(year), …))``: main terms first, then interactions."""
-    frame = pl.DataFrame({"g": ["b", "a", "c"], "x": [1.0, 2.0, 3.0], "year": [2023.0, 2024.0, 2025.0]})
-    names, values = matrix_of(frame, ["g:x", "x", "g", "year"], categorical=["year"])
-    assert names == ("(Intercept)", "x", "gb", "gc", "year2024", "year2025", "gb:x", "gc:x")
-    assert values[:, 6].tolist() == [1.0, 0.0, 0.0]
-    assert values[:, 7].tolist() == [0.0, 0.0, 3.0]
-    assert values[:, 5].tolist() == [0.0, 0.0, 1.0]
-
-
-def test_levels_of_numbers_are_in_their_order() -> None:
-    frame = pl.DataFrame({"size": [10, 9, 100, 9], "y": [1, 2, 3, 4]})
-    assert matrix_of(frame, ["size"], categorical=["size"])[0] == ("(Intercept)", "size10", "size100")
+# Errors
 
 
 def test_levels_outside_the_domain_are_no_columns() -> None:
