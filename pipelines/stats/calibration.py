@@ -21,6 +21,7 @@ from typing import Final, NoReturn, Protocol, cast
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 from scipy.linalg import qr, solve_triangular
 from scipy.optimize import linprog
 from scipy.special import expit
@@ -59,6 +60,23 @@ class Residualizer(Protocol):
     def residuals(self, influence: FloatArray) -> FloatArray:
         """Weighted influences ``(n, K)`` (calibrated weight x influence), replaced by their residuals ``(n, K)``."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Residuals of the form ``u - left @ project(right' @ u)``, which all methods here have.
+
+    ``left`` and ``right`` are ``(n, m)``, sparse with one entry a row where the m are cells; ``project`` takes and
+    gives ``(m, K)``. Sums of residuals over any groups of rows need only the same sums of ``left`` and of ``u``.
+    """
+
+    left: sparse.csr_array | FloatArray
+    right: sparse.csr_array | FloatArray
+    project: Callable[[FloatArray], FloatArray]
+
+    def residuals(self, influence: FloatArray) -> FloatArray:
+        """Residuals ``(n, K)`` of the weighted influences ``(n, K)``."""
+        return cast(FloatArray, influence - self.left @ self.project(self.right.T @ influence))
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,28 +145,23 @@ class ResidualSequence:
 
 
 @dataclass(frozen=True, eq=False)
-class PostStratumResiduals:
-    """R's residual after ``postStratify``: u - W * sum(u d/W)/sum(d) over the cell, d the weight before and W after.
+class _CellMeans:
+    """Sums by cell over the weight ``(m,)`` of the cell."""
 
-    W/d is one factor in a cell, so the mean is sum(u)/sum(W). A row of weight 0 gets W = 1 in the product, as in R:
-    it carries the mean of its cell as a unit of weight 1 would.
-    """
-
-    cell: IntArray
     weight: FloatArray
-    cell_weight: FloatArray
 
-    def residuals(self, influence: FloatArray) -> FloatArray:
-        """Residuals ``(n, K)``."""
-        means = _divide(column_sums(self.cell, influence, len(self.cell_weight)), self.cell_weight[:, None])
-        weight = np.where(self.weight == 0, 1.0, self.weight)
-        return influence - weight[:, None] * means[self.cell]
+    def __call__(self, sums: FloatArray) -> FloatArray:
+        return _divide(sums, self.weight[:, None])
 
 
 def post_stratify(
     weight: FloatArray, cell: pl.Series, totals: Mapping[str, float], *, partial: bool = False
 ) -> Calibration:
     """Scale weights so that they add up to the total of each cell (R's ``postStratify``).
+
+    The residual is u - W * sum(u d/W)/sum(d) over the cell, d the weight before and W after; W/d is one factor in a
+    cell, so the mean is sum(u)/sum(W). A row of weight 0 gets W = 1 in the product, as in R: it carries the mean
+    of its cell as a unit of weight 1 would.
 
     Args:
         weight: ``(n,)`` weights before.
@@ -176,7 +189,11 @@ def post_stratify(
         weight=after,
         margins=_margin_frame([cell.name] * len(labels), labels, count, before, wanted, cell_weight),
         iterations=1,
-        residualizer=PostStratumResiduals(codes, after, cell_weight),
+        residualizer=Residuals(
+            left=_membership(codes, len(labels), np.where(after == 0, 1.0, after)),
+            right=_membership(codes, len(labels), np.ones(len(codes))),
+            project=_CellMeans(cell_weight),
+        ),
     )
 
 
@@ -184,36 +201,25 @@ def post_stratify(
 
 
 @dataclass(frozen=True, eq=False)
-class RakingResiduals:
-    """R's residual after ``rake``: ten sweeps that take the unweighted means of u/W out of u/W, margin by margin.
+class _RakingSweeps:
+    """What ten sweeps over the margins take out of u/W, from its sums by joint cell.
 
-    W is the weight after that margin in the last sweep. Within a joint cell of the margins it is a fixed multiple of
-    the final weight and each correction is one value, so the sweeps run on joint cells. Rows of weight 0 are left out
-    of the means and stay 0 (R divides 0 by 0 and returns NaN).
-
-    ``cell`` and ``weight`` ``(n,)``; ``count`` ``(C,)`` rows of a joint cell with a weight; for each margin ``levels``
-    ``(C,)`` the level of each joint cell, and ``ratios`` ``(C,)`` the weight after that margin over the final one.
+    ``count`` ``(m,)`` rows of a joint cell with a weight; for each margin ``levels`` ``(m,)`` the level of each joint
+    cell, and ``ratios`` ``(m,)`` the weight after that margin in the last sweep over the final one.
     """
 
-    cell: IntArray
-    weight: FloatArray
     count: IntArray
     levels: tuple[IntArray, ...]
     ratios: tuple[FloatArray, ...]
 
-    def residuals(self, influence: FloatArray) -> FloatArray:
-        """Residuals ``(n, K)``."""
-        weight = self.weight[:, None]
-        left = column_sums(self.cell, _divide(influence, weight), len(self.count))
-        removed = np.zeros_like(left)
+    def __call__(self, sums: FloatArray) -> FloatArray:
+        removed = np.zeros_like(sums)
         for _ in range(RAKING_RESIDUAL_SWEEPS):
             for level, ratio in zip(self.levels, self.ratios, strict=True):
                 rows = code_sums(level, self.count, int(level.max()) + 1)
-                means = _divide(column_sums(level, left / ratio[:, None], len(rows)), rows[:, None])
-                step = ratio[:, None] * means[level]
-                removed += step
-                left -= self.count[:, None] * step
-        return influence - weight * removed[self.cell]
+                left = (sums - self.count[:, None] * removed) / ratio[:, None]
+                removed += ratio[:, None] * _divide(column_sums(level, left, len(rows)), rows[:, None])[level]
+        return removed
 
 
 def rake(
@@ -226,6 +232,11 @@ def rake(
     tolerance: float = 1e-9,
 ) -> Calibration:
     """Post-stratify to one margin after the other until the weights stand still (R's ``rake``).
+
+    For the residual, ten sweeps take the unweighted level means of u/W out of u/W, margin by margin, W being the weight
+    after that margin in the last sweep. In a joint cell of the margins it is a fixed multiple of the final weight and
+    every correction is one value, so the sweeps run on joint cells. Rows of weight 0 are left out of the means and
+    stay 0 (R divides 0 by 0 and returns NaN).
 
     Args:
         weight: ``(n,)`` weights before.
@@ -302,12 +313,10 @@ def rake(
         weight=after,
         margins=table(),
         iterations=sweeps,
-        residualizer=RakingResiduals(
-            cell=cell,
-            weight=after,
-            count=np.bincount(cell[after != 0], minlength=size),
-            levels=tuple(levels),
-            ratios=tuple(ratios),
+        residualizer=Residuals(
+            left=_membership(cell, size, after),
+            right=_membership(cell, size, _divide(np.ones_like(after), after)),
+            project=_RakingSweeps(np.bincount(cell[after != 0], minlength=size), tuple(levels), tuple(ratios)),
         ),
     )
 
@@ -382,28 +391,38 @@ DISTANCES: Final[Mapping[str, Distance]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class TermResiduals:
-    """R's residual after ``calibrate``: W (u/W - X b), b the regression of u/W on X by the weights before calibration.
+class _Regression:
+    """Fitted values of the patterns from sums of u by pattern: ``(m, K)`` both.
 
-    X enters as an orthonormal basis of its rows times the root of those weights, made once. Rows with W = 0 are
-    left out of the regression and stay 0 (R divides 0 by 0).
-
-    ``basis`` ``(C, p)``; ``root`` ``(C,)`` root of the weight of each pattern before; ``factor`` ``(C,)`` its g-weight;
-    ``weight`` ``(n,)`` after.
+    ``basis`` ``(m, p)`` orthonormal, of the patterns times ``root``; ``root`` ``(m,)`` root of the weight before;
+    ``factor`` ``(m,)`` the g-weight. The sum of d u/W over a pattern is its sum of u over g.
     """
 
-    matrix: TermsMatrix
     basis: FloatArray
     root: FloatArray
     factor: FloatArray
-    weight: FloatArray
 
-    def residuals(self, influence: FloatArray) -> FloatArray:
-        """Residuals ``(n, K)``."""
-        # sum of d u/W over a pattern is its sum of u over g, both being one value there.
-        scaled = _divide(self.matrix.sums(influence), (self.factor * self.root)[:, None])
-        fitted = _divide(self.basis @ (self.basis.T @ scaled), self.root[:, None])
-        return influence - self.weight[:, None] * self.matrix.spread(fitted)
+    def __call__(self, sums: FloatArray) -> FloatArray:
+        scaled = _divide(sums, (self.factor * self.root)[:, None])
+        return _divide(self.basis @ (self.basis.T @ scaled), self.root[:, None])
+
+
+def _coefficients(sums: FloatArray) -> FloatArray:
+    """Sums with an orthonormal basis are the coefficients of the regression."""
+    return sums
+
+
+def _regression_residuals(
+    matrix: TermsMatrix, basis: FloatArray, root: FloatArray, factor: FloatArray, weight: FloatArray
+) -> Residuals:
+    if matrix.pattern is None:
+        right = _divide(basis, (factor * root)[:, None])
+        return Residuals(left=_divide(basis, root[:, None]) * weight[:, None], right=right, project=_coefficients)
+    return Residuals(
+        left=_membership(matrix.pattern, len(root), weight),
+        right=_membership(matrix.pattern, len(root), np.ones(len(weight))),
+        project=_Regression(basis, root, factor),
+    )
 
 
 def calibrate(
@@ -415,11 +434,15 @@ def calibrate(
     bounds: tuple[float, float] = (-math.inf, math.inf),
     epsilon: float = 1e-12,
     max_iterations: int = 50,
+    tolerance: float = 1e-9,
 ) -> Calibration:
     """Change the weights as little as possible so that the weighted terms add up to their totals (R's ``calibrate``).
 
-    Newton's method on the dual problem as in R's ``grake``, with steps shortened until the dual stops rising. Linear
+    Newton's method on the dual problem as in R's ``grake``, with steps shortened where they go past the top. Linear
     distance without bounds is the regression estimator (GREG), met in one step.
+
+    The residual is W (u/W - X b), b the regression of u/W on X by the weights before calibration, for every distance. X
+    enters as an orthonormal basis made once. Rows with W = 0 are left out of it and stay 0 (R divides 0 by 0).
 
     Args:
         weight: ``(n,)`` weights before, 0 or more.
@@ -428,9 +451,10 @@ def calibrate(
         distance: a name in `DISTANCES`.
         bounds: smallest and largest g-weight. Where R scales the weights first (see ``Calibration.rescaled``), they
             hold after that, as in R.
-        epsilon: largest relative distance from a total, as in R (which divides by 1 + total); no closer than
-            the rounding of the sum itself.
+        epsilon: R's rule: each misfit is below this share of 1 + total (R's own default is 1e-7), or within the
+            rounding of the sum itself.
         max_iterations: Newton steps before it is given up.
+        tolerance: largest relative distance from a total at the end; ``math.inf`` leaves R's rule alone.
 
     Raises:
         ViolationsError: rows with a weight that is missing, negative or infinite; terms without a total and totals
@@ -473,7 +497,7 @@ def calibrate(
     )
     reach = Bounds(max(limits.low, method.floor), limits.high)
     raise_faults("calibration", _infeasible(terms, problem.target, problem.out_of_range(reach), reach))
-    solution = problem.solve(method, limits, epsilon=epsilon, max_iterations=max_iterations)
+    solution = problem.solve(method, limits, epsilon=epsilon, tolerance=tolerance, max_iterations=max_iterations)
     after_sums = start.copy()
     after_sums[used] = wanted[used] - solution.misfit
     rows = (matrix.patterns != 0).T @ matrix.row_counts()
@@ -481,7 +505,7 @@ def calibrate(
     if not solution.converged:
         if len(before) <= SHORTFALL_PATTERNS:
             raise_faults("calibration", _infeasible(terms, problem.target, problem.shortfall(reach), reach))
-        _not_converged("calibration", table, epsilon, f"{solution.iterations} iterations")
+        _not_converged("calibration", table, min(epsilon, tolerance), f"{solution.iterations} iterations")
 
     factor = solution.factor * rescaled
     lost = (factor == 0) & (root > 0)
@@ -495,7 +519,7 @@ def calibrate(
         weight=after,
         margins=table,
         iterations=solution.iterations,
-        residualizer=TermResiduals(matrix=matrix, basis=basis, root=root, factor=factor, weight=after),
+        residualizer=_regression_residuals(matrix, basis, root, factor, after),
         rescaled=rescaled,
     )
 
@@ -523,12 +547,17 @@ class _Problem:
     basis: FloatArray
     triangle: FloatArray
 
-    def solve(self, method: Distance, bounds: Bounds, *, epsilon: float, max_iterations: int) -> _Solution:
+    def solve(
+        self, method: Distance, bounds: Bounds, *, epsilon: float, tolerance: float, max_iterations: int
+    ) -> _Solution:
         # With u = (basis @ eta) / sqrt(weight) the Hessian of the dual is basis' F' basis, well conditioned
         # whatever the units of the terms.
         inverse_root = _divide(np.ones_like(self.weight), np.sqrt(self.weight))
         allowed = np.maximum(
-            epsilon * np.where(self.target != 0, np.abs(self.target), self.gross),
+            np.minimum(
+                epsilon * (1.0 + np.abs(self.target)),
+                tolerance * np.where(self.target != 0, np.abs(self.target), self.gross),
+            ),
             32 * np.finfo(np.float64).eps * self.gross,
         )
         eta = np.zeros(len(self.target))
@@ -536,7 +565,8 @@ class _Problem:
         factor = method.factor(u, bounds)
         misfit = self.target - self.X.T @ (self.weight * factor)
         iterations = 0
-        while np.any(np.abs(misfit) > allowed) and iterations < max_iterations:
+        # R takes one step in any case.
+        while (iterations == 0 or np.any(np.abs(misfit) > allowed)) and iterations < max_iterations:
             iterations += 1
             rise = self._whiten(misfit)
             values, vectors = np.linalg.eigh(self.basis.T @ (method.slope(u, bounds)[:, None] * self.basis))
@@ -588,6 +618,11 @@ def _divide(a: FloatArray, b: FloatArray, *, otherwise: float = 0.0) -> FloatArr
     out = np.full(np.broadcast_shapes(a.shape, b.shape), otherwise)
     np.divide(a, b, out=out, where=b != 0)
     return out
+
+
+def _membership(cell: IntArray, size: int, values: FloatArray) -> sparse.csr_array:
+    """The matrix ``(n, size)`` with the value of each row in the column of its cell."""
+    return sparse.csr_array((values, cell, np.arange(len(cell) + 1)), shape=(len(cell), size))
 
 
 def _product(a: FloatArray, b: float) -> FloatArray:

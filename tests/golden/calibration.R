@@ -56,6 +56,8 @@ cases <- list(
   raking = tot(~sex + reg + emp, totals, calfun = "raking"),
   raking_bounded = tot(~sex + reg + emp, totals, calfun = "raking", bounds = c(0.8, 1.3)),
   logit = tot(~sex + reg + emp, totals, calfun = "logit", bounds = c(0.7, 1.4)),
+  raking_loose = calibrate(base, ~sex + reg + emp, totals, calfun = "raking", epsilon = 1e-3),
+  logit_loose = calibrate(base, ~sex + reg + emp, totals, calfun = "logit", bounds = c(0.7, 1.4), epsilon = 1e-3),
   logit_rescaled = suppressWarnings(tot(~sex + reg + emp, totals, ones, calfun = "logit", bounds = c(0.7, 1.4))),
   raking_rescaled = suppressWarnings(tot(~emp - 1, c(emp = 86000), ones, calfun = "raking")),
   linear_raking = tot(~age, c(`(Intercept)` = 3150, ageold = 1050, ageyoung = 950),
