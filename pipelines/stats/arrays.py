@@ -3,6 +3,7 @@
 Belongs here: numpy type aliases, dense coding of label columns. Does not belong here: any statistic.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -32,12 +33,20 @@ def code_labels(labels: pl.Series) -> tuple[IntArray, pl.Series]:
     """
     if isinstance(labels.dtype, pl.Categorical | pl.Enum):
         labels = labels.cast(pl.String)
-    run = labels.rle_id().to_numpy()
-    start = np.flatnonzero(np.diff(run, prepend=np.uint32(2**32 - 1)))
+    start = run_starts([labels])
     if len(start) == len(labels):
         return _look_up(labels)
     codes, known = _look_up(labels.gather(start))
-    return codes[run], known
+    return np.repeat(codes, np.diff(start, append=len(labels))), known
+
+
+def run_starts(columns: Sequence[pl.Series]) -> IntArray:
+    """First row of each run of rows that are equal in all columns ``(R,)``."""
+    change = np.zeros(len(columns[0]), dtype=np.bool_)
+    change[:1] = True
+    for column in columns:
+        change |= column.ne_missing(column.shift(1)).to_numpy()
+    return np.flatnonzero(change).astype(np.int64)
 
 
 def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
@@ -65,8 +74,16 @@ def nested_codes(outer: IntArray, inner: IntArray) -> tuple[IntArray, IntArray, 
         codes ``(n,)``, and the outer and the inner code of each ``(U,)``.
     """
     size = int(inner.max()) + 1
-    key = outer * size + inner
-    start = np.flatnonzero(np.diff(key, prepend=-1))
-    known, of_start = np.unique(key[start], return_inverse=True)
-    codes = np.repeat(of_start.astype(np.int64), np.diff(start, append=len(key)))
+    known, codes = distinct_codes(outer * size + inner)
     return codes, known // size, known % size
+
+
+def distinct_codes(key: IntArray) -> tuple[IntArray, IntArray]:
+    """The distinct keys, sorted ``(U,)``, and the position of each key among them ``(n,)``; quick where sorted."""
+    new = key[1:] != key[:-1]
+    if len(key) and not (key[1:] < key[:-1]).any():
+        codes = np.zeros(len(key), dtype=np.int64)
+        np.cumsum(new, out=codes[1:])
+        return key[np.concatenate([[True], new])], codes
+    known, codes = np.unique(key, return_inverse=True)
+    return known, codes.astype(np.int64)

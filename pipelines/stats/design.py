@@ -11,16 +11,27 @@ in a stratum, which at a later stage is the parent unit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_labels, dense_codes, nested_codes
+from pipelines.stats.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    code_labels,
+    dense_codes,
+    nested_codes,
+    run_starts,
+)
 from pipelines.stats.calibration import Residualizer
 
 LonelyPsu = Literal["fail", "adjust", "average", "certainty", "remove"]
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 # R's survey package treats a stratum as fully enumerated below this value of 1 - n/N.
 FULLY_ENUMERATED = 1e-7
@@ -101,7 +112,6 @@ class SurveyDesign:
     """
 
     weight: FloatArray  # (n,)
-    stratum: IntArray  # (n,) codes into stratum_labels
     stratum_labels: tuple[str, ...]
     stages: tuple[Stage, ...]
     lonely_psu: LonelyPsu
@@ -171,98 +181,27 @@ class SurveyDesign:
         violations: list[Violation] = []
         if weight is not None:
             violations += _check_weights(frame[weight], allow_negative=allow_negative_weights)
-        for name in (strata, *stages, take_all, wave, calibration_group):
-            if name is not None:
-                violations += _broken(frame[name].is_null().to_numpy(), "label_missing", name, "a label", "missing")
+        labels = [name for name in (strata, *stages, take_all, wave) if name is not None]
+        for name in (*labels, *([] if calibration_group is None else [calibration_group])):
+            violations += _broken(frame[name].is_null(), "label_missing", name, "a label", "missing")
         if violations:
             raise ViolationsError("survey design", violations)
 
-        n = frame.height
-        if strata is None:
-            stratum, labels = np.zeros(n, dtype=np.int64), ["all"]
-        else:
-            stratum, labels = dense_codes(frame[strata])
-        first, psu_stratum, found = _primary_units(frame, stratum, stages, strata, nest=nest, wave=wave)
-        violations += found
-        units, parents = [first], [psu_stratum]
-        for name in stages[1:]:
-            unit, parent, _ = nested_codes(units[-1], code_labels(frame[name])[0])
-            units.append(unit)
-            parents.append(parent)
-
-        above = [stratum, *units]
-        sizes = [len(labels), *(len(parent) for parent in parents)]
-        sampled = [
-            np.bincount(parent, minlength=size).astype(np.int64) for parent, size in zip(parents, sizes, strict=False)
-        ]
-        fractions = _are_fractions(frame, population)
-        violations += fractions[1]
-        populations = []
-        for level, name in enumerate(population):
-            counts, found = _population(
-                frame,
-                name,
-                above[level],
-                sampled[level],
-                as_fraction=fractions[0],
-                take_all=take_all if level == 0 else None,
-            )
-            violations += found
-            populations.append(counts)
-        if take_all is not None:
-            marked = frame[take_all].cast(pl.Boolean).to_numpy()
-            whole = np.zeros(len(labels), dtype=np.bool_)
-            whole[stratum] = marked
-            violations += _broken(
-                whole[stratum] != marked,
-                "take_all_varies",
-                take_all,
-                "one value in each stratum",
-                "another value than on other rows of the stratum",
-            )
-            if not populations:
-                populations.append(np.full(len(labels), np.inf))
-            violations += _broken(
-                (whole & np.isfinite(populations[0]) & (populations[0] != sampled[0]))[stratum],
-                "take_all_not_complete",
-                take_all,
-                "all units of a take-all stratum in the file",
-                "a population other than the units in the file",
-            )
-            populations[0] = np.where(whole, sampled[0].astype(np.float64), populations[0])
+        sheet = _Sheet.build(frame, [*labels, *population], whole=not stages)
+        violations += sheet.code_units(strata, stages, nest=nest, wave=wave)
+        violations += sheet.read_populations(population, take_all)
         if violations:
             raise ViolationsError("survey design", violations)
-
-        made = []
-        share = np.ones(len(labels))
-        for level in range(max(len(populations), 1)):
-            there = populations[level] if populations else np.full(len(labels), np.inf)
-            made.append(
-                Stage(
-                    unit=units[level],
-                    stratum=parents[level],
-                    sampled=sampled[level],
-                    population=there,
-                    share=share,
-                )
-            )
-            share = (share * sampled[level] / there)[parents[level]]
         if weight is None:
-            weights = np.ones(n)
-            for level, stage in enumerate(made):
-                weights *= (stage.population / stage.sampled)[above[level]]
-            violations += _broken(
-                ~np.isfinite(weights), "weight_not_finite", population[0], "a finite population", "inf, and no weight"
-            )
-            if violations:
-                raise ViolationsError("survey design", violations)
+            weights, found = sheet.weights(population)
+            if found:
+                raise ViolationsError("survey design", found)
         else:
             weights = frame[weight].cast(pl.Float64).to_numpy()
         design = cls(
             weight=weights,
-            stratum=stratum,
-            stratum_labels=tuple(labels),
-            stages=tuple(made),
+            stratum_labels=tuple(sheet.labels),
+            stages=sheet.stages(),
             lonely_psu=lonely_psu,
             lonely_psu_in_domain=lonely_psu_in_domain,
             calibration=calibration,
@@ -276,6 +215,11 @@ class SurveyDesign:
     def n_rows(self) -> int:
         """Rows of the full design."""
         return len(self.weight)
+
+    @property
+    def stratum(self) -> IntArray:
+        """Stratum ``(n,)`` of each row, codes into ``stratum_labels``."""
+        return self.stages[0].stratum[self.stages[0].unit]
 
     @property
     def psu(self) -> IntArray:
@@ -385,103 +329,212 @@ def _check_arguments(
 
 
 def _check_weights(column: pl.Series, *, allow_negative: bool) -> list[Violation]:
-    weights = column.cast(pl.Float64).to_numpy()
-    missing = column.is_null().to_numpy()
-    found = _broken(~missing & ~np.isfinite(weights), "weight_not_finite", column.name, "a finite number", "NaN or inf")
+    missing = column.is_null()
+    numbers = column.cast(pl.Float64).fill_null(0.0)
+    found = _broken(~numbers.is_finite(), "weight_not_finite", column.name, "a finite number", "NaN or inf")
     found += _broken(missing, "weight_missing", column.name, "a number", "missing")
     if not allow_negative:
-        with np.errstate(invalid="ignore"):
-            found += _broken(weights < 0, "weight_negative", column.name, "0 or more", "below 0")
+        found += _broken(numbers < 0, "weight_negative", column.name, "0 or more", "below 0")
     return found
 
 
-def _primary_units(
-    frame: pl.DataFrame,
-    stratum: IntArray,
-    stages: Sequence[str],
-    strata: str | None,
-    *,
-    nest: bool,
-    wave: str | None,
-) -> tuple[IntArray, IntArray, list[Violation]]:
-    """PSU of each row ``(n,)``, stratum of each PSU ``(P,)``, PSUs that stand in two strata."""
-    if not stages:
-        return np.arange(frame.height, dtype=np.int64), stratum, []
-    label, known = code_labels(frame[stages[0]])
-    if strata is None:
-        return label, np.zeros(len(known), dtype=np.int64), []
-    found: list[Violation] = []
-    if not nest:
-        unit, n_units = label, len(known)
-        if wave is not None:
-            unit, in_wave, _ = nested_codes(label, code_labels(frame[wave])[0])
-            n_units = len(in_wave)
-        of_unit = np.full(n_units, -1, dtype=np.int64)
+@dataclass(eq=False)
+class _Sheet:
+    """The design columns of a frame, read once for each run of rows that are equal in all of them.
+
+    r runs. With ``whole``, for a design without unit labels, the runs are the rows' strata and the rows the units.
+    """
+
+    short: pl.DataFrame  # (r,) the first row of each run
+    length: IntArray  # (r,)
+    whole: bool
+    labels: list[str]
+    units: list[IntArray]  # a stage: unit of each run (r,)
+    parents: list[IntArray]  # a stage: stratum of each unit (U,)
+    populations: list[FloatArray]  # a stage: units in each stratum (S,)
+    above: list[IntArray]  # strata, then units of each stage: what the units of a stage are drawn in (r,)
+
+    @classmethod
+    def build(cls, frame: pl.DataFrame, columns: Sequence[str], *, whole: bool) -> "_Sheet":
+        n = frame.height
+        start = run_starts([frame[name] for name in columns]) if columns else np.arange(1 if whole else n)
+        return cls(
+            short=frame.select(columns)[start] if columns else frame.select([])[:0],
+            length=np.diff(start, append=n).astype(np.int64),
+            whole=whole,
+            labels=["all"],
+            units=[],
+            parents=[],
+            populations=[],
+            above=[],
+        )
+
+    def spread(self, by_run: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+        """A value of each run ``(r,)`` on its rows ``(n,)``."""
+        return np.repeat(by_run, self.length)
+
+    def broken(self, runs: BoolArray, code: str, column: str, expected: str, got: str) -> list[Violation]:
+        return _broken(pl.Series(self.spread(runs)), code, column, expected, got) if runs.any() else []
+
+    def code_units(self, strata: str | None, stages: Sequence[str], *, nest: bool, wave: str | None) -> list[Violation]:
+        """Code the units of every stage; PSUs that stand in two strata are at fault."""
+        stratum = np.zeros(len(self.length), dtype=np.int64)
+        if strata is not None:
+            stratum, self.labels = dense_codes(self.short[strata])
+        self.above.append(stratum)
+        if self.whole:
+            self.parents.append(self.spread(stratum))
+            return []
+        label, known = code_labels(self.short[stages[0]])
+        found: list[Violation] = []
+        if strata is None:
+            unit, parent = label, np.zeros(len(known), dtype=np.int64)
+        else:
+            if not nest:
+                found = self._in_two_strata(label, stratum, stages[0], wave)
+            unit, _, parent = nested_codes(label, stratum)
+        self.units.append(unit)
+        self.parents.append(parent)
+        for name in stages[1:]:
+            unit, parent, _ = nested_codes(self.units[-1], code_labels(self.short[name])[0])
+            self.units.append(unit)
+            self.parents.append(parent)
+        self.above += self.units
+        return found
+
+    def _in_two_strata(self, label: IntArray, stratum: IntArray, column: str, wave: str | None) -> list[Violation]:
+        unit = label if wave is None else nested_codes(label, code_labels(self.short[wave])[0])[0]
+        of_unit = np.zeros(int(unit.max()) + 1, dtype=np.int64)
         of_unit[unit] = stratum
-        found = _broken(
+        return self.broken(
             of_unit[unit] != stratum,
             "psu_in_two_strata",
-            stages[0],
+            column,
             "each primary sampling unit in one stratum" + ("" if wave is None else " within one wave"),
             "a unit that stands in another stratum too",
         )
-        if wave is None:
-            return label, of_unit, found
-    psu, _, psu_stratum = nested_codes(label, stratum)
-    return psu, psu_stratum, found
 
+    def sampled(self, level: int) -> IntArray:
+        """Units drawn in each stratum ``(S,)`` of a stage."""
+        size = len(self.labels) if level == 0 else len(self.parents[level - 1])
+        return np.bincount(self.parents[level], minlength=size).astype(np.int64)
 
-def _are_fractions(frame: pl.DataFrame, population: Sequence[str]) -> tuple[bool, list[Violation]]:
-    """Whether the population columns are sampling fractions (R: no value above 1), and rows that mix the two."""
-    if not population:
-        return False, []
-    columns = [frame[name].cast(pl.Float64) for name in population]
-    largest = max(float(cast(float, column.fill_nan(None).max() or 0.0)) for column in columns)
-    smallest = min(float(cast(float, column.fill_nan(None).min() or 0.0)) for column in columns)
-    if largest <= 1 and smallest < 1:
-        return True, []
-    found: list[Violation] = []
-    for name, column in zip(population, columns, strict=True):
-        below = (column.fill_null(np.nan) < 1).to_numpy()
-        found += _broken(below, "population_below_one", name, "counts, 1 or more, on every row", "a fraction")
-    return False, found
+    def read_populations(self, columns: Sequence[str], take_all: str | None) -> list[Violation]:
+        """Read the populations, and those that take-all strata give; what is wrong with them."""
+        fractions, found = self._are_fractions(columns)
+        marked = None if take_all is None else self.short[take_all].cast(pl.Boolean).to_numpy()
+        for level, name in enumerate(columns):
+            counts, wrong = self._population(name, level, fractions=fractions, optional=marked if level == 0 else None)
+            self.populations.append(counts)
+            found += wrong
+        if take_all is None or marked is None:
+            return found
+        if not self.populations:
+            self.populations.append(np.full(len(self.labels), np.inf))
+        stratum, sampled = self.above[0], self.sampled(0)
+        whole = np.zeros(len(sampled), dtype=np.bool_)
+        whole[stratum] = marked
+        found += self.broken(
+            whole[stratum] != marked,
+            "take_all_varies",
+            take_all,
+            "one value in each stratum",
+            "another value than on other rows of the stratum",
+        )
+        there = self.populations[0]
+        found += self.broken(
+            (whole & np.isfinite(there) & (there != sampled))[stratum],
+            "take_all_not_complete",
+            take_all,
+            "all units of a take-all stratum in the file",
+            "a population other than the units in the file",
+        )
+        self.populations[0] = np.where(whole, sampled.astype(np.float64), there)
+        return found
 
+    def _are_fractions(self, columns: Sequence[str]) -> tuple[bool, list[Violation]]:
+        """Whether the populations are sampling fractions (R: no value above 1), and rows that mix the two."""
+        if not columns:
+            return False, []
+        table = self.short.select(pl.col(columns).cast(pl.Float64).fill_nan(None))
+        below = table.select(pl.any_horizontal(pl.all() < 1).fill_null(False)).to_series()
+        if not table.select(pl.any_horizontal((pl.all() > 1).any())).item():
+            return bool(below.any()), []
+        found: list[Violation] = []
+        for name in columns:
+            found += self.broken(
+                (table[name] < 1).fill_null(False).to_numpy(),
+                "population_below_one",
+                name,
+                "counts, 1 or more, on every row",
+                "a fraction",
+            )
+        return False, found
 
-def _population(
-    frame: pl.DataFrame,
-    name: str,
-    above: IntArray,
-    sampled: IntArray,
-    *,
-    as_fraction: bool,
-    take_all: str | None,
-) -> tuple[FloatArray, list[Violation]]:
-    """Units in the population of each stratum of a stage ``(S,)``, with what is wrong."""
-    value = frame[name].cast(pl.Float64).to_numpy()
-    absent = frame[name].is_null().to_numpy() | np.isnan(value)
-    known = ~absent if take_all is None else ~absent | frame[take_all].cast(pl.Boolean).fill_null(False).to_numpy()
-    found = _broken(~known, "population_missing", name, "a count", "missing")
-    per_stratum = np.full(len(sampled), np.inf)
-    per_stratum[above[~absent]] = value[~absent]
-    found += _broken(
-        ~absent & (per_stratum[above] != value),
-        "population_varies",
-        name,
-        "one population in each stratum (at later stages: in each parent unit)",
-        "another one than on other rows of the stratum",
-    )
-    if as_fraction:
-        found += _broken(~absent & (value <= 0), "fraction_not_positive", name, "a sampling fraction above 0", "0")
-        per_stratum = sampled / np.where(per_stratum > 0, per_stratum, np.inf)
-        per_stratum = np.where(per_stratum > 0, per_stratum, np.inf)
-    found += _broken(
-        ~absent & (sampled > per_stratum)[above],
-        "sample_exceeds_population",
-        name,
-        "at least as many units in the population as in the sample of the stratum",
-        "fewer",
-    )
-    return per_stratum, found
+    def _population(
+        self, name: str, level: int, *, fractions: bool, optional: BoolArray | None
+    ) -> tuple[FloatArray, list[Violation]]:
+        """Units in the population of each stratum of a stage ``(S,)``, with what is wrong."""
+        above, sampled = self.above[level], self.sampled(level)
+        value = self.short[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        absent = np.isnan(value)
+        found = self.broken(
+            absent if optional is None else absent & ~optional, "population_missing", name, "a count", "missing"
+        )
+        there = np.full(len(sampled), np.inf)
+        there[above[~absent]] = value[~absent]
+        found += self.broken(
+            ~absent & (there[above] != value),
+            "population_varies",
+            name,
+            "one population in each stratum (at later stages: in each parent unit)",
+            "another one than on other rows of the stratum",
+        )
+        if fractions:
+            found += self.broken(value <= 0, "fraction_not_positive", name, "a sampling fraction above 0", "0 or less")
+            there = sampled / np.where(np.isfinite(there) & (there > 0), there, np.nan)
+            there = np.where(np.isnan(there), np.inf, there)
+        found += self.broken(
+            ~absent & (sampled > there)[above],
+            "sample_exceeds_population",
+            name,
+            "at least as many units in the population as in the sample of the stratum",
+            "fewer",
+        )
+        return there, found
+
+    def weights(self, columns: Sequence[str]) -> tuple[FloatArray, list[Violation]]:
+        """The product of N/n over the stages ``(n,)``."""
+        weights = np.ones(len(self.length))
+        for level, there in enumerate(self.populations):
+            weights *= (there / self.sampled(level))[self.above[level]]
+        found = self.broken(
+            ~np.isfinite(weights),
+            "weight_not_finite",
+            columns[0],
+            "a finite population, where no weight is given",
+            "inf",
+        )
+        return self.spread(weights), found
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The first stage and those with a population."""
+        made = []
+        share = np.ones(len(self.labels))
+        for level in range(max(len(self.populations), 1)):
+            sampled, parent = self.sampled(level), self.parents[level]
+            there = self.populations[level] if self.populations else np.full(len(sampled), np.inf)
+            made.append(
+                Stage(
+                    unit=np.arange(len(parent), dtype=np.int64) if self.whole else self.spread(self.units[level]),
+                    stratum=parent,
+                    sampled=sampled,
+                    population=there,
+                    share=share,
+                )
+            )
+            share = (share * sampled / there)[parent]
+        return tuple(made)
 
 
 def _refuse_lonely(design: SurveyDesign, frame: pl.DataFrame, stages: Sequence[str]) -> None:
@@ -497,10 +550,10 @@ def _refuse_lonely(design: SurveyDesign, frame: pl.DataFrame, stages: Sequence[s
         raise SingletonStratumError(strata=names)
 
 
-def _broken(rows: BoolArray, code: str, column: str, expected: str, got: str) -> list[Violation]:
-    at = np.flatnonzero(rows)
-    if len(at) == 0:
+def _broken(rows: pl.Series, code: str, column: str, expected: str, got: str) -> list[Violation]:
+    if not rows.any():
         return []
+    at = np.flatnonzero(rows.to_numpy())
     return [
         Violation(
             code,

@@ -27,13 +27,14 @@ Nothing is expanded into differences of large sums: a stratum adds sum over the 
 0.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from scipy import sparse
 
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
 from pipelines.stats.design import Stage, SurveyDesign
 
 
@@ -46,7 +47,7 @@ class Level:
     """
 
     stage: Stage
-    to_pairs: sparse.csr_array  # (Q, m)
+    to_pairs: sparse.csr_array | None  # (Q, m); None where each row is a pair, in their order
     unit: IntArray  # (Q,)
     domain: IntArray  # (Q,)
     cells: sparse.csr_array  # (C, Q)
@@ -68,10 +69,10 @@ class Level:
     ) -> "Level":
         """Lay out the pairs; keys are domain x U + unit, those of the pairs ``(Q,)`` sorted, of the rows ``(m,)``."""
         domain, unit = np.divmod(pair_key, stage.n_units)
-        known, pair_cell = np.unique(domain * stage.n_strata + stage.stratum[unit], return_inverse=True)
+        known, pair_cell = distinct_codes(domain * stage.n_strata + stage.stratum[unit])
         return cls(
             stage=stage,
-            to_pairs=summing(np.searchsorted(pair_key, row_key), len(pair_key)),
+            to_pairs=None if row_key is pair_key else summing(np.searchsorted(pair_key, row_key), len(pair_key)),
             unit=unit,
             domain=domain,
             cells=summing(pair_cell, len(known)),
@@ -87,29 +88,40 @@ class Level:
         """Cells ``(C, 1)`` in a stratum of more than one unit."""
         return self.stage.sampled[self.cell_stratum][:, None] > 1
 
+    def totals(self, values: FloatArray) -> FloatArray:
+        """Sum of the rows' values ``(m, K)`` in each pair ``(Q, K)``."""
+        return values if self.to_pairs is None else cast(FloatArray, self.to_pairs @ values)
+
     def has_rows(self, used: BoolArray) -> BoolArray:
         """Pairs ``(Q, K)`` with a row in ``used`` ``(m, K)``."""
-        return cast(BoolArray, (self.to_pairs @ used.astype(np.float64)) > 0)
+        return used if self.to_pairs is None else cast(BoolArray, (self.to_pairs @ used.astype(np.float64)) > 0)
 
-    def deviations(
-        self, score: FloatArray, factor: FloatArray, *, uncentred: BoolArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """What is squared and summed: that of the pairs ``(Q, K)``, that of the other units of the cells ``(C, K)``.
+    def deviations(self, score: FloatArray, *, uncentred: BoolArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Deviations of the scores ``(Q, K)`` from the mean of the stratum, and those of its other units ``(C, K)``.
+
+        The others have score 0 and deviate by the mean: theirs is times the root of their number, so that squares add
+        up.
 
         Args:
-            score: ``(Q, K)``; factor: ``(C, 1)`` or ``(C, K)``, of each cell.
             uncentred: cells ``(C, 1)`` or ``(C, K)`` whose deviation is taken from 0, not from the mean.
         """
         n = self.stage.sampled[self.cell_stratum].astype(np.float64)[:, None]
         mean = (self.cells @ score) / n
         if uncentred is not None:
             mean = np.where(uncentred, 0.0, mean)
-        root = np.sqrt(factor)
-        return (score - mean[self.pair_cell]) * root[self.pair_cell], mean * root * np.sqrt(n - self.cell_pairs)
+        deviation = mean[self.pair_cell]
+        np.subtract(score, deviation, out=deviation)
+        return deviation, mean * np.sqrt(n - self.cell_pairs)
 
-    def sum_of_squares(self, pairs: FloatArray, others: FloatArray) -> FloatArray:
-        """Deviations squared and added up by domain ``(D, K)``."""
-        return cast(FloatArray, self.cell_sum @ (self.cells @ np.square(pairs) + np.square(others)))
+    def sum_of_squares(self, pairs: FloatArray, others: FloatArray, factor: FloatArray) -> FloatArray:
+        """Deviations squared, times the factor of the cell ``(C, 1)`` or ``(C, K)``, added up by domain ``(D, K)``."""
+        return cast(FloatArray, self.cell_sum @ (factor * (self.cells @ np.square(pairs) + np.square(others))))
+
+    def sum_of_products(self, pairs: FloatArray, others: FloatArray, factor: FloatArray) -> FloatArray:
+        """As :meth:`sum_of_squares`, but each column with each other, over all domains ``(K, K)``."""
+        root = np.sqrt(factor)
+        pairs, others = pairs * root[self.pair_cell], others * root
+        return pairs.T @ pairs + others.T @ others
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +169,12 @@ class DomainLayout:
             for stage in design.stages:
                 row_key = row_domain * stage.n_units + stage.unit[at]
                 # Under a general calibration every unit has a residual in every domain.
-                pair_key = np.unique(row_key) if design.calibration is None else np.arange(n_domains * stage.n_units)
+                if design.calibration is not None:
+                    pair_key = np.arange(n_domains * stage.n_units)
+                elif (row_key[1:] > row_key[:-1]).all():
+                    pair_key = row_key
+                else:
+                    pair_key, _ = distinct_codes(row_key)
                 levels.append(Level.build(stage, row_key, pair_key, n_domains))
         else:
             groups = _PostStrata.build(design, design.calibration_group, at, row_domain, n_domains)
@@ -177,11 +194,6 @@ class DomainLayout:
             levels=tuple(levels),
             group_mean=group_mean,
         )
-
-    @property
-    def to_pairs(self) -> sparse.csr_array:
-        """Sums over the rows ``(m,)`` by pair of PSU and domain ``(Q, m)``."""
-        return self.levels[0].to_pairs
 
     @property
     def pair_psu(self) -> IntArray:
@@ -212,7 +224,7 @@ class DomainLayout:
     def _scores_by_level(self, influence: FloatArray) -> list[FloatArray]:
         if self.design.calibration is not None:
             return self._residual_scores(influence)
-        totals = [cast(FloatArray, level.to_pairs @ influence) for level in self.levels]
+        totals = [level.totals(influence) for level in self.levels]
         if self.group_mean is not None:
             means = self.group_mean @ influence
             totals = [total - level.pair_group @ means for total, level in zip(totals, self.levels, strict=True)]
@@ -244,7 +256,7 @@ class DomainLayout:
 
     def asked_pairs(self) -> FloatArray:
         """1 for pairs ``(Q, 1)`` that have rows in the domain, 0 for those that have a residual only."""
-        return cast(FloatArray, (np.diff(self.to_pairs.indptr)[:, None] > 0).astype(np.float64))
+        return self.levels[0].has_rows(np.ones((len(self.kept), 1), dtype=np.bool_)).astype(np.float64)
 
     def answering_pairs(self, used: BoolArray) -> FloatArray:
         """1 for pairs ``(Q, K)`` with a ``used`` row ``(m, K)``, else 0."""
@@ -275,7 +287,7 @@ class DomainLayout:
         level = self.levels[0]
         drawn = (level.stage.several * (1.0 - level.stage.unsampled_share))[level.cell_stratum][:, None]
         unanswered = np.where(level.several, drawn * (1.0 - self.answering_share(used)), 0.0)
-        return self._variance(scores, used), level.sum_of_squares(*level.deviations(scores[0], unanswered))
+        return self._variance(scores, used), level.sum_of_squares(*level.deviations(scores[0]), unanswered)
 
     def _variance(self, scores: list[FloatArray], used: BoolArray | None) -> FloatArray:
         variance = np.zeros((self.n_domains, scores[0].shape[1]))
@@ -289,14 +301,17 @@ class DomainLayout:
         Meant for one domain that holds the whole file, where each column has its own rows other than 0.
         """
         covariance = np.zeros((influence.shape[1],) * 2)
-        for pairs, others in self._deviations(self._scores_by_level(influence), used):
-            covariance += pairs.T @ pairs + others.T @ others
+        for level, deviations in zip(
+            self.levels, self._deviations(self._scores_by_level(influence), used), strict=True
+        ):
+            covariance += level.sum_of_products(*deviations)
         return covariance
 
-    def _deviations(self, scores: list[FloatArray], used: BoolArray | None) -> list[tuple[FloatArray, FloatArray]]:
-        """The deviations of each level, times the roots of their factors: V is their sum of squares."""
+    def _deviations(
+        self, scores: list[FloatArray], used: BoolArray | None
+    ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+        """What :meth:`Level.sum_of_squares` takes, of each level: the one place where the rules of V stand."""
         rule = self.design.lonely_psu
-        found = []
         for level, score in zip(self.levels, scores, strict=True):
             factor = level.stage.variance_factor[level.cell_stratum][:, None]
             uncentred = None
@@ -306,8 +321,7 @@ class DomainLayout:
                     uncentred = alone
                 elif alone.any():
                     factor = np.where(alone, 0.0, factor) * self._average_scale(level, alone, used)
-            found.append(level.deviations(score, factor, uncentred=uncentred))
-        return found
+            yield *level.deviations(score, uncentred=uncentred), factor
 
     def _alone(self, level: Level, used: BoolArray | None) -> BoolArray:
         """Cells ``(C, 1)`` or ``(C, K)`` without a mean: one unit in the stratum, or on request in the domain."""
