@@ -11,17 +11,19 @@ rows in the domain for a domain.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
 from scipy.linalg import hadamard
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import design_effects, safe_divide, summing
 
 RANK_TOLERANCE = 1e-5
+UNIT_BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,19 +130,30 @@ class ReplicateWeights:
         Rows are added up to (unit, domain) once; the work for the replicates grows with those cells.
         """
         kept = np.flatnonzero(domain >= 0)
-        key = domain[kept] * len(self.factor) + self.unit[kept]
-        known, cell = np.unique(key, return_inverse=True)
+        known, cell = distinct_codes(self.unit[kept] * n_domains + domain[kept])
         cells = summing(cell, len(known)) @ (self.base[kept, None] * values[kept])
-        return self.cell_totals(known % len(self.factor), known // len(self.factor), cells, n_domains)
+        return self.cell_totals(known // n_domains, known % n_domains, cells, n_domains)
 
     def cell_totals(self, unit: IntArray, domain: IntArray, cells: FloatArray, n_domains: int) -> FloatArray:
-        """Sums ``(R, D, K)`` from sums ``(C, K)`` by unit and domain ``(C,)``, the full-sample weight in them."""
-        totals = np.empty((self.n_replicates, n_domains, cells.shape[1]))
-        order = np.argsort(domain, kind="stable")
-        start = np.searchsorted(domain[order], np.arange(n_domains + 1))
-        for code in range(n_domains):
-            at = order[start[code] : start[code + 1]]
-            totals[:, code] = self.factor[unit[at]].T @ cells[at]
+        """Sums ``(R, D, K)`` from sums ``(C, K)`` by unit and domain ``(C,)``, the full-sample weight in them.
+
+        A pair of unit and domain stands in one cell, as in :class:`pipelines.stats.cells.Cells`.
+        """
+        columns = cells.shape[1]
+        totals = np.zeros((self.n_replicates, n_domains, columns))
+        order = np.argsort(unit, kind="stable")
+        block = np.searchsorted(unit[order], np.arange(0, len(self.factor) + UNIT_BLOCK, UNIT_BLOCK))
+        # A block of units at a time, and in it only the domains that are there.
+        for number, (start, stop) in enumerate(pairwise(block)):
+            if start == stop:
+                continue
+            at = order[start:stop]
+            first = number * UNIT_BLOCK
+            here, of_cell = np.unique(domain[at], return_inverse=True)
+            factor = self.factor[first : first + UNIT_BLOCK]
+            table = np.zeros((len(factor), len(here), columns))
+            table[unit[at] - first, of_cell] = cells[at]
+            totals[:, here] += (factor.T @ table.reshape(len(factor), -1)).reshape(-1, len(here), columns)
         return totals
 
     def covariance(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
@@ -194,13 +207,30 @@ class ReplicateWeights:
         A column is new if, the columns before it projected out, RANK_TOLERANCE of its length is left.
         """
         at = np.flatnonzero(squares > 0)
-        weighted = self.factor[at] * np.sqrt(squares[at])[:, None]
-        length = np.einsum("ur,ur->r", weighted, weighted)
-        some = weighted[:: max(len(at) // (2 * self.n_replicates), 1)]
+        length = np.einsum("u,ur,ur->r", squares, self.factor, self.factor)
         # What is new among some of the units is new among all: the rest can only lengthen what is left of a column.
-        if len(some) < len(at) and _rank_of_gram(some.T @ some, length) == self.n_replicates:
+        some = at[:: max(2 * len(at) // (3 * self.n_replicates), 1)]
+        if len(some) < len(at) and _all_new(self._gram(some, squares), length):
             return self.n_replicates
-        return _rank_of_gram(weighted.T @ weighted, length)
+        return _rank_of_gram(self._gram(at, squares), length)
+
+    def _gram(self, units: IntArray, squares: FloatArray) -> FloatArray:
+        """Products ``(R, R)`` of the weighted columns over some units, a block at a time."""
+        gram = np.zeros((self.n_replicates, self.n_replicates))
+        for start in range(0, len(units), UNIT_BLOCK):
+            block = units[start : start + UNIT_BLOCK]
+            weighted = self.factor[block] * np.sqrt(squares[block])[:, None]
+            gram += weighted.T @ weighted
+        return gram
+
+
+def _all_new(gram: FloatArray, length: FloatArray) -> bool:
+    """Whether every column is new, from products ``(R, R)`` and squared lengths ``(R,)``."""
+    try:
+        left = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        return False
+    return bool((np.square(np.diagonal(left)) >= RANK_TOLERANCE**2 * length).all())
 
 
 def _rank_of_gram(gram: FloatArray, length: FloatArray) -> int:
