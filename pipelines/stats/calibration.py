@@ -50,8 +50,8 @@ RANK_TOLERANCE: Final = 1e-7
 """A term is redundant when the terms before it leave less than this share of its norm (R's ``qr``)."""
 
 
-SHORTFALL_PATTERNS: Final = 20_000
-"""With more patterns than this, the linear programme that finds the terms at fault would take minutes."""
+SHORTFALL_PATTERNS: Final = 200_000
+"""With more patterns the linear programme that finds the terms at fault takes minutes: the terms not met are named."""
 
 
 class Residualizer(Protocol):
@@ -86,8 +86,8 @@ class Calibration:
     ``factor`` and ``weight`` ``(n,)``: the g-weight of each row, and its weight after. ``margins``: one row a level
     or term: margin, level (null for a term), n (rows in it), before, total, after, distance_before, distance_after
     (relative to the total; where that is 0, to the sum of the absolute values). ``iterations``: Newton steps, or
-    sweeps over the margins. ``rescaled``: the factor by which R's algorithm scaled the weights first (1: it did
-    not); bounds hold for the g-weights after it.
+    sweeps over the margins. ``residualizer``: what the variance needs of it. ``rescaled``: the factor by which R's
+    algorithm scaled the weights first (1: it did not); bounds hold for the g-weights after it.
     """
 
     factor: FloatArray

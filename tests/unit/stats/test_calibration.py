@@ -340,55 +340,6 @@ def test_weights_cut_to_zero_leave_the_residuals_defined() -> None:
     np.testing.assert_allclose(residuals[~cut], made.weight[~cut, None] * (z - X @ b), rtol=1e-9, atol=1e-9)
 
 
-# Terms
-
-
-def test_terms_by_hand() -> None:
-    frame = pl.DataFrame({"sex": ["A", "B", "B"], "ind": [1.0, 2.0, 1.0], "emp": [3, 4, 5], "ai": [True, False, True]})
-    terms = ["1", "sex=B", "ind=1", "emp", "sex=B:emp", "sex=B:ind=1", "ai", "ai=true"]
-    matrix = terms_matrix(frame, terms)
-    assert matrix.patterns.tolist() == [
-        [1, 0, 1, 3, 0, 0, 1, 1],
-        [1, 1, 0, 4, 4, 0, 0, 0],
-        [1, 1, 1, 5, 5, 1, 1, 1],
-    ]
-    assert matrix.pattern is None
-
-
-def test_categories_are_kept_as_patterns() -> None:
-    frame, _, _ = sample(3, n=500)
-    terms = ["1", "sex=B", "reg=N", "sex=B:reg=N"]
-    matrix = terms_matrix(frame, terms)
-    assert matrix.patterns.shape == (4, 4)
-    is_b, is_n = (frame["sex"] == "B").to_numpy(), (frame["reg"] == "N").to_numpy()
-    np.testing.assert_array_equal(
-        matrix.spread(matrix.patterns), np.column_stack([np.ones(500), is_b, is_n, is_b & is_n])
-    )
-
-
-def test_names_may_hold_the_marks() -> None:
-    frame = pl.DataFrame({"a=b": [1.5, 2.5], "time": ["10:00", "11:00"]})
-    assert terms_matrix(frame, ["a=b", "time=10:00"]).patterns.tolist() == [[1.5, 1.0], [2.5, 0.0]]
-
-
-def test_faulty_terms_are_named() -> None:
-    frame = pl.DataFrame({"sex": ["A", "B", None], "region": ["N", "S", "S"], "emp": [1.0, np.nan, np.inf]})
-    terms = ["emp", "emp", "sexx=B", "region=Nn", "region", "sex=B", "emp:regoin=N"]
-    with pytest.raises(ViolationsError) as error:
-        terms_matrix(frame, terms)
-    found = [(v.code, v.where, v.hint, v.rows) for v in error.value.violations]
-    advice = "impute it, or give these rows a level of their own with its total"
-    assert found == [
-        ("term_repeated", "term emp", "drop one", ()),
-        ("unknown_column", "term sexx=B", "did you mean sex?", ()),
-        ("unknown_level", "term region=Nn", "did you mean N?", ()),
-        ("level_missing", "term region", "write region=N", ()),
-        ("unknown_column", "term emp:regoin=N", "did you mean region?", ()),
-        ("calibration_variable_missing", "calibration variable sex", advice, (3,)),
-        ("calibration_variable_missing", "calibration variable emp", advice, (2, 3)),
-    ]
-
-
 # Faults of calibrate and rake
 
 
