@@ -50,9 +50,10 @@ class QuantileEstimates:
 
     ``n`` counts the rows used of a weight other than 0; ``df`` is R's degf of the subset. ``status``:
     ``ok``; ``empty_domain``: no estimate; and, with an estimate but, as in R, a limit and the SE NaN:
-    ``no_df``, ``no_variance`` (the share F(q) is 0 or 1, or its variance cannot be had; under ``quantile`` also a
-    variance of 0, which leaves an interval without width), ``limit_outside`` (a limit of F(q) is below 0 or above 1:
-    ``xlogit`` and ``beta`` keep inside), ``no_root`` (the score test rejects nowhere, where R stops with an error).
+    ``no_df``; ``no_variance``: the share F(q) is 0 or 1, or its variance is 0 or cannot be had (``mean`` and
+    ``quantile`` then give R's limits, which leave no width: no statement about the quantile); ``limit_outside``: a
+    limit of F(q) is below 0 or above 1 (``xlogit`` and ``beta`` keep inside); ``no_root``: the score test rejects
+    nowhere, where R stops with an error.
     """
 
     probabilities: FloatArray  # (P,)
@@ -145,10 +146,9 @@ def _hf3(seen: Distribution, p: FloatArray) -> FloatArray:
 
 
 def _hf4(seen: Distribution, p: FloatArray) -> FloatArray:
-    """Linear between the shares of the two values."""
+    """Linear between the shares of the two values; at the last row its value, where R divides 0 by 0."""
     below, above, gap, rest = _steps(seen, p)
-    with np.errstate(invalid="ignore"):
-        part = gap / (rest + gap)
+    part = np.where(above > below, gap / np.where(above > below, rest + gap, 1.0), 0.0)
     return seen.value[below] * (1.0 - part) + seen.value[above] * part
 
 
@@ -417,6 +417,8 @@ def _woodruff(
 ) -> tuple[Limits, Marks]:
     """Quantiles at the limits of the share ``(D, P)``; NaN where R has none."""
     by_domain = np.broadcast_to(df[:, None], share.shape)
+    # All or none of the weight is up to q: rounding is all that replicates could differ by.
+    variance = np.where((share <= 0) | (share >= 1), 0.0, variance)
     if interval == "mean":
         low, high = t_interval(share, variance, by_domain, level=level)
     elif interval == "xlogit":
@@ -433,7 +435,7 @@ def _woodruff(
     outside_low, outside_high = low < 0, high > 1
     low, high = np.where(unknown | outside_low, np.nan, low), np.where(unknown | outside_high, np.nan, high)
     limits = (_estimates_at(distributions, low, rule), _estimates_at(distributions, high, rule))
-    return limits, {"no_variance": unknown, "limit_outside": outside_low | outside_high}
+    return limits, {"no_variance": ~(variance > 0), "limit_outside": outside_low | outside_high}
 
 
 def _estimates_at(distributions: list[Distribution], at: FloatArray, rule: QuantileRule) -> FloatArray:

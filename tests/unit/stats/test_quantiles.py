@@ -87,13 +87,14 @@ def test_shah_and_vaish_by_hand() -> None:
     assert found.quantiles(np.array([0.1, 0.2, 0.39, 0.41, 0.99]), "shahvaish").tolist() == [10, 10, 10, 20, 40]
 
 
-def test_below_the_first_share_as_r() -> None:
+def test_below_the_first_share_and_at_the_end() -> None:
     """R: ``survey:::qrule_math(c(10, 20, 30), c(1, 1, 1), 0.1)`` is 20, of one row the row itself."""
     three = Distribution.sorted_by(np.array([10.0, 20.0, 30.0]), np.ones(3))
     assert three.quantiles(np.array([0.1]), "math").tolist() == [20.0]
     one = Distribution.sorted_by(np.array([7.0]), np.array([2.0]))
-    for rule in set(RULES) - {"hf4"}:
+    for rule in RULES:
         assert one.quantiles(np.array([0.1, 0.9]), rule).tolist() == [7.0, 7.0]
+        assert three.quantiles(np.array([1.0]), rule).tolist() == [30.0]
 
 
 def test_weights_below_zero_count_at_the_last_reach() -> None:
