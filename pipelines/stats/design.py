@@ -262,6 +262,11 @@ class SurveyDesign:
         return self.stages[0].n_strata
 
     @property
+    def negative_rows(self) -> tuple[int, ...]:
+        """1-based rows with a weight below 0, where they were allowed."""
+        return tuple(int(row) + 1 for row in np.flatnonzero(self.weight < 0))
+
+    @property
     def calibrated(self) -> bool:
         """Whether the weights are calibrated, so that rows outside a domain stay in it with weight 0."""
         return self.calibration is not None or self.calibration_group is not None
