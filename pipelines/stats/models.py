@@ -66,7 +66,8 @@ class ModelFit:
     used (complete, weight above 0), ``n_missing`` the rows of the domain with weight that miss a value.
     ``infinite`` names coefficients whose estimate is infinite in truth: the data are separated, the
     number given is where R's rounds stop, and its standard error and test mean nothing. ``notes`` says in
-    words what a reader must know; ``status`` is the gravest of them.
+    words what a reader must know; ``status`` is the gravest of them. A fit that did not converge, although its
+    estimate is finite, has no standard errors (NaN).
     """
 
     family: FamilyName
@@ -214,17 +215,18 @@ def fit_model(
     fitted = fit_by_scoring(x, outcome_values, prior, offsets, chosen, rule=rule)
 
     lost = 0
-    if replicates is None:
+    degf = degrees_of_freedom(design, used=complete) if replicates is None else replicates.degrees_of_freedom(domain)
+    if not fitted.converged and not infinite:
+        estimable_covariance = np.full((len(estimable), len(estimable)), np.nan)
+    elif replicates is None:
         influence = np.zeros((design.n_rows, len(estimable)))
         influence[acting] = (x * (fitted.working_residual * fitted.working_weight)[:, None]) @ fitted.inverse
         estimable_covariance = covariance(design, influence, used=complete)
-        degf = degrees_of_freedom(design, used=complete)
     else:
         betas, lost = _replicate_coefficients(
             x, outcome_values, offsets, chosen, start=fitted.beta, replicates=replicates, rows=acting
         )
         estimable_covariance = replicates.covariance(betas, fitted.beta)
-        degf = replicates.degrees_of_freedom(domain)
 
     estimate = np.full(len(matrix.names), np.nan)
     estimate[estimable] = fitted.beta
@@ -315,7 +317,7 @@ def _judge(
             )
         )
     elif not fitted.converged:
-        found.append(("not_converged", f"the deviance still moved after {fitted.rounds} rounds"))
+        found.append(("not_converged", f"the deviance still moved after {fitted.rounds} rounds: no standard errors"))
     if perfect:
         found.append(("perfect_fit", "the model reproduces the outcome: there is no variance and no test"))
     if df <= 0:

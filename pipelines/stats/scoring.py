@@ -71,9 +71,7 @@ def _logistic_slope(eta: FloatArray) -> FloatArray:
 
 
 def _log_mean(eta: FloatArray) -> FloatArray:
-    # An overflow is caught by the halving of the step.
-    with np.errstate(over="ignore"):
-        return cast(FloatArray, np.maximum(np.exp(eta), MACHINE))
+    return cast(FloatArray, np.maximum(np.exp(eta), MACHINE))
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -128,6 +126,8 @@ class Fit:
     converged: bool
 
 
+# A step that runs away overflows; what is not finite then is seen and halved, or reported.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def fit_by_scoring(
     x: FloatArray,
     y: FloatArray,

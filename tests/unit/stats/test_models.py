@@ -200,6 +200,16 @@ def test_perfect_fit_has_no_test() -> None:
     assert np.isnan(np.concatenate(fit.interval)).all()
 
 
+def test_runaway_fit_is_reported_and_has_no_standard_errors() -> None:
+    """Offsets of some hundred in both directions throw the first step out of every bound."""
+    data = sample(19).with_columns((pl.int_range(pl.len()) % 2 * 1200.0 - 600.0).alias("far"))
+    fit = fit_model(data, design_of(data), outcome="count", terms=["x"], family="poisson", offset="far")
+    assert fit.status == "not_converged"
+    assert "no standard errors" in fit.notes[0]
+    assert np.isnan(fit.se).all()
+    assert np.isnan(fit.p_value).all()
+
+
 # Separation
 
 
