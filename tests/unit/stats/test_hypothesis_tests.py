@@ -76,7 +76,7 @@ def test_equal_weights_with_replacement_give_pearsons_test(method: AssociationSt
 
 
 @given(seed=st.integers(0, 10_000), method=st.sampled_from(METHODS), scale=st.floats(1e-3, 1e3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_order_of_rows_scale_of_weights_and_turning_the_table_change_nothing(
     seed: int, method: AssociationStatistic, scale: float
 ) -> None:
@@ -285,14 +285,14 @@ def imhof(x: float, weights: np.ndarray) -> float:
         angle = 0.5 * np.arctan(weights * u).sum() - 0.5 * x * u
         return float(np.sin(angle) / (u * np.prod((1.0 + np.square(weights * u)) ** 0.25)))
 
-    # From 1000 on the integrand is below 1000^-(1 + q/2) and oscillates.
-    whole, _ = integrate.quad(integrand, 0.0, 1000.0, limit=20_000, epsabs=1e-12)
+    # The integrand is below u^-(1 + q/2)/sqrt(prod a): with the weights below the rest adds less than 3e-10.
+    whole, _ = integrate.quad(integrand, 0.0, 200.0, limit=2_000, epsabs=1e-11)
     return 0.5 + whole / np.pi
 
 
 @pytest.mark.parametrize("x", [0.5, 3.0, 12.0])
 def test_exact_tail_is_that_of_the_inverted_characteristic_function(x: float) -> None:
-    weights = np.array([2.0, 1.1, 0.7, 0.3, 0.25, 0.2])
+    weights = np.array([2.0, 1.1, 0.9, 0.7, 0.6, 0.5, 0.4, 0.3])
     assert mixture_tail(x, weights) == pytest.approx(imhof(x, weights), abs=1e-9)
 
 
