@@ -80,7 +80,11 @@ keep <- function(...) {
   out[[length(out) + 1]] <<- row[c("design", "domain", "case", "term", "estimate", "se", "statistic", "df1", "df2", "p",
                                    "low", "high")]
 }
-part <- function(name, domain) if (domain == "all") D[[name]] else subset(D[[name]], d == domain)
+# Domain "few" has no row in stratum h3 and one PSU of several in h4.
+part <- function(name, domain) {
+  switch(domain, all = D[[name]], few = subset(D[[name]], d != "C" & (h %in% c("h1", "h2", "h5") | psu == "h4-1")),
+         subset(D[[name]], d == domain))
+}
 
 models <- list(
   logit = list(ai ~ it + logemp + grp, quasibinomial()),
@@ -91,7 +95,7 @@ models <- list(
   poisson_offset = list(k ~ it + grp + offset(logemp), quasipoisson()))
 tested <- list(logit = ~grp, logit_cross = ~ it + it:logemp, linear = ~size, poisson_offset = ~ it + grp)
 where <- list(clusters = c("all", "A", "C"), clusters_nofpc = "all", units = c("all", "B"), two_stage = c("all", "A"),
-              zero = c("all", "B"), adjust = c("all", "C"), average = c("all", "B"), post = c("all", "B"), cal = c("all", "A"),
+              zero = c("all", "B"), adjust = c("all", "few"), average = c("all", "few"), post = c("all", "B"), cal = c("all", "A"),
               jkn = c("all", "A"), bootstrap = "all")
 for (name in names(where)) for (domain in where[[name]]) {
   options(survey.lonely.psu = if (name %in% c("average", "adjust")) name else "fail",
