@@ -45,18 +45,25 @@ def run_starts(columns: Sequence[pl.Series]) -> IntArray:
     change = np.zeros(len(columns[0]), dtype=np.bool_)
     change[:1] = True
     for column in columns:
-        change |= column.ne_missing(column.shift(1)).to_numpy()
+        if column.dtype.is_numeric() and not column.null_count():
+            values = column.to_numpy()
+            change[1:] |= values[1:] != values[:-1]
+        else:
+            change |= column.ne_missing(column.shift(1)).to_numpy()
     return np.flatnonzero(change).astype(np.int64)
 
 
 def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
-    known = labels.unique().sort()
-    if labels.dtype.is_integer() and len(known):
-        low, high = int(known[0]), int(known[-1])
+    if labels.dtype.is_integer() and len(labels):
+        low, high = cast(int, labels.min()), cast(int, labels.max())
         if high - low <= 4 * len(labels):
-            table = np.zeros(high - low + 1, dtype=np.int64)
-            table[known.cast(pl.Int64).to_numpy() - low] = np.arange(len(known))
-            return cast(IntArray, table[labels.cast(pl.Int64).to_numpy() - low]), known
+            values = labels.cast(pl.Int64).to_numpy()
+            values = values - low if low else values
+            seen = np.zeros(high - low + 1, dtype=np.bool_)
+            seen[values] = True
+            known = pl.Series(np.flatnonzero(seen) + low).cast(labels.dtype)
+            return cast(IntArray, values if seen.all() else (np.cumsum(seen) - 1)[values]), known
+    known = labels.unique().sort()
     return codes_in(labels, known), known
 
 

@@ -10,6 +10,7 @@ and the cell's influence is (A - R B)/sum B.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -22,6 +23,7 @@ from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_cod
 from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, DomainLayout, design_effects, safe_divide
 
+THREADS = 2
 SUMS = ("rows", "n", "weight", "top", "bottom", "bottom_squares", "spread")
 
 
@@ -213,44 +215,28 @@ def reduce_to_cells(
     groups = _Groups.build(stage.unit, stage.n_units, domain, n_domains)
     weight = design.weight
     denominators = denominators or {}
-    every_row = groups.counts()
+    every_row, sum_weights = groups.counts(), groups.sums(weight)
     whole = _Sums(
         rows=every_row,
         n=every_row if weight.all() else groups.counts(weight != 0),
-        weight=groups.sums(weight),
-        squares=groups.sums(np.square(weight)),
+        weight=sum_weights,
+        top=sum_weights,
+        bottom=sum_weights,
+        bottom_squares=groups.sums(weight, weight),
     )
-    columns: list[tuple[FloatArray, ...]] = []
-    spreads = []
-    for name in measures:
-        y, x = _numbers(frame[name]), None
-        top = groups.sums(weight * y)
-        missing = not np.isfinite(top).all()
-        if name in denominators:
-            x = _numbers(frame[denominators[name]])
-            bottom = groups.sums(weight * x)
-            missing |= not np.isfinite(bottom).all()
-        acting, sums = weight, whole
-        # A value that is missing or infinite shows in the sum of its cell: only then is the column read again.
-        if missing:
-            present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
-            acting, y = np.where(present, weight, 0.0), np.where(present, y, 0.0)
-            top = groups.sums(acting * y)
-            sums = _Sums(
-                rows=groups.counts(present),
-                n=groups.counts(present & (weight != 0)),
-                weight=groups.sums(acting),
-                squares=groups.sums(np.square(acting)),
-            )
-        if x is None:
-            bottom, bottom_squares = sums.weight, sums.squares
-        else:
-            acting_x = acting * np.where(acting == 0, 0.0, x)
-            bottom, bottom_squares = groups.sums(acting_x), groups.sums(np.square(acting_x))
-        if with_design_effects:
-            mean = np.nan_to_num(safe_divide(top, sums.weight))
-            spreads.append(groups.sums(acting * np.square(y - groups.spread(mean))))
-        columns.append((sums.rows, sums.n, sums.weight, top, bottom, bottom_squares))
+
+    def read(name: str) -> tuple[_Sums, FloatArray | None]:
+        values = _numbers(frame[name])
+        over = None if name not in denominators else _numbers(frame[denominators[name]])
+        return _read_measure(groups, weight, whole, values, over, with_spread=with_design_effects)
+
+    # numpy lets other threads run while it adds up.
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        read_measures = list(pool.map(read, measures))
+    columns = [
+        (sums.rows, sums.n, sums.weight, sums.top, sums.bottom, sums.bottom_squares) for sums, _ in read_measures
+    ]
+    spreads = [spread for _, spread in read_measures if spread is not None]
     stacked = [_stack([column[position] for column in columns], shared=position != 3) for position in range(6)]
     return Cells(
         design=replace(
@@ -279,12 +265,53 @@ def _stack(columns: list[FloatArray], *, shared: bool) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Rows, rows of a weight other than 0, sums of weights and of their squares, by cell ``(C,)``."""
+    """The columns ``(C,)`` of one measure, as in :class:`Cells`."""
 
     rows: FloatArray
     n: FloatArray
     weight: FloatArray
-    squares: FloatArray
+    top: FloatArray
+    bottom: FloatArray
+    bottom_squares: FloatArray
+
+
+def _read_measure(
+    groups: "_Groups",
+    weight: FloatArray,
+    whole: _Sums,
+    y: FloatArray,
+    x: FloatArray | None,
+    *,
+    with_spread: bool,
+) -> tuple[_Sums, FloatArray | None]:
+    """The sums of a measure, those of ``whole`` where all of its values are there, and the spread within the cells."""
+    top = groups.sums(weight, y)
+    bottom = whole.bottom if x is None else groups.sums(weight, x)
+    acting, sums = weight, whole
+    # A value that is missing or infinite shows in the sum of its cell: only then is the column read again.
+    if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
+        present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
+        acting, y = np.where(present, weight, 0.0), np.where(present, y, 0.0)
+        top, bottom = groups.sums(acting, y), groups.sums(acting)
+        sums = _Sums(
+            rows=groups.counts(present),
+            n=groups.counts(present & (weight != 0)),
+            weight=bottom,
+            top=top,
+            bottom=bottom,
+            bottom_squares=groups.sums(acting, acting),
+        )
+        if x is not None:
+            x = np.where(present, x, 0.0)
+            bottom = groups.sums(acting, x)
+    sums = replace(sums, top=top, bottom=bottom)
+    if x is not None:
+        acting_x = acting * x
+        sums = replace(sums, bottom_squares=groups.sums(acting_x, acting_x))
+    if not with_spread:
+        return sums, None
+    mean = np.nan_to_num(safe_divide(top, sums.weight))
+    return sums, groups.sums(acting, np.square(y - groups.spread(mean)))
 
 
 def _numbers(column: pl.Series) -> FloatArray:
@@ -325,10 +352,13 @@ class _Groups:
         cell_domain, cell_unit = np.divmod(known, n_units)
         return cls(unit=cell_unit, domain=cell_domain, first=first, size=len(known), start=start, code=code, n_rows=n)
 
-    def sums(self, values: FloatArray) -> FloatArray:
-        """Sum of the rows' values ``(n,)`` in each cell ``(C,)``."""
-        if self.start is not None:
-            values = np.add.reduceat(values, self.start)
+    def sums(self, values: FloatArray, times: FloatArray | None = None) -> FloatArray:
+        """Sum of the rows' values ``(n,)``, or of the products of two, in each cell ``(C,)``."""
+        if times is not None:
+            values = values * times
+        return self._by_code(values if self.start is None else np.add.reduceat(values, self.start))
+
+    def _by_code(self, values: FloatArray) -> FloatArray:
         # One bin in front takes the rows outside the domains.
         return cast(FloatArray, np.bincount(self.code + 1, weights=values, minlength=self.size + 1)[1:])
 
@@ -338,8 +368,7 @@ class _Groups:
             return self.sums(marked.astype(np.float64))
         if self.start is None:
             return np.bincount(self.code + 1, minlength=self.size + 1)[1:].astype(np.float64)
-        lengths = np.diff(self.start, append=self.n_rows).astype(np.float64)
-        return cast(FloatArray, np.bincount(self.code + 1, weights=lengths, minlength=self.size + 1)[1:])
+        return self._by_code(np.diff(self.start, append=self.n_rows).astype(np.float64))
 
     def spread(self, by_cell: FloatArray) -> FloatArray:
         """The cell's value ``(C,)`` on each of its rows ``(n,)``; of no meaning outside the domains."""

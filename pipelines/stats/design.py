@@ -183,7 +183,8 @@ class SurveyDesign:
             violations += _check_weights(frame[weight], allow_negative=allow_negative_weights)
         labels = [name for name in (strata, *stages, take_all, wave) if name is not None]
         for name in (*labels, *([] if calibration_group is None else [calibration_group])):
-            violations += _broken(frame[name].is_null(), "label_missing", name, "a label", "missing")
+            if frame[name].null_count():
+                violations += _broken(frame[name].is_null(), "label_missing", name, "a label", "missing")
         if violations:
             raise ViolationsError("survey design", violations)
 
@@ -334,8 +335,11 @@ def _check_arguments(
 
 
 def _check_weights(column: pl.Series, *, allow_negative: bool) -> list[Violation]:
-    missing = column.is_null()
-    numbers = column.cast(pl.Float64).fill_null(0.0)
+    numbers = column.cast(pl.Float64)
+    low, total = numbers.min(), numbers.sum()
+    if not numbers.null_count() and np.isfinite(cast(float, total)) and (allow_negative or cast(float, low) >= 0):
+        return []
+    missing, numbers = numbers.is_null(), numbers.fill_null(0.0)
     found = _broken(~numbers.is_finite(), "weight_not_finite", column.name, "a finite number", "NaN or inf")
     found += _broken(missing, "weight_missing", column.name, "a number", "missing")
     if not allow_negative:

@@ -23,7 +23,7 @@ from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import design_effects, safe_divide, summing
 
 RANK_TOLERANCE = 1e-5
-UNIT_BLOCK = 2048
+UNIT_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
