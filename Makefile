@@ -32,6 +32,7 @@ ui: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/pipeline.py
+	$(BIN)/python tests/bench/engine.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
