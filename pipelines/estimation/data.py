@@ -60,7 +60,9 @@ class DataFile:
         """
         if self.content is not None:
             frame = _cells(self.content, self.name, self.format, columns)
-            return frame.select(_typed(_without(frame[name], ("", *missing))) for name in frame.columns)
+            return frame.select(
+                _without(_typed(_without(frame[name], ("", *missing))), missing) for name in frame.columns
+            )
         if self.format == "parquet":
             try:
                 frame = pl.read_parquet(self.path, columns=list(columns))

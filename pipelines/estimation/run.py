@@ -5,10 +5,10 @@ work, the columns of the table. Does not belong here: formulas (stats), what a s
 """
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,7 @@ from pipelines.stats.calibration import Calibration, calibrate, post_stratify, r
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import ANY_STATISTIC, Evidence, confidence_intervals
 from pipelines.stats.overlap import SharedUnits
+from pipelines.stats.quantiles import QuantileInterval
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import terms_matrix, unknown_name, whole_numbers
 
@@ -83,7 +84,12 @@ def run_specification(specification: Specification) -> EstimateTable:
     work = _Work.prepare(specification)
     rows = work.rows()
     return EstimateTable(
-        table=_table(rows, with_tests=bool(specification.tests or specification.models)), notes=tuple(work.notes)
+        table=_table(
+            rows,
+            methods=specification.confidence.methods,
+            with_tests=bool(specification.tests or specification.models),
+        ),
+        notes=tuple(work.notes),
     )
 
 
@@ -118,17 +124,15 @@ def check_output(path: Path) -> None:
         )
 
 
-def _table(rows: Sequence[Row], *, with_tests: bool) -> pl.DataFrame:
-    intervals = {
-        name: pl.String if name.endswith("_rule") else pl.Float64
-        for row in rows
-        for name in row
-        if name.startswith("ci_")
-    }
-    ordered = sorted(intervals, key=lambda name: name.endswith("_rule"))
-    limits = {name: intervals[name] for name in ordered if not name.endswith("_rule")}
-    rules = {name: intervals[name] for name in ordered if name.endswith("_rule")}
-    schema = FIRST_COLUMNS | limits | LAST_COLUMNS | rules | (TEST_COLUMNS if with_tests else {})
+def _table(rows: Sequence[Row], *, methods: Sequence[str], with_tests: bool) -> pl.DataFrame:
+    there = {name for row in rows for name in row if name.startswith("ci_")}
+    order = dict.fromkeys([*methods, *ANY_STATISTIC, *sorted(get_args(QuantileInterval))])
+    limits = [f"ci_{method}_{side}" for method in order for side in ("low", "high")]
+    schema: dict[str, type[pl.DataType]] = dict(FIRST_COLUMNS)
+    schema |= {name: pl.Float64 for name in limits if name in there}
+    schema |= LAST_COLUMNS
+    schema |= {f"ci_{method}_rule": pl.String for method in order if f"ci_{method}_rule" in there}
+    schema |= TEST_COLUMNS if with_tests else {}
     table = pl.DataFrame(
         {
             name: pl.Series(name, [row.get(name) for row in rows], dtype=dtype, strict=False)
@@ -357,6 +361,8 @@ class _Work:
             [variable for _, variable, _ in parts], [rows for *_, rows in parts], [value for value, *_ in parts]
         )
         row = _row(estimate, name, figures, 0, level=level)
+        if any(value != 0 and not (rows & variable.present).any() for value, variable, rows in parts):
+            row["status"] = "empty_domain"
         return row | {column: _plain(values[0]) for column, values in self._intervals(figures, share=False).items()}
 
 

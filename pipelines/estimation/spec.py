@@ -15,13 +15,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.plain_yaml import read_yaml
 from pipelines.stats.design import LonelyPsu
-from pipelines.stats.hypothesis_tests import AssociationStatistic
 from pipelines.stats.intervals import IntervalMethod
 from pipelines.stats.quantiles import QuantileInterval, QuantileRule
 from pipelines.stats.terms import unknown_name
 
 Statistic = Literal["mean", "proportion", "total", "ratio", "difference", "quantile", "contrast"]
 Basic = Literal["mean", "proportion", "total", "ratio"]
+# As in stats.hypothesis_tests, which takes long to import.
+AssociationStatistic = Literal["F", "Chisq", "Wald", "adjWald", "saddlepoint", "lincom"]
 Label = bool | int | float | str
 
 
@@ -297,7 +298,7 @@ def load_specification(path: Path) -> Specification:
     whole = _checked(_Whole, raw, "", faults)
     if whole is None:
         # Sections are still looked at, so that all that is wrong is said.
-        whole = _Whole.model_construct(data="", design=None, **_known_lists(raw))
+        whole = _Whole.model_construct(data="", **_sections(raw))
     design = _checked(Design, whole.design, "design", faults) if whole.design is not None else None
     calibration = _optional(CalibrationPlan, whole.calibration, "calibration", faults)
     replicates = _optional(Replicates, whole.replicates, "replicates", faults)
@@ -313,7 +314,14 @@ def load_specification(path: Path) -> Specification:
         faults += _estimate_faults(estimate, f"estimates[{index}]", estimates, replicated=replicates is not None)
     for index, test in tests.items():
         faults += _test_faults(test, f"tests[{index}]")
-    faults += _repeated_ids([*_ids("estimates", estimates), *_ids("tests", tests), *_ids("models", models)])
+    faults += _repeated_ids(
+        [
+            (f"{section}[{index}].id", str(item["id"]))
+            for section in ("estimates", "tests", "models")
+            for index, item in enumerate(getattr(whole, section))
+            if isinstance(item, dict) and "id" in item
+        ]
+    )
     if not faults and not (estimates or tests or models):
         faults.append(
             Violation("nothing_asked", "estimates", "at least one estimate, test or model", "none", "add estimates")
@@ -334,13 +342,12 @@ def load_specification(path: Path) -> Specification:
     )
 
 
-def _known_lists(raw: object) -> dict[str, Any]:
-    if not isinstance(raw, dict):
-        return {}
-    sections = {key: raw.get(key) for key in ("design", "calibration", "replicates", "confidence") if key in raw}
-    sections.pop("design", None)
-    lists = {key: raw[key] for key in ("estimates", "tests", "models") if isinstance(raw.get(key), list)}
-    return {**sections, **lists}
+def _sections(raw: object) -> dict[str, Any]:
+    """The sections of a document that has faults of its own."""
+    found: dict[str, Any] = dict.fromkeys(("design", "calibration", "replicates", "confidence"))
+    found |= {key: [] for key in ("estimates", "tests", "models")}
+    given = raw if isinstance(raw, dict) else {}
+    return {key: value if type(given.get(key)) not in (dict, list) else given[key] for key, value in found.items()}
 
 
 def _optional(model: type[Section], raw: object, place: str, faults: list[Violation]) -> Section | None:
@@ -357,13 +364,19 @@ def _checked(model: type[Section], raw: object, place: str, faults: list[Violati
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        seen: set[tuple[str, str]] = set()
-        for found in error.errors(include_url=False):
-            fault = _fault(model, cast(Mapping[str, Any], found), place)
-            if (fault.code, fault.where) not in seen:
-                seen.add((fault.code, fault.where))
-                faults.append(fault)
+        found = [_fault(model, cast(Mapping[str, Any], each), place) for each in error.errors(include_url=False)]
+        faults += _deepest(found)
         return None
+
+
+def _deepest(found: Sequence[Violation]) -> list[Violation]:
+    """One fault a place, and none of a place whose part has one: members of a union each have their say."""
+    places = {fault.where: fault for fault in reversed(found)}
+    return [
+        fault
+        for where, fault in reversed(places.items())
+        if not any(other.startswith((f"{where}.", f"{where}[")) for other in places)
+    ]
 
 
 def _fault(model: type[_Section], found: Mapping[str, Any], place: str) -> Violation:
@@ -377,6 +390,10 @@ def _fault(model: type[_Section], found: Mapping[str, Any], place: str) -> Viola
     where = where or "the whole"
     if kind == "extra_forbidden":
         return unknown_name("unknown_key", where, "a key", str(location[-1]), list(model.model_fields))
+    if kind == "missing" and isinstance(location[-1], int):
+        return Violation(
+            "value_not_valid", where.rpartition("[")[0], "two numbers", "fewer", "give the lower and upper"
+        )
     if kind == "missing":
         return Violation("key_missing", where, "a value", "nothing", f"add {location[-1]}")
     if kind == "literal_error":
@@ -390,9 +407,21 @@ def _fault(model: type[_Section], found: Mapping[str, Any], place: str) -> Viola
         )
     if kind == "model_type":
         return Violation("not_a_mapping", where, "keys and values", _shown(found["input"]), "write key: value")
-    return Violation(
-        "value_not_valid", where, found["msg"].lower(), _shown(found["input"]), "give a value of that kind"
-    )
+    expected = _KINDS.get(kind, str(found["msg"]).lower().removeprefix("input should be "))
+    return Violation("value_not_valid", where, expected, _shown(found["input"]), "give a value of that kind")
+
+
+_KINDS = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "string_type": "text",
+    "bool_type": "a single value",
+    "bool_parsing": "true or false",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+}
 
 
 def _keys_of(found: Mapping[str, Any]) -> set[str]:
@@ -587,10 +616,6 @@ def _test_faults(test: HypothesisTest, place: str) -> list[Violation]:
     if test.group is not None and test.minus is not None:
         faults.append(Violation("key_not_taken", f"{place}.minus", "group or minus", "both", "leave one out"))
     return faults
-
-
-def _ids(section: str, items: Mapping[int, Estimate | HypothesisTest | Model]) -> list[tuple[str, str]]:
-    return [(f"{section}[{index}].id", item.id) for index, item in items.items()]
 
 
 def _repeated_ids(ids: Sequence[tuple[str, str]]) -> list[Violation]:
