@@ -25,7 +25,7 @@ from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, DomainLayout, design_effects, safe_divide
 
 THREADS = 2
-PIECE = 32_768
+PIECE = 65_536
 SUMS = ("rows", "n", "weight", "top", "bottom", "bottom_squares", "spread")
 
 
@@ -217,28 +217,39 @@ def reduce_to_cells(
     groups = _Groups.build(stage.unit, stage.n_units, domain, n_domains)
     weight = design.weight
     denominators = denominators or {}
-    every_row, sum_weights = groups.counts(), groups.sums(weight)
+    values = {name: _numbers(frame[name]) for name in dict.fromkeys((*measures, *denominators.values()))}
+    sum_weights, squares, *products = groups.products(weight, [None, weight, *values.values()])
+    sum_of = dict(zip(values, products, strict=True))
+    every_row = groups.counts()
     whole = _Sums(
         rows=every_row,
         n=every_row if weight.all() else groups.counts(weight != 0),
         weight=sum_weights,
         top=sum_weights,
         bottom=sum_weights,
-        bottom_squares=groups.sums(weight, weight),
+        bottom_squares=squares,
     )
-
-    def read(name: str) -> tuple[_Sums, FloatArray | None]:
-        values = _numbers(frame[name])
-        over = None if name not in denominators else _numbers(frame[denominators[name]])
-        return _read_measure(groups, weight, whole, values, over, with_spread=with_design_effects)
-
-    # numpy lets other threads run while it adds up.
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        read_measures = list(pool.map(read, measures))
-    columns = [
-        (sums.rows, sums.n, sums.weight, sums.top, sums.bottom, sums.bottom_squares) for sums, _ in read_measures
-    ]
-    spreads = [spread for _, spread in read_measures if spread is not None]
+    columns: list[tuple[FloatArray, ...]] = []
+    spreads = []
+    for name in measures:
+        y, over = values[name], denominators.get(name)
+        x = None if over is None else values[over]
+        acting, sums = weight, replace(whole, top=sum_of[name])
+        if over is not None:
+            sums = replace(sums, bottom=sum_of[over])
+        # A value that is missing or infinite shows in the sum of its cell: only then is the column read again.
+        if not (np.isfinite(sums.top).all() and np.isfinite(sums.bottom).all()):
+            present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
+            acting, y = np.where(present, weight, 0.0), np.where(present, y, 0.0)
+            x = None if x is None else np.where(present, x, 0.0)
+            sums = _sums_of_present(groups, present & (weight != 0), present, acting, y, x)
+        if x is not None:
+            acting_x = acting * x
+            sums = replace(sums, bottom_squares=groups.products(acting_x, [acting_x])[0])
+        columns.append((sums.rows, sums.n, sums.weight, sums.top, sums.bottom, sums.bottom_squares))
+        if with_design_effects:
+            mean = np.nan_to_num(safe_divide(sums.top, sums.weight))
+            spreads.append(groups.products(acting, [np.square(y - groups.spread(mean))])[0])
     stacked = [_stack([column[position] for column in columns], shared=position != 3) for position in range(6)]
     return Cells(
         design=replace(
@@ -277,43 +288,19 @@ class _Sums:
     bottom_squares: FloatArray
 
 
-def _read_measure(
-    groups: "_Groups",
-    weight: FloatArray,
-    whole: _Sums,
-    y: FloatArray,
-    x: FloatArray | None,
-    *,
-    with_spread: bool,
-) -> tuple[_Sums, FloatArray | None]:
-    """The sums of a measure, those of ``whole`` where all of its values are there, and the spread within the cells."""
-    top = groups.sums(weight, y)
-    bottom = whole.bottom if x is None else groups.sums(weight, x)
-    acting, sums = weight, whole
-    # A value that is missing or infinite shows in the sum of its cell: only then is the column read again.
-    if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
-        present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
-        acting, y = np.where(present, weight, 0.0), np.where(present, y, 0.0)
-        top, bottom = groups.sums(acting, y), groups.sums(acting)
-        sums = _Sums(
-            rows=groups.counts(present),
-            n=groups.counts(present & (weight != 0)),
-            weight=bottom,
-            top=top,
-            bottom=bottom,
-            bottom_squares=groups.sums(acting, acting),
-        )
-        if x is not None:
-            x = np.where(present, x, 0.0)
-            bottom = groups.sums(acting, x)
-    sums = replace(sums, top=top, bottom=bottom)
-    if x is not None:
-        acting_x = acting * x
-        sums = replace(sums, bottom_squares=groups.sums(acting_x, acting_x))
-    if not with_spread:
-        return sums, None
-    mean = np.nan_to_num(safe_divide(top, sums.weight))
-    return sums, groups.sums(acting, np.square(y - groups.spread(mean)))
+def _sums_of_present(
+    groups: "_Groups", counted: BoolArray, present: BoolArray, acting: FloatArray, y: FloatArray, x: FloatArray | None
+) -> _Sums:
+    """Sums over the rows that are present, the others of weight ``acting`` 0; all ``(n,)``."""
+    weight, squares, top, *over = groups.products(acting, [None, acting, y, *([] if x is None else [x])])
+    return _Sums(
+        rows=groups.counts(present),
+        n=groups.counts(counted),
+        weight=weight,
+        top=top,
+        bottom=over[0] if over else weight,
+        bottom_squares=squares,
+    )
 
 
 def _numbers(column: pl.Series) -> FloatArray:
@@ -330,7 +317,7 @@ class _Groups:
     first: IntArray  # (C,) a row of each
     size: int  # C
     start: IntArray | None  # (R,) first row of each run, where rows are in runs
-    code: IntArray  # cell of each run (R,), or of each row (n,); -1 outside the domains
+    code: IntArray  # 1 + cell of each run (R,), or of each row (n,); 0 outside the domains
     n_rows: int
 
     @classmethod
@@ -352,38 +339,49 @@ class _Groups:
         first = np.empty(len(known), dtype=np.int64)
         first[code[code >= 0]] = at[code >= 0]
         cell_domain, cell_unit = np.divmod(known, n_units)
-        return cls(unit=cell_unit, domain=cell_domain, first=first, size=len(known), start=start, code=code, n_rows=n)
+        return cls(
+            unit=cell_unit, domain=cell_domain, first=first, size=len(known), start=start, code=code + 1, n_rows=n
+        )
 
-    def sums(self, values: FloatArray, times: FloatArray | None = None) -> FloatArray:
-        """Sum of the rows' values ``(n,)``, or of the products of two, in each cell ``(C,)``."""
-        if self.start is None:
-            return self._by_code(values if times is None else values * times)
-        if times is None:
-            return self._by_code(np.add.reduceat(values, self.start))
-        # Products are made in pieces, so that they stay in the processor's cache and take no memory of note.
-        runs = np.empty(len(self.start))
-        bounds = np.append(np.searchsorted(self.start, np.arange(0, self.n_rows, PIECE)), len(self.start))
-        for first, last in pairwise(np.unique(bounds)):
-            begin = self.start[first]
-            end = self.n_rows if last == len(self.start) else self.start[last]
-            np.add.reduceat(values[begin:end] * times[begin:end], self.start[first:last] - begin, out=runs[first:last])
-        return self._by_code(runs)
+    def products(self, weight: FloatArray, columns: Sequence[FloatArray | None]) -> list[FloatArray]:
+        """Sum of weight times each column ``(n,)``, or of the weight alone for None, in each cell ``(C,)``."""
+        with ThreadPoolExecutor(max_workers=THREADS) as pool:  # numpy lets another thread run while it adds up
+            if self.start is None:
+                return list(
+                    pool.map(lambda column: self._by_code(weight if column is None else weight * column), columns)
+                )
+            runs = np.empty((len(columns), len(self.start)))
+            # Pieces stay in the processor's cache while all columns are added up.
+            bounds = np.unique(np.searchsorted(self.start, [*range(0, self.n_rows, PIECE), self.n_rows]))
+            list(pool.map(lambda piece: self._add_piece(weight, columns, piece[0], piece[1], runs), pairwise(bounds)))
+            return list(pool.map(self._by_code, runs))
+
+    def _add_piece(
+        self, weight: FloatArray, columns: Sequence[FloatArray | None], first: int, last: int, runs: FloatArray
+    ) -> None:
+        """Write the sums of the runs first..last-1 into ``runs``."""
+        assert self.start is not None
+        rows = slice(self.start[first], self.n_rows if last == len(self.start) else self.start[last])
+        start = self.start[first:last] - self.start[first]
+        part = weight[rows]
+        for into, column in zip(runs, columns, strict=True):
+            np.add.reduceat(part if column is None else part * column[rows], start, out=into[first:last])
 
     def _by_code(self, values: FloatArray) -> FloatArray:
         # One bin in front takes the rows outside the domains.
-        return cast(FloatArray, np.bincount(self.code + 1, weights=values, minlength=self.size + 1)[1:])
+        return cast(FloatArray, np.bincount(self.code, weights=values, minlength=self.size + 1)[1:])
 
     def counts(self, marked: BoolArray | None = None) -> FloatArray:
         """Rows, or marked rows ``(n,)``, in each cell ``(C,)``."""
         if marked is not None:
-            return self.sums(marked.astype(np.float64))
+            return self.products(marked.astype(np.float64), [None])[0]
         if self.start is None:
-            return np.bincount(self.code + 1, minlength=self.size + 1)[1:].astype(np.float64)
+            return np.bincount(self.code, minlength=self.size + 1)[1:].astype(np.float64)
         return self._by_code(np.diff(self.start, append=self.n_rows).astype(np.float64))
 
     def spread(self, by_cell: FloatArray) -> FloatArray:
         """The cell's value ``(C,)`` on each of its rows ``(n,)``; of no meaning outside the domains."""
-        by_code = by_cell[self.code]
+        by_code = np.append(0.0, by_cell)[self.code]
         return by_code if self.start is None else np.repeat(by_code, np.diff(self.start, append=self.n_rows))
 
 

@@ -159,20 +159,20 @@ class ReplicateWeights:
     def covariance(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
         """Covariance ``(K, K)`` from the estimates of each replicate ``(R, K)`` and the full sample's ``(K,)``.
 
-        A replicate without an estimate (NaN) is left out for that column; a column without any is NaN.
+        A replicate without an estimate (NaN) is left out for that column; a column without any is NaN. A design without
+        replicates, all of its strata taken whole, has variance 0.
         """
         deviation = self._deviations(replicates, estimate)
         together: FloatArray = deviation.T @ deviation
-        missing = np.isnan(estimate) | np.isnan(replicates).all(axis=0)
+        missing = self._without_estimate(replicates, estimate)
         together[missing, :] = together[:, missing] = np.nan
         return together
 
     def variance(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
         """The diagonal of :meth:`covariance`, for estimates ``(R, ...)`` and ``(...)`` of any shape."""
-        flat = replicates.reshape(self.n_replicates, -1)
+        flat = replicates.reshape(self.n_replicates, estimate.size)
         spread = np.square(self._deviations(flat, estimate.ravel())).sum(axis=0).reshape(estimate.shape)
-        missing = np.isnan(estimate) | np.isnan(replicates).all(axis=0)
-        return cast(FloatArray, np.where(missing, np.nan, spread))
+        return cast(FloatArray, np.where(self._without_estimate(replicates, estimate), np.nan, spread))
 
     def degrees_of_freedom(self, used: BoolArray | None = None) -> int:
         """R's degf: the rank of the analysis weights of the rows used ``(n,)`` minus 1.
@@ -190,6 +190,10 @@ class ReplicateWeights:
         if len(self.unit) == len(self.factor) and np.array_equal(self.unit, np.arange(len(self.unit))):
             return weighted
         return cast(FloatArray, summing(self.unit, len(self.factor)) @ weighted)
+
+    def _without_estimate(self, replicates: FloatArray, estimate: FloatArray) -> BoolArray:
+        none = np.isnan(replicates).all(axis=0) if self.n_replicates else np.zeros(estimate.shape, dtype=np.bool_)
+        return np.isnan(estimate) | none
 
     def _deviations(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
         known = ~np.isnan(replicates)
@@ -209,7 +213,7 @@ class ReplicateWeights:
         at = np.flatnonzero(squares > 0)
         length = np.einsum("u,ur,ur->r", squares, self.factor, self.factor)
         # What is new among some of the units is new among all: the rest can only lengthen what is left of a column.
-        some = at[:: max(2 * len(at) // (3 * self.n_replicates), 1)]
+        some = at[:: max(2 * len(at) // (3 * max(self.n_replicates, 1)), 1)]
         if len(some) < len(at) and _all_new(self._gram(some, squares), length):
             return self.n_replicates
         return _rank_of_gram(self._gram(at, squares), length)

@@ -32,6 +32,14 @@ def test_jackknife_factors_and_scales_by_hand() -> None:
     assert weights.scale == 1.0
 
 
+def test_a_census_has_no_replicates_and_no_variance() -> None:
+    design = design_of({"a": (3, 3), "b": (2, 2)})
+    result = replicate_totals(jackknife(design), np.arange(5.0)[:, None], domain=np.zeros(5, dtype=int), n_domains=1)
+    assert result.replicates.shape == (0, 1, 1)
+    assert (result.estimate[0, 0], result.variance[0, 0]) == (10.0, 0.0)
+    assert jackknife(design).covariance(np.zeros((0, 1)), np.array([10.0])).tolist() == [[0.0]]
+
+
 def test_jackknife_with_a_lonely_psu_needs_a_rule_that_drops_it() -> None:
     lonely = {"a": (1, 5), "b": (2, 9)}
     assert jackknife(design_of(lonely, lonely_psu="certainty")).n_replicates == 2
