@@ -13,6 +13,7 @@ import polars as pl
 from scipy import special
 
 from pipelines.estimation.domains import Partition
+from pipelines.estimation.waves import Waves
 from pipelines.stats.arrays import BoolArray, FloatArray
 from pipelines.stats.cells import reduce_to_cells
 from pipelines.stats.design import SurveyDesign
@@ -30,7 +31,6 @@ from pipelines.stats.linearization import (
     linearized_total,
     safe_divide,
 )
-from pipelines.stats.overlap import SharedUnits
 from pipelines.stats.quantiles import (
     QuantileEstimates,
     QuantileInterval,
@@ -116,10 +116,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Taylor:
-    """Linearised variances of a design. ``shared``: units that waves have in common, where they count by overlap."""
+    """Linearised variances of a design. ``waves``: where their shared units count by overlap."""
 
     design: SurveyDesign
-    shared: SharedUnits | None = None
+    waves: Waves | None = None
 
     def by_domain(self, variables: Sequence[Variable], domains: Partition) -> list[Figures]:
         """Means and totals of an uncalibrated design from cells; else row by row."""
@@ -133,7 +133,7 @@ class Taylor:
             made = self._estimates(kind, [variables[index] for index in chosen], domains)
             for column, index in enumerate(chosen):
                 found[index] = self._figures(made, column, rows)
-        if self.shared is not None:
+        if self.waves is not None:
             for index, variable in enumerate(variables):
                 found[index] = self._with_shared(found[index], variable, domains)
         assert len(code) == self.design.n_rows
@@ -179,11 +179,11 @@ class Taylor:
 
     def _with_shared(self, figures: Figures, variable: Variable, domains: Partition) -> Figures:
         """What shared units add in domains that hold rows of several waves."""
-        assert self.shared is not None
+        assert self.waves is not None
         variance = figures.variance.copy()
-        for position in np.flatnonzero(self.shared.spanning(domains.code, len(domains.names))):
+        for position in np.flatnonzero(self.waves.spanning(domains.code, len(domains.names))):
             influence = _linearized(self.design, variable, domains.member(int(position))).influence
-            variance[position] += self.shared.covariance(self.design, influence)[0, 0]
+            variance[position] += self.waves.covariance(influence)[0]
         scale = np.where(figures.variance > 0, variance / np.where(figures.variance > 0, figures.variance, 1.0), 1.0)
         return Figures(
             estimate=figures.estimate,
@@ -210,9 +210,9 @@ class Taylor:
         ).contrast(np.asarray(coefficients, dtype=np.float64)[None, :])
         made: Estimates = evaluate(self.design, together)
         variance, df = made.variance, made.df
-        if self.shared is not None:
-            variance = variance + np.diagonal(self.shared.covariance(self.design, together.influence))
-            df = np.array([float(self.shared.degrees_of_freedom(together.used[:, 0] & (self.design.weight != 0)))])
+        if self.waves is not None:
+            variance = variance + self.waves.covariance(together.influence)
+            df = np.array([float(self.waves.degrees_of_freedom(together.used[:, 0] & (self.design.weight != 0)))])
         asked = np.any(inside, axis=0) & (self.design.weight != 0)
         return _contrast_figures(made.estimate, variance, made.n, df, made.sum_weights, float(asked.sum()))
 

@@ -26,11 +26,11 @@ from pipelines.estimation.domains import (
 )
 from pipelines.estimation.engine import Engine, Figures, Kind, Replicated, Taylor, Variable
 from pipelines.estimation.spec import CalibrationPlan, Design, Estimate, Label, Replicates, Specification
+from pipelines.estimation.waves import Waves
 from pipelines.stats.arrays import BoolArray, FloatArray, codes_in
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import ANY_STATISTIC, Evidence, confidence_intervals
-from pipelines.stats.overlap import SharedUnits
 from pipelines.stats.quantiles import QuantileInterval
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import terms_matrix, unknown_name, whole_numbers
@@ -183,8 +183,8 @@ class _Work:
             if specification.tests or specification.models:
                 design = _weights_only(frame, weights.weight)
         else:
-            design, shared = _build_design(specification, frame, notes)
-            engine = Taylor(design, shared)
+            design, waves = _build_design(specification, frame, notes)
+            engine = Taylor(design, waves)
         return cls(specification=specification, frame=frame, engine=engine, design=design, weights=weights, notes=notes)
 
     def rows(self) -> list[Row]:
@@ -534,7 +534,7 @@ def _level_faults(estimate: Estimate, column: pl.Series, place: str) -> list[Vio
 
 def _build_design(
     specification: Specification, frame: pl.DataFrame, notes: list[str]
-) -> tuple[SurveyDesign, SharedUnits | None]:
+) -> tuple[SurveyDesign, Waves | None]:
     plan = specification.design
     if plan.wave_covariance == "overlap":
         return _overlapping_design(plan, frame)
@@ -562,16 +562,21 @@ def _survey_design(plan: Design, frame: pl.DataFrame, *, weight: str | None) -> 
     )
 
 
-def _overlapping_design(plan: Design, frame: pl.DataFrame) -> tuple[SurveyDesign, SharedUnits]:
-    """The design with the waves taken apart, and the units that they share."""
+def _overlapping_design(plan: Design, frame: pl.DataFrame) -> tuple[SurveyDesign, Waves]:
+    """The design with the waves taken apart, and the waves by themselves."""
     assert plan.wave is not None
     keys = [plan.wave, *([] if plan.strata is None else [plan.strata])]
+    # Faults are named by the columns as they stand, before one is made of two of them.
     _survey_design(
         plan.model_copy(update={"population": (), "take_all": None, "lonely_psu": "remove"}), frame, weight=plan.weight
     )
     apart = frame.with_columns(pl.concat_str(pl.col(keys).cast(pl.String), separator="/").alias("wave and stratum"))
     design = _survey_design(plan.model_copy(update={"strata": "wave and stratum"}), apart, weight=plan.weight)
-    return design, SharedUnits.from_frame(frame, wave=plan.wave, strata=plan.strata, unit=plan.stages[0])
+    parts = [
+        _survey_design(plan, frame.filter(pl.col(plan.wave) == wave), weight=plan.weight)
+        for wave in frame[plan.wave].unique().sort()
+    ]
+    return design, Waves.from_frame(frame, wave=plan.wave, strata=plan.strata, unit=plan.stages[0], designs=parts)
 
 
 def _calibrated(plan: CalibrationPlan, frame: pl.DataFrame, weight: FloatArray) -> Calibration:

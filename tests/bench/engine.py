@@ -201,6 +201,25 @@ def in_child(step: str, folder: Path, rounds: int) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
+def command_seconds(folder: Path, rounds: int) -> float:
+    """Seconds from start to end of `axstat estimate` on the rows of a folder, each time a process of its own."""
+    estimates = "\n".join(f"  - {{id: {y}, statistic: mean, measure: {y}, by: [domain]}}" for y in MEASURES)
+    specification = folder / "estimates.yaml"
+    specification.write_text(
+        f"data: rows.parquet\ndesign: {{strata: stratum, stages: [psu], weight: w}}\nestimates:\n{estimates}\n",
+        encoding="utf-8",
+    )
+    out = folder / "estimates.csv"
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "pipelines.cli", "estimate", str(specification), "--out", str(out)]
+        subprocess.run(command, check=True, cwd=ROOT)
+        seconds.append(time.perf_counter() - started)
+    assert pl.read_csv(out).height == DOMAINS * OUTCOMES
+    return round(median(seconds), 2)
+
+
 def main() -> None:
     """Measure and save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -235,6 +254,7 @@ def main() -> None:
                 frame.write_parquet(Path(folder) / "rows.parquet")
                 here = in_child("times", Path(folder), rounds)
                 here["memory"] = in_child("memory", Path(folder), rounds)
+                here["command_seconds"] = command_seconds(Path(folder), rounds)
             if kind == "nested" and not options.no_peers and SIZES[size] <= SIZES["1M"]:
                 with tempfile.TemporaryDirectory() as folder:
                     for name, interpreter, script in (
