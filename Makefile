@@ -32,6 +32,7 @@ ui: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/pipeline.py
+	$(BIN)/python tests/bench/engine.py
 
 # Coverage of the published intervals over three synthetic countries of full size; takes several minutes
 coverage: $(STAMP)

@@ -7,6 +7,7 @@ heavy imports stay inside the commands so that `axstat --help` answers at once.
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -102,6 +103,27 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published f
         from pipelines.warehouse.published import query_published
 
         _print_frame(query_published(latest_database(load_settings()), sql))
+
+
+@app.command()
+def estimate(
+    spec: Annotated[Path, typer.Argument(help="The specification, a YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write to this .parquet, .csv or .json file.")] = None,
+) -> None:
+    """Estimate from any survey's file, as a specification says (reports/methodology/estimate.md)."""
+    with _readable_errors():
+        from pipelines.estimation.run import check_output, run_specification, write_table
+        from pipelines.estimation.spec import load_specification
+
+        if out is not None:
+            check_output(out)
+        made = run_specification(load_specification(spec))
+        for note in made.notes:
+            typer.echo(f"note: {note}", err=True)
+        if out is None:
+            _print_frame(made.table)
+        else:
+            write_table(made.table, out)
 
 
 @app.command()

@@ -1,7 +1,10 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of a label column. Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns. Does not belong here: any statistic.
 """
+
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +16,81 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def dense_codes(labels: pl.Series) -> tuple[IntArray, list[str]]:
-    """Code a column of labels without nulls as 0..L-1, in the sorted order of the labels as text.
+    """Code a column of labels without nulls as 0..L-1, in the sorted order of the labels (numbers as numbers).
 
     Returns:
-        codes ``(n,)`` and the ``L`` labels, so that ``labels[codes[i]]`` is the label of row i.
+        codes ``(n,)`` and the ``L`` labels as text, so that ``labels[codes[i]]`` is the label of row i.
     """
-    text = labels.cast(pl.String).rename("label")
-    known = text.unique().sort()
-    lookup = pl.DataFrame({"label": known, "code": np.arange(len(known), dtype=np.int64)})
-    coded = pl.DataFrame({"label": text}).join(lookup, on="label", how="left", maintain_order="left")
-    return coded["code"].to_numpy().astype(np.int64), known.to_list()
+    codes, known = code_labels(labels)
+    return codes, known.cast(pl.String).to_list()
+
+
+def code_labels(labels: pl.Series) -> tuple[IntArray, pl.Series]:
+    """As :func:`dense_codes`, with the labels in their own type.
+
+    Only the first row of each run of equal labels is looked up: a file in the order of its design, as most are,
+    costs little more than a copy.
+    """
+    if isinstance(labels.dtype, pl.Categorical | pl.Enum):
+        labels = labels.cast(pl.String)
+    start = run_starts([labels])
+    if len(start) == len(labels):
+        return _look_up(labels)
+    codes, known = _look_up(labels.gather(start))
+    return np.repeat(codes, np.diff(start, append=len(labels))), known
+
+
+def run_starts(columns: Sequence[pl.Series]) -> IntArray:
+    """First row of each run of rows that are equal in all columns ``(R,)``."""
+    change = np.zeros(len(columns[0]), dtype=np.bool_)
+    change[:1] = True
+    for column in columns:
+        if column.dtype.is_numeric() and not column.null_count():
+            values = column.to_numpy()
+            change[1:] |= values[1:] != values[:-1]
+        else:
+            change |= column.ne_missing(column.shift(1)).to_numpy()
+    return np.flatnonzero(change).astype(np.int64)
+
+
+def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
+    if labels.dtype.is_integer() and len(labels):
+        low, high = cast(int, labels.min()), cast(int, labels.max())
+        if high - low <= 4 * len(labels):
+            values = labels.cast(pl.Int64).to_numpy()
+            values = values - low if low else values
+            seen = np.zeros(high - low + 1, dtype=np.bool_)
+            seen[values] = True
+            known = pl.Series(np.flatnonzero(seen) + low).cast(labels.dtype)
+            return cast(IntArray, values if seen.all() else (np.cumsum(seen) - 1)[values]), known
+    known = labels.unique().sort()
+    return codes_in(labels, known), known
 
 
 def codes_in(labels: pl.Series, known: pl.Series) -> IntArray:
     """Position of each label in ``known`` (distinct labels); -1 where it is not there or null."""
-    lookup = pl.DataFrame({"label": known.cast(pl.String), "code": np.arange(len(known), dtype=np.int64)})
-    coded = pl.DataFrame({"label": labels.cast(pl.String)}).join(lookup, on="label", how="left", maintain_order="left")
+    lookup = pl.DataFrame({"label": known, "code": np.arange(len(known), dtype=np.int64)})
+    coded = pl.DataFrame({"label": labels}).join(lookup, on="label", how="left", maintain_order="left")
     return coded["code"].fill_null(-1).to_numpy().astype(np.int64)
+
+
+def nested_codes(outer: IntArray, inner: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Code the distinct pairs (outer, inner) as 0..U-1, in the order of outer, then inner.
+
+    Returns:
+        codes ``(n,)``, and the outer and the inner code of each ``(U,)``.
+    """
+    size = int(inner.max()) + 1
+    known, codes = distinct_codes(outer * size + inner)
+    return codes, known // size, known % size
+
+
+def distinct_codes(key: IntArray) -> tuple[IntArray, IntArray]:
+    """The distinct keys, sorted ``(U,)``, and the position of each key among them ``(n,)``; quick where sorted."""
+    new = key[1:] != key[:-1]
+    if len(key) and not (key[1:] < key[:-1]).any():
+        codes = np.zeros(len(key), dtype=np.int64)
+        np.cumsum(new, out=codes[1:])
+        return key[np.concatenate([[True], new])], codes
+    known, codes = np.unique(key, return_inverse=True)
+    return known, codes.astype(np.int64)

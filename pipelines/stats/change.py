@@ -25,7 +25,7 @@ from scipy.sparse import csgraph
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import FloatArray, IntArray, codes_in
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import DomainLayout
+from pipelines.stats.linearization import DomainLayout, summing
 from pipelines.stats.rates import Base, Domain, RateScores, UnitWeighting, Wave, rank
 
 CHANGE_SCHEMA = {
@@ -180,6 +180,53 @@ def _change_table(old: RateScores, new: RateScores, covariance: FloatArray, n_co
         schema={name: CHANGE_SCHEMA[name] for name in columns},
     )
     return table.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def overlap_covariance(
+    before: SurveyDesign,
+    after: SurveyDesign,
+    units: tuple[pl.Series, pl.Series],
+    influence: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    """C ``(K,)`` of two estimates of two waves of any file, by the formula of this module.
+
+    The variance of the difference is V1 + V2 - 2 C, V1 and V2 each from the design of its wave
+    (:func:`pipelines.stats.linearization.variance`). Of designs of several stages the first one is shared.
+
+    Args:
+        before, after: the designs of the two waves, each of its own rows; one stratum label is one stratum of both.
+        units: label of the primary unit of each row, ``(n1,)`` and ``(n2,)``. A unit is common where label and stratum
+            agree.
+        influence: weighted influences ``(n1, K)`` and ``(n2, K)``, 0 outside the domain.
+    """
+    sides = [
+        pl.DataFrame(
+            {
+                "psu": design.psu,
+                "unit": label.cast(pl.String),
+                "stratum": np.array(design.stratum_labels)[design.stratum],
+            }
+        ).unique("psu")
+        for design, label in zip((before, after), units, strict=True)
+    ]
+    common = sides[0].join(sides[1], on=["unit", "stratum"], suffix="_after").sort("stratum", "unit")
+    if common.height == 0:
+        return np.zeros(influence[0].shape[1])
+    labels = common["stratum"].unique(maintain_order=True)
+    stratum = codes_in(common["stratum"], labels)
+    m = np.bincount(stratum, minlength=len(labels)).astype(np.float64)
+    to_strata = summing(stratum, len(labels))
+    centred, counts, populations = [], [], []
+    for design, values, column in zip((before, after), influence, ("psu", "psu_after"), strict=True):
+        layout = DomainLayout.build(design, np.zeros(design.n_rows, dtype=np.int64), 1)
+        z = layout.scores(values)[common[column].to_numpy()]
+        centred.append(z - ((to_strata @ z) / m[:, None])[stratum])
+        at = codes_in(labels, pl.Series(design.stratum_labels))
+        counts.append(design.stratum_psus[at].astype(np.float64))
+        populations.append(design.stratum_population[at])
+    drawn = counts[0] * counts[1] / (m * np.maximum(*populations))
+    factor = np.where(m >= 2, (1.0 - drawn) * m / np.maximum(m - 1.0, 1.0), 0.0)
+    return cast(FloatArray, factor @ (to_strata @ (centred[0] * centred[1])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,19 +1,80 @@
-"""Confidence intervals for proportions from complex samples, over whole arrays.
+"""Confidence intervals for estimates from complex samples, over whole arrays.
 
-Belongs here: interval formulas and what they do where the variance says nothing (p = 0 or 1, no degrees of
-freedom, take-all domains). Does not belong here: the variance (linearization), whether an estimate may be
-printed (reliability).
+Belongs here: interval formulas, the one table of their names, and what is done where the variance says
+nothing (p = 0 or 1, no degrees of freedom, take-all domains). Does not belong here: the variance
+(linearization, replication), intervals of quantiles (quantiles), whether an estimate may be printed
+(reliability).
+
+The names for proportions are those of R's ``svyciprop`` (survey 4.1), with ``wilson`` added; ``t`` and
+``z`` are R's ``confint`` of a mean, total or ratio.
 """
 
+import difflib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from types import MappingProxyType
+from typing import Literal, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
+from scipy.optimize import elementwise
 
+from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray
 
-IntervalMethod = Literal["logit", "korn_graubard"]
+IntervalMethod = Literal["logit", "xlogit", "beta", "wilson", "asin", "mean", "likelihood", "t", "z"]
+# What was done for an estimate: see confidence_intervals().
+IntervalRule = Literal[
+    "as_asked",
+    "angle_folded",
+    "zero_or_one",
+    "no_variance",
+    "no_df",
+    "take_all_bounds",
+    "census",
+    "no_estimate",
+]
+WithoutVariance = Literal["no_width", "stand_in"]
+Limits = tuple[FloatArray, FloatArray]
+
+# A standard error of at most this share of the estimate is the rounding of a structural zero.
+NOISE = 1e-12
+
+# R's glm.control: relative change of the deviance at which iteration stops, and the most iterations.
+GLM_EPSILON, GLM_ITERATIONS = 1e-8, 25
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What an interval is made from; arrays of one shape.
+
+    ``variance`` is that of the estimate, ``df`` the design's degrees of freedom, ``n`` the rows used and
+    ``kish_deff`` the design effect of their weights: of use where the variance says nothing. ``t`` and ``z``
+    read neither.
+
+    ``design_rows`` is R's ``nrow(design)``, by which ``beta`` is df-adjusted: the rows used, except on a
+    calibrated design, which keeps all rows of the file in a domain. None: ``n``.
+    ``logit_variance`` is the variance of log(p/(1-p)) over replicates (:func:`replicate_logits`), read by
+    ``logit`` and ``likelihood``. None: variance / (p(1-p))^2, which is what linearisation gives.
+    """
+
+    estimate: FloatArray
+    variance: FloatArray
+    df: FloatArray
+    n: FloatArray
+    kish_deff: FloatArray
+    design_rows: FloatArray | None = None
+    logit_variance: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Lower and upper limits and the rule that made them (:data:`IntervalRule`); arrays of one shape."""
+
+    low: FloatArray
+    high: FloatArray
+    rule: npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +101,16 @@ def t_quantile(level: float, df: FloatArray) -> FloatArray:
     return cast(FloatArray, np.where(usable, quantile, np.nan))
 
 
-def logit_interval(
-    p: FloatArray, variance: FloatArray, df: FloatArray, *, level: float = 0.95
-) -> tuple[FloatArray, FloatArray]:
+def t_interval(estimate: FloatArray, variance: FloatArray, df: FloatArray, *, level: float = 0.95) -> Limits:
+    """estimate ± t SE: R's ``confint(…, df=)`` and ``svyciprop(method="mean")``; df = inf gives the z interval.
+
+    NaN where df is not above 0. Limits of a proportion may leave [0, 1], as in R.
+    """
+    half = t_quantile(level, df) * np.sqrt(variance)
+    return estimate - half, estimate + half
+
+
+def logit_interval(p: FloatArray, variance: FloatArray, df: FloatArray, *, level: float = 0.95) -> Limits:
     """Wald interval on the logit scale, t with df: R's ``svyciprop(method="xlogit")``.
 
     NaN where p is 0 or 1 or df is not above 0.
@@ -55,6 +123,79 @@ def logit_interval(
     return cast(FloatArray, np.where(inside, low, np.nan)), cast(FloatArray, np.where(inside, high, np.nan))
 
 
+def asin_interval(p: FloatArray, variance: FloatArray, df: FloatArray, *, level: float = 0.95) -> Limits:
+    """Wald interval of asin(sqrt(p)), t with df: R's ``svyciprop(method="asin")``.
+
+    As in R, an angle that leaves [0, pi/2] is folded back by the square of its sine (:func:`angle_folds`).
+    NaN where p is 0 or 1 or df is not above 0.
+    """
+    centre, half = _angles(p, variance, df, level)
+    return cast(FloatArray, np.square(np.sin(centre - half))), cast(FloatArray, np.square(np.sin(centre + half)))
+
+
+def angle_folds(p: FloatArray, variance: FloatArray, df: FloatArray, *, level: float = 0.95) -> BoolArray:
+    """Where a limit of :func:`asin_interval` is one that was folded back, so that it means little."""
+    centre, half = _angles(p, variance, df, level)
+    return (centre - half < 0) | (centre + half > np.pi / 2.0)
+
+
+def _angles(p: FloatArray, variance: FloatArray, df: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    inside = (p > 0) & (p < 1)
+    share = np.where(inside, p, np.nan)
+    half = t_quantile(level, df) * np.sqrt(variance / (share * (1.0 - share))) / 2.0
+    return cast(FloatArray, np.arcsin(np.sqrt(share))), half
+
+
+def wilson_interval(p: FloatArray, n_effective: FloatArray, df: FloatArray, *, level: float = 0.95) -> Limits:
+    """Score interval of Wilson (1927) with an effective sample size, t with df; df = inf is the classic one.
+
+    The q with |p - q| = t sqrt(q(1-q)/n). NaN where df is not above 0 or n is not above 0.
+    """
+    usable = n_effective > 0
+    n = np.where(usable, n_effective, np.nan)
+    spread = np.square(t_quantile(level, df)) / n
+    centre = (p + spread / 2.0) / (1.0 + spread)
+    half = np.sqrt(spread * (p * (1.0 - p) + spread / 4.0)) / (1.0 + spread)
+    # At p = 0 and 1 a limit is the bound itself; the difference of equal terms would leave rounding.
+    low = np.where(usable & (df > 0) & (p <= 0), 0.0, centre - half)
+    high = np.where(usable & (df > 0) & (p >= 1), 1.0, centre + half)
+    return cast(FloatArray, low), cast(FloatArray, high)
+
+
+def likelihood_interval(
+    p: FloatArray, variance: FloatArray, df: FloatArray, *, n: FloatArray, level: float = 0.95
+) -> Limits:
+    """The q whose Rao-Scott scaled deviance is t^2: R's ``svyciprop(method="likelihood")``.
+
+    R profiles the intercept b = log(q/(1-q)) of a weighted logistic model. With one parameter the scaled
+    weights cancel and its rule is 2 KL(p, q) (n-1)/n = t^2 V/(p(1-p)), KL the Kullback-Leibler divergence of
+    two Bernoulli shares and (n-1)/n from the dispersion of R's Pearson residuals. Here b is solved for to
+    rounding; R reads it off a spline through at most nineteen points and is less exact.
+
+    Args:
+        n: rows used. NaN where n is below 2, p is 0 or 1, V is not above 0 or df is not above 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        threshold = np.square(t_quantile(level, df)) * variance / (p * (1.0 - p)) * n / (n - 1.0)
+    solvable = (p > 0) & (p < 1) & (n > 1) & np.isfinite(threshold) & (threshold > 0)
+    share, target = np.where(solvable, p, 0.5), np.where(solvable, threshold, 1.0)
+    negentropy = -special.entr(share) - special.entr(1.0 - share)
+    centre = special.logit(share)
+
+    def excess(b: FloatArray, share: FloatArray, target: FloatArray, negentropy: FloatArray) -> FloatArray:
+        # KL = negentropy - p log q - (1-p) log(1-q), with log(1-q) = -log(1+e^b) and log q = b + log(1-q).
+        return 2.0 * (negentropy - share * b + np.logaddexp(0.0, b)) - target
+
+    # log(1+e^b) is at least 0 and at least b: where p|b| alone reaches the target, so does the divergence.
+    far = (target / 2.0 - negentropy) + 1.0
+    limits = []
+    for end in (-far / share, far / (1.0 - share)):
+        bracket = (np.minimum(end, centre), np.maximum(end, centre))
+        root = elementwise.find_root(excess, bracket, args=(share, target, negentropy)).x
+        limits.append(cast(FloatArray, np.where(solvable, special.expit(root), np.nan)))
+    return limits[0], limits[1]
+
+
 def df_adjustment(n: FloatArray, df: FloatArray, *, level: float = 0.95) -> FloatArray:
     """(t_{n-1}/t_df)^2, by which Korn and Graubard shrink the effective sample size.
 
@@ -65,7 +206,7 @@ def df_adjustment(n: FloatArray, df: FloatArray, *, level: float = 0.95) -> Floa
     return cast(FloatArray, np.where(np.isfinite(ratio), ratio, 1.0))
 
 
-def beta_interval(p: FloatArray, n_effective: FloatArray, *, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+def beta_interval(p: FloatArray, n_effective: FloatArray, *, level: float = 0.95) -> Limits:
     """Clopper-Pearson limits with an effective sample size; 0 at p = 0, 1 at p = 1.
 
     The formula of R's ``svyciprop(method="beta")``: beta quantiles with parameters (n p, n (1-p) + 1) and
@@ -95,9 +236,10 @@ def korn_graubard_interval(
     df: FloatArray,
     n: FloatArray,
     kish_deff: FloatArray,
+    design_rows: FloatArray | None = None,
     level: float = 0.95,
-) -> tuple[FloatArray, FloatArray]:
-    """Korn and Graubard (1998): beta limits with n*, df-adjusted.
+) -> Limits:
+    """Korn and Graubard (1998): beta limits with n*, df-adjusted by ``design_rows`` (None: ``n``).
 
     Where 0 < p < 1, V > 0 and df > 0 it is R's ``svyciprop(method="beta")``. At p = 0 or 1, or V = 0, n* is
     n / Kish deff; without degrees of freedom it is the smaller of the two and is not df-adjusted.
@@ -105,7 +247,193 @@ def korn_graubard_interval(
     n_star = effective_n(p, variance, n, kish_deff)
     with np.errstate(divide="ignore", invalid="ignore"):
         n_star = np.where(df > 0, n_star, np.minimum(n_star, n / kish_deff))
-    return beta_interval(p, n_star * df_adjustment(n, df, level=level), level=level)
+    adjustment = df_adjustment(n if design_rows is None else design_rows, df, level=level)
+    return beta_interval(p, n_star * adjustment, level=level)
+
+
+def replicate_logits(shares: FloatArray, estimate: FloatArray) -> FloatArray:
+    """log(p/(1-p)) of replicate shares as R's ``svyglm`` has them, for the variance ``logit`` uses.
+
+    A share of 0 or 1 has no finite logit. R's iteration for it, begun at the logit of the full estimate, is
+    stopped by the deviance at about -22 or 22; the same number is given here, so that intervals agree, but
+    it measures R's stopping rule and nothing else.
+
+    Args:
+        shares: replicate shares, ``(R, …)``; NaN where a replicate has none.
+        estimate: the full sample's shares, ``(…)``.
+
+    Returns:
+        logits ``(R, …)``; NaN where the share or the full estimate's logit has none.
+    """
+    start = np.broadcast_to(special.logit(estimate), shares.shape)
+    logits = special.logit(shares)
+    bound = np.isinf(logits) & np.isfinite(start)
+    # Seen from the bound: x = logit of the distance to it, which Newton's step lowers by 1/(1 - expit(x)).
+    sign = np.where(shares[bound] > 0.5, -1.0, 1.0)
+    x = sign * start[bound]
+    deviance = 2.0 * np.logaddexp(0.0, x)
+    moving = np.ones(x.shape, dtype=np.bool_)
+    for _ in range(GLM_ITERATIONS):
+        x = np.where(moving, x - 1.0 - np.exp(np.where(moving, x, 0.0)), x)
+        after = 2.0 * np.logaddexp(0.0, x)
+        moving = moving & (np.abs(after - deviance) / (np.abs(after) + 0.1) >= GLM_EPSILON)
+        deviance = after
+    logits[bound] = sign * x
+    return cast(FloatArray, np.where(np.isfinite(start), logits, np.nan))
+
+
+def _logit(seen: Evidence, level: float) -> Limits:
+    if seen.logit_variance is None:
+        return _xlogit(seen, level)
+    slope = seen.estimate * (1.0 - seen.estimate)
+    return logit_interval(seen.estimate, seen.logit_variance * np.square(slope), seen.df, level=level)
+
+
+def _xlogit(seen: Evidence, level: float) -> Limits:
+    return logit_interval(seen.estimate, seen.variance, seen.df, level=level)
+
+
+def _beta(seen: Evidence, level: float) -> Limits:
+    return korn_graubard_interval(
+        seen.estimate,
+        seen.variance,
+        df=seen.df,
+        n=seen.n,
+        kish_deff=seen.kish_deff,
+        design_rows=seen.design_rows,
+        level=level,
+    )
+
+
+def _wilson(seen: Evidence, level: float) -> Limits:
+    n_star = effective_n(seen.estimate, seen.variance, seen.n, seen.kish_deff)
+    return wilson_interval(seen.estimate, n_star, seen.df, level=level)
+
+
+def _asin(seen: Evidence, level: float) -> Limits:
+    return asin_interval(seen.estimate, seen.variance, seen.df, level=level)
+
+
+def _likelihood(seen: Evidence, level: float) -> Limits:
+    variance = seen.variance
+    if seen.logit_variance is not None:
+        variance = seen.logit_variance * np.square(seen.estimate * (1.0 - seen.estimate))
+    return likelihood_interval(seen.estimate, variance, seen.df, n=seen.n, level=level)
+
+
+def _t(seen: Evidence, level: float) -> Limits:
+    return t_interval(seen.estimate, seen.variance, seen.df, level=level)
+
+
+def _z(seen: Evidence, level: float) -> Limits:
+    return t_interval(seen.estimate, seen.variance, np.full_like(seen.estimate, np.inf), level=level)
+
+
+# The one place where a method's name meets its formula.
+METHODS: Mapping[IntervalMethod, Callable[[Evidence, float], Limits]] = MappingProxyType(
+    {
+        "logit": _logit,
+        "xlogit": _xlogit,
+        "beta": _beta,
+        "wilson": _wilson,
+        "asin": _asin,
+        "mean": _t,
+        "likelihood": _likelihood,
+        "t": _t,
+        "z": _z,
+    }
+)
+ANY_STATISTIC: tuple[IntervalMethod, ...] = ("t", "z")
+
+
+def interval_method(name: str, *, proportion: bool) -> IntervalMethod:
+    """The method of that name, if the statistic can have it: all for a proportion, else ``t`` and ``z``.
+
+    Raises:
+        AxstatError: ``unknown_interval_method``, naming the valid ones and the nearest.
+    """
+    valid: tuple[str, ...] = get_args(IntervalMethod) if proportion else ANY_STATISTIC
+    if name in valid:
+        return cast(IntervalMethod, name)
+    near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.5)
+    only_shares = name in get_args(IntervalMethod)
+    raise AxstatError(
+        "unknown_interval_method",
+        where=f"confidence method {name!r}",
+        expected=f"one of {', '.join(valid)}",
+        got="a method for proportions, asked for another statistic" if only_shares else "no such method",
+        hint=f"did you mean {near[0]!r}?" if near else "choose one of the methods named",
+    )
+
+
+def confidence_intervals(
+    seen: Evidence,
+    *,
+    method: IntervalMethod,
+    level: float = 0.95,
+    without_variance: WithoutVariance = "no_width",
+) -> Intervals:
+    """Limits by the method asked for, and where it has none, what is sensible, with the rule that acted.
+
+    ``as_asked``: the method's own formula. ``angle_folded``: likewise, but a limit of ``asin`` went through
+    0 or 1 and came back, as R lets it; use another method there.
+    For a proportion (all methods but ``t`` and ``z``) the interval of :func:`korn_graubard_interval` stands
+    in at ``zero_or_one`` (p = 0 or 1) and ``no_df`` (df not above 0), where R gives NaN or no width.
+    ``no_variance``: 0 < p < 1 and the variance is 0 (SE at most 1e-12 p: rounding) or cannot be had. That is
+    right of a share that a census or the calibration fixes, and then the limits are the estimate, as in R:
+    ``without_variance="no_width"``. With ``"stand_in"`` it is taken for an accident of few units and the
+    Korn-Graubard interval stands in; so it does wherever the variance is not finite.
+    ``t`` and ``z`` know no stand-in: under ``no_df`` the limits of ``t`` are NaN; without variance both keep
+    R's limits, the estimate itself.
+    ``no_estimate``: the estimate is NaN, and so are the limits.
+
+    Raises:
+        AxstatError: ``level_out_of_range`` unless 0 < level < 1.
+    """
+    if not 0.0 < level < 1.0:
+        raise AxstatError(
+            "level_out_of_range",
+            where="confidence level",
+            expected="a share between 0 and 1, such as 0.95",
+            got=str(level),
+            hint="give the level as a share, not in percent",
+        )
+    p = seen.estimate
+    low, high = METHODS[method](seen, level)
+    spread = seen.variance
+    if method in ("logit", "likelihood") and seen.logit_variance is not None:
+        spread = seen.logit_variance * np.square(p * (1.0 - p))
+    with np.errstate(invalid="ignore"):
+        unknown = ~np.isfinite(spread)
+        none = unknown | (np.sqrt(spread) <= NOISE * np.abs(p))
+        rules: dict[IntervalRule, BoolArray] = {"no_estimate": np.isnan(p)}
+        if method not in ANY_STATISTIC:
+            rules["zero_or_one"] = (p <= 0) | (p >= 1)
+        if method != "z":
+            rules["no_df"] = ~(seen.df > 0)
+        rules["no_variance"] = none
+        if method == "asin":
+            rules["angle_folded"] = angle_folds(p, spread, seen.df, level=level)
+    rule = np.select(list(rules.values()), list(rules), "as_asked").astype(np.str_)
+    if method in ANY_STATISTIC:
+        return Intervals(low=low, high=high, rule=rule)
+    width_less = (rule == "no_variance") & ~unknown & (without_variance == "no_width")
+    stand_in = np.isin(rule, ("zero_or_one", "no_variance", "no_df")) & ~width_less
+    if stand_in.any():
+        quiet = np.where(none, 0.0, spread)
+        by_weights = Evidence(
+            estimate=p,
+            variance=quiet,
+            df=seen.df,
+            n=seen.n,
+            kish_deff=seen.kish_deff,
+            design_rows=seen.design_rows,
+        )
+        beta_low, beta_high = _beta(by_weights, level)
+        low, high = np.where(stand_in, beta_low, low), np.where(stand_in, beta_high, high)
+    low, high = np.where(width_less, p, low), np.where(width_less, p, high)
+    # The limits hold the estimate: beta quantiles of vanishing parameters come out up to 1e-11 wrong.
+    return Intervals(low=cast(FloatArray, np.minimum(low, p)), high=cast(FloatArray, np.maximum(high, p)), rule=rule)
 
 
 def proportion_intervals(
@@ -118,26 +446,23 @@ def proportion_intervals(
     method: IntervalMethod = "logit",
     level: float = 0.95,
     take_all: TakeAll | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """The interval that is published: lower and upper limits, arrays of the shape of ``p``.
+) -> Intervals:
+    """The interval that is published: arrays of the shape of ``p``.
 
-    The chosen method where the variance carries information (0 < p < 1, V > 0, df > 0), else the beta
-    interval of :func:`korn_graubard_interval`. Take-all domains: no width where every eligible unit answered
-    (a census), otherwise clipped to what the missing units leave possible. NaN where p is NaN.
+    That of :func:`confidence_intervals`, with a stand-in where the variance is 0. Take-all domains: no width
+    where every eligible unit answered (rule ``census``), otherwise clipped to what the missing units leave
+    possible (``take_all_bounds`` where that moved a limit).
     """
-    low, high = korn_graubard_interval(p, variance, df=df, n=n, kish_deff=kish_deff, level=level)
-    if method == "logit":
-        with np.errstate(invalid="ignore"):
-            regular = (p > 0) & (p < 1) & (variance > 0) & (df > 0)
-        logit_low, logit_high = logit_interval(p, variance, df, level=level)
-        low, high = np.where(regular, logit_low, low), np.where(regular, logit_high, high)
-    if take_all is not None:
-        low = np.where(take_all.take_all, np.maximum(low, take_all.floor), low)
-        high = np.where(take_all.take_all, np.minimum(high, take_all.ceiling), high)
-        known = take_all.take_all & take_all.complete
-        low, high = np.where(known, p, low), np.where(known, p, high)
-    # The limits hold the estimate: a weighted share may leave the bounds of the counts of a take-all domain, and
-    # beta quantiles of vanishing parameters come out up to 1e-11 wrong.
-    low, high = np.fmin(low, p), np.fmax(high, p)
-    missing = np.isnan(p)
-    return cast(FloatArray, np.where(missing, np.nan, low)), cast(FloatArray, np.where(missing, np.nan, high))
+    seen = Evidence(estimate=p, variance=variance, df=df, n=n, kish_deff=kish_deff)
+    asked = confidence_intervals(seen, method=method, level=level, without_variance="stand_in")
+    if take_all is None:
+        return asked
+    low = np.where(take_all.take_all, np.fmax(asked.low, take_all.floor), asked.low)
+    high = np.where(take_all.take_all, np.fmin(asked.high, take_all.ceiling), asked.high)
+    known = take_all.take_all & take_all.complete
+    low, high = np.where(known, p, low), np.where(known, p, high)
+    # A weighted share may leave the bounds of the counts of a take-all domain; the limits hold it all the same.
+    low, high = np.minimum(low, p), np.maximum(high, p)
+    clipped = (low != asked.low) | (high != asked.high)
+    rule = np.select([np.isnan(p), known, clipped], ["no_estimate", "census", "take_all_bounds"], asked.rule)
+    return Intervals(low=cast(FloatArray, low), high=cast(FloatArray, high), rule=rule.astype(np.str_))

@@ -1,57 +1,146 @@
 """Taylor-linearised variances of means, totals and ratios for many domains in one pass.
 
 Belongs here: domain sums, linearised scores, their variance under a design, design effects, degrees of
-freedom. Does not belong here: intervals (intervals), replicate variances, what a measure means (rates).
+freedom. Does not belong here: intervals (intervals), replicate variances (replication), the reduction of large
+files (cells), what a measure means (rates).
 
 Method (method.md 3, the conventions of R's survey package): with u the weighted influence of a row and
-t_j its total over primary sampling unit (PSU) j,
-V = sum_h (1 - n_h/N_h) n_h/(n_h - 1) sum_j (t_j - tbar_h)^2, n_h the PSUs of the FULL design stratum, PSUs
-without a row in the domain entering as 0. Under post-stratified weights t_j is replaced by the residual
-t_j - sum_g w_jg (sum_g u)/(sum_g w) over the post-strata g of the PSU. That is R's calibrate() formula
-(residual of the regression of u/w on the post-stratum indicators with the design weights) and R's
-postStratify() formula at once: the two are equal where the calibration factor is one number in each
+t_j its total over sampling unit j of a stage,
+V = sum over stages and strata h of that stage: share (1 - n_h/N_h) n_h/(n_h - 1) sum_j (t_j - tbar_h)^2,
+n_h the units of the FULL design stratum, units without a row in the domain entering as 0. At the first stage
+share is 1; at a later one, which counts only where populations are given, the strata are the units of the stage
+before and share is n/N multiplied over the stages above.
+
+Calibrated weights: u is replaced by its residual. For post-stratified weights, with the short form of the
+design, t_j becomes t_j - sum_g w_jg (sum_g u)/(sum_g w) over the post-strata g of the unit. That is R's
+calibrate() formula (residual of the regression of u/w on the post-stratum indicators with the design weights) and
+R's postStratify() formula at once: the two are equal where the calibration factor is one number in each
 post-stratum, which post-stratification makes so.
 
-Nothing is expanded into differences of large sums: a stratum adds sum over the PSUs with a score of
+Strata of one unit: see SurveyDesign. Under 'average' R multiplies the sum over the strata that have a variance by
+(strata)/(strata that have one). At a later stage R does so inside each parent unit, which is not a number where
+the parent has one unit of several; here all strata of the stage are averaged over, as R's documentation words
+the rule.
+
+Nothing is expanded into differences of large sums: a stratum adds sum over the units with a score of
 (t - tbar)^2 plus (n_h - their number) tbar^2, so that every term is at least 0 and a constant measure gives
 0.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from scipy import sparse
 
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
-from pipelines.stats.design import SurveyDesign
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
+from pipelines.stats.design import Stage, SurveyDesign
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The units of one stage that have a score in a domain of a partition.
+
+    A *pair* is a unit and a domain in which it has a score; a *cell* is a stratum and a domain with a pair. Both
+    are sorted by domain, then unit or stratum. Shapes: m kept rows, Q pairs, C cells, D domains, K columns.
+    """
+
+    stage: Stage
+    to_pairs: sparse.csr_array | None  # (Q, m); None where each row is a pair, in their order
+    unit: IntArray  # (Q,)
+    domain: IntArray  # (Q,)
+    cells: sparse.csr_array  # (C, Q)
+    pair_cell: IntArray  # (Q,)
+    cell_stratum: IntArray  # (C,)
+    cell_pairs: FloatArray  # (C, 1) pairs in the cell
+    cell_sum: sparse.csr_array  # (D, C)
+    pair_group: sparse.csr_array | None  # (Q, G): weight of the unit in the post-stratum, where post-stratified
+
+    @classmethod
+    def build(
+        cls,
+        stage: Stage,
+        row_key: IntArray,
+        pair_key: IntArray,
+        n_domains: int,
+        *,
+        pair_group: sparse.csr_array | None = None,
+    ) -> "Level":
+        """Lay out the pairs; keys are domain x U + unit, those of the pairs ``(Q,)`` sorted, of the rows ``(m,)``."""
+        domain, unit = np.divmod(pair_key, stage.n_units)
+        known, pair_cell = distinct_codes(domain * stage.n_strata + stage.stratum[unit])
+        return cls(
+            stage=stage,
+            to_pairs=None if row_key is pair_key else summing(np.searchsorted(pair_key, row_key), len(pair_key)),
+            unit=unit,
+            domain=domain,
+            cells=summing(pair_cell, len(known)),
+            pair_cell=pair_cell,
+            cell_stratum=known % stage.n_strata,
+            cell_pairs=np.bincount(pair_cell, minlength=len(known)).astype(np.float64)[:, None],
+            cell_sum=summing(known // stage.n_strata, n_domains),
+            pair_group=pair_group,
+        )
+
+    @property
+    def several(self) -> BoolArray:
+        """Cells ``(C, 1)`` in a stratum of more than one unit."""
+        return self.stage.sampled[self.cell_stratum][:, None] > 1
+
+    def totals(self, values: FloatArray) -> FloatArray:
+        """Sum of the rows' values ``(m, K)`` in each pair ``(Q, K)``."""
+        return values if self.to_pairs is None else cast(FloatArray, self.to_pairs @ values)
+
+    def has_rows(self, used: BoolArray) -> BoolArray:
+        """Pairs ``(Q, K)`` with a row in ``used`` ``(m, K)``."""
+        return used if self.to_pairs is None else cast(BoolArray, (self.to_pairs @ used.astype(np.float64)) > 0)
+
+    def deviations(self, score: FloatArray, *, uncentred: BoolArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """Deviations of the scores ``(Q, K)`` from the mean of the stratum, and those of its other units ``(C, K)``.
+
+        The others have score 0 and deviate by the mean: theirs is times the root of their number, so that squares add
+        up.
+
+        Args:
+            uncentred: cells ``(C, 1)`` or ``(C, K)`` whose deviation is taken from 0, not from the mean.
+        """
+        n = self.stage.sampled[self.cell_stratum].astype(np.float64)[:, None]
+        mean = (self.cells @ score) / n
+        if uncentred is not None:
+            mean = np.where(uncentred, 0.0, mean)
+        deviation = mean[self.pair_cell]
+        np.subtract(score, deviation, out=deviation)
+        return deviation, mean * np.sqrt(n - self.cell_pairs)
+
+    def sum_of_squares(self, pairs: FloatArray, others: FloatArray, factor: FloatArray) -> FloatArray:
+        """Deviations squared, times the factor of the cell ``(C, 1)`` or ``(C, K)``, added up by domain ``(D, K)``."""
+        return cast(FloatArray, self.cell_sum @ (factor * (self.cells @ np.square(pairs) + np.square(others))))
+
+    def sum_of_products(self, pairs: FloatArray, others: FloatArray, factor: FloatArray) -> FloatArray:
+        """As :meth:`sum_of_squares`, but each column with each other, over all domains ``(K, K)``."""
+        root = np.sqrt(factor)
+        pairs, others = pairs * root[self.pair_cell], others * root
+        return pairs.T @ pairs + others.T @ others
 
 
 @dataclass(frozen=True, eq=False)
 class DomainLayout:
     """Where the rows of a partition into domains stand in a design; made by :meth:`build`.
 
-    Everything that does not depend on the measure is here, so that many measures share it. A *pair* is
-    a PSU and a domain in which the PSU has a score; a *cell* is a stratum and a domain with a pair.
-    Shapes: m kept rows, Q pairs, C cells, D domains, K columns of scores.
+    Everything that does not depend on the measure is here, so that many measures share it.
+    Shapes: m kept rows, D domains, K columns of scores; Q pairs and C cells of the first stage (see Level).
     """
 
     design: SurveyDesign
     n_domains: int
     kept: IntArray  # (m,) positions of the kept rows among the caller's rows
+    design_row: IntArray  # (m,) row of the design
     weight: FloatArray  # (m, 1)
     by_domain: sparse.csr_array  # (D, m)
     row_domain: IntArray  # (m,)
-    to_pairs: sparse.csr_array  # (Q, m)
-    pair_psu: IntArray  # (Q,)
-    pair_domain: IntArray  # (Q,)
-    cells: sparse.csr_array  # (C, Q)
-    pair_cell: IntArray  # (Q,)
-    cell_stratum: IntArray  # (C,)
-    cell_pairs: FloatArray  # (C, 1) pairs in the cell
-    cell_sum: sparse.csr_array  # (D, C)
+    levels: tuple[Level, ...]  # one a stage
     group_mean: sparse.csr_array | None  # (G, m): sum of scores by post-stratum and domain, over sum of weights
-    pair_group: sparse.csr_array | None  # (Q, G): weight of the PSU in the post-stratum
 
     @classmethod
     def build(
@@ -62,7 +151,7 @@ class DomainLayout:
         Args:
             domain: domain code 0..n_domains-1 of each analysis row, -1 for none.
             rows: the design row of each analysis row; None: the analysis rows are the design's rows.
-                An analysis row takes weight, PSU and post-stratum from there, so several analysis rows
+                An analysis row takes weight, units and post-stratum from there, so several analysis rows
                 of one PSU (institution x field) share them.
         """
         if rows is None:
@@ -74,75 +163,55 @@ class DomainLayout:
         if len(kept) and int(row_domain.max()) >= n_domains:
             raise ValueError(f"domain code {int(row_domain.max())} but {n_domains} domains")
         at = rows[kept]
-        psu, n_psus, m = design.psu[at], design.n_psus, len(kept)
-        row_key = row_domain * n_psus + psu
-        ones = np.ones(m)
-
-        group_mean = pair_group = None
+        levels: list[Level] = []
+        group_mean = None
         if design.calibration_group is None:
-            pair_key = np.unique(row_key)
+            for stage in design.stages:
+                row_key = row_domain * stage.n_units + stage.unit[at]
+                # Under a general calibration every unit has a residual in every domain.
+                if design.calibration is not None:
+                    pair_key = np.arange(n_domains * stage.n_units)
+                elif (row_key[1:] > row_key[:-1]).all():
+                    pair_key = row_key
+                else:
+                    pair_key, _ = distinct_codes(row_key)
+                levels.append(Level.build(stage, row_key, pair_key, n_domains))
         else:
-            n_groups = int(design.calibration_group.max()) + 1
-            # Weight of each PSU in each post-stratum, over the whole design.
-            cell_key, cell_of_row = np.unique(design.psu * n_groups + design.calibration_group, return_inverse=True)
-            cell_weight = np.bincount(cell_of_row, weights=design.weight)
-            cell_psu, cell_group = cell_key // n_groups, cell_key % n_groups
-            group_weight = np.bincount(cell_group, weights=cell_weight, minlength=n_groups)
-            # The (post-stratum, domain) combinations with a score.
-            touched, touched_of_row = np.unique(
-                design.calibration_group[at] * n_domains + row_domain, return_inverse=True
-            )
-            touched_group, touched_domain = touched // n_domains, touched % n_domains
-            scale = group_weight[touched_group][touched_of_row]
-            group_mean = sparse.csr_array(
-                (1.0 / np.where(scale > 0, scale, np.inf), (touched_of_row, np.arange(m))),
-                shape=(len(touched), m),
-            )
-            # A PSU has a residual in every domain that touches one of its post-strata.
-            by_group = np.argsort(cell_group, kind="stable")
-            start = np.searchsorted(cell_group[by_group], np.arange(n_groups + 1))
-            length = (start[1:] - start[:-1])[touched_group]
-            touched_index = np.repeat(np.arange(len(touched)), length)
-            offset = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
-            member = by_group[np.repeat(start[touched_group], length) + offset]
-            member_key = touched_domain[touched_index] * n_psus + cell_psu[member]
-            pair_key, member_pair = np.unique(member_key, return_inverse=True)
-            pair_group = sparse.csr_array(
-                (cell_weight[member], (member_pair, touched_index)),
-                shape=(len(pair_key), len(touched)),
-            )
-        pair_domain, pair_psu = pair_key // n_psus, pair_key % n_psus
-        n_pairs = len(pair_key)
-        to_pairs = sparse.csr_array((ones, (np.searchsorted(pair_key, row_key), np.arange(m))), shape=(n_pairs, m))
-        cell_key, pair_cell = np.unique(
-            pair_domain * design.n_strata + design.psu_stratum[pair_psu], return_inverse=True
-        )
-        n_cells = len(cell_key)
+            groups = _PostStrata.build(design, design.calibration_group, at, row_domain, n_domains)
+            group_mean = groups.mean
+            for stage in design.stages:
+                row_key = row_domain * stage.n_units + stage.unit[at]
+                pair_key, pair_group = groups.pairs(stage)
+                levels.append(Level.build(stage, row_key, pair_key, n_domains, pair_group=pair_group))
         return cls(
             design=design,
             n_domains=n_domains,
             kept=kept,
+            design_row=at,
             weight=design.weight[at][:, None],
-            by_domain=sparse.csr_array((ones, (row_domain, np.arange(m))), shape=(n_domains, m)),
+            by_domain=summing(row_domain, n_domains),
             row_domain=row_domain,
-            to_pairs=to_pairs,
-            pair_psu=pair_psu,
-            pair_domain=pair_domain,
-            cells=sparse.csr_array((np.ones(n_pairs), (pair_cell, np.arange(n_pairs))), shape=(n_cells, n_pairs)),
-            pair_cell=pair_cell,
-            cell_stratum=cell_key % design.n_strata,
-            cell_pairs=np.bincount(pair_cell, minlength=n_cells).astype(np.float64)[:, None],
-            cell_sum=sparse.csr_array(
-                (np.ones(n_cells), (cell_key // design.n_strata, np.arange(n_cells))),
-                shape=(n_domains, n_cells),
-            ),
+            levels=tuple(levels),
             group_mean=group_mean,
-            pair_group=pair_group,
         )
+
+    @property
+    def pair_psu(self) -> IntArray:
+        """PSU of each pair ``(Q,)``."""
+        return self.levels[0].unit
+
+    @property
+    def pair_domain(self) -> IntArray:
+        """Domain of each pair ``(Q,)``."""
+        return self.levels[0].domain
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sum of the columns ``(m, K)`` in each domain ``(D, K)``, in the order of the rows."""
         return cast(FloatArray, self.by_domain @ values)
+
+    def count(self, used: BoolArray) -> FloatArray:
+        """Rows ``(D, K)`` used ``(m, K)`` of a weight other than 0."""
+        return self.sums((used & (self.weight != 0)).astype(np.float64))
 
     def spread(self, by_domain: FloatArray) -> FloatArray:
         """The domain's value ``(D, K)`` on each of its rows ``(m, K)``."""
@@ -150,40 +219,63 @@ class DomainLayout:
 
     def scores(self, influence: FloatArray) -> FloatArray:
         """Total per pair ``(Q, K)`` of the weighted influences ``(m, K)``; residuals under calibration."""
-        total = self.to_pairs @ influence
+        return self._scores_by_level(influence)[0]
+
+    def _scores_by_level(self, influence: FloatArray) -> list[FloatArray]:
+        if self.design.calibration is not None:
+            return self._residual_scores(influence)
+        totals = [level.totals(influence) for level in self.levels]
         if self.group_mean is not None:
-            total = total - self.pair_group @ (self.group_mean @ influence)
-        return cast(FloatArray, total)
+            means = self.group_mean @ influence
+            totals = [total - level.pair_group @ means for total, level in zip(totals, self.levels, strict=True)]
+        return totals
+
+    def _residual_scores(self, influence: FloatArray) -> list[FloatArray]:
+        """Residuals of every row in every domain, summed by unit; one domain at a time."""
+        design, columns = self.design, influence.shape[1]
+        assert design.calibration is not None
+        by_unit = [summing(stage.unit, stage.n_units) for stage in design.stages]
+        scores = [np.empty((self.n_domains, stage.n_units, columns)) for stage in design.stages]
+        order = np.argsort(self.row_domain, kind="stable")
+        start = np.searchsorted(self.row_domain[order], np.arange(self.n_domains + 1))
+        for domain in range(self.n_domains):
+            rows = order[start[domain] : start[domain + 1]]
+            whole = np.zeros((design.n_rows, columns))
+            np.add.at(whole, self.design_row[rows], influence[rows])
+            residual = design.calibration.residuals(whole)
+            for total, collect in zip(scores, by_unit, strict=True):
+                total[domain] = collect @ residual
+        return [total.reshape(-1, columns) for total in scores]
 
     def present(self, used: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """PSUs and strata ``(D, K)`` with a used row of weight above 0; ``used`` is ``(m, K)``."""
-        counted = (used & (self.weight > 0)).astype(np.float64)
-        in_pair = ((self.to_pairs @ counted) > 0).astype(np.float64)
-        in_cell = self.cells @ in_pair
-        pair_count = self.cell_sum @ in_cell
-        return cast(FloatArray, pair_count), cast(FloatArray, self.cell_sum @ (in_cell > 0).astype(np.float64))
+        """PSUs and strata ``(D, K)`` with a used row of a weight other than 0; ``used`` is ``(m, K)``."""
+        level = self.levels[0]
+        in_cell = level.cells @ level.has_rows(used & (self.weight != 0)).astype(np.float64)
+        pair_count = level.cell_sum @ in_cell
+        return cast(FloatArray, pair_count), cast(FloatArray, level.cell_sum @ (in_cell > 0).astype(np.float64))
 
     def asked_pairs(self) -> FloatArray:
         """1 for pairs ``(Q, 1)`` that have rows in the domain, 0 for those that have a residual only."""
-        return cast(FloatArray, (np.diff(self.to_pairs.indptr)[:, None] > 0).astype(np.float64))
+        return self.levels[0].has_rows(np.ones((len(self.kept), 1), dtype=np.bool_)).astype(np.float64)
 
     def answering_pairs(self, used: BoolArray) -> FloatArray:
         """1 for pairs ``(Q, K)`` with a ``used`` row ``(m, K)``, else 0."""
-        return cast(FloatArray, ((self.to_pairs @ used.astype(np.float64)) > 0).astype(np.float64))
+        return self.levels[0].has_rows(used).astype(np.float64)
 
     def answering_share(self, used: BoolArray) -> FloatArray:
         """PSUs with a ``used`` row ``(m, K)`` among those with a row in the domain, by cell ``(C, K)``; 1 if none."""
-        asked, answering = self.cells @ self.asked_pairs(), self.cells @ self.answering_pairs(used)
+        cells = self.levels[0].cells
+        asked, answering = cells @ self.asked_pairs(), cells @ self.answering_pairs(used)
         return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))
 
     def variance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
         """Variance ``(D, K)`` of the sum of the weighted influences ``(m, K)`` of each domain, as R gives it.
 
         Args:
-            used: rows ``(m, K)`` with the measure; matters for lonely_psu 'average' on an
-                uncalibrated design only, where R counts the strata that keep a row.
+            used: rows ``(m, K)`` with the measure; matters on an uncalibrated design for lonely_psu 'average' and for
+                lonely_psu_in_domain, where R counts what keeps a row.
         """
-        return self._variance(self._spread_within(influence), used)
+        return self._variance(self._scores_by_level(influence), used)
 
     def variance_parts(self, influence: FloatArray, *, used: BoolArray) -> tuple[FloatArray, FloatArray]:
         """:meth:`variance`, and what item non-response adds to it (decision 0005), both ``(D, K)``.
@@ -191,52 +283,296 @@ class DomainLayout:
         The sum of the two is the variance with 1 - r f in place of 1 - f, f = n_h/N_h and r the share of the domain's
         PSUs in the stratum that have a ``used`` row: those without are asked, but not observed.
         """
-        within = self._spread_within(influence)
-        n = self.design.stratum_psus[self.cell_stratum].astype(np.float64)[:, None]
-        drawn = (1.0 - self.design.unsampled_share)[self.cell_stratum][:, None]
-        unanswered = drawn * (1.0 - self.answering_share(used))
-        item = self.cell_sum @ (np.where(n > 1, unanswered * n / np.maximum(n - 1.0, 1.0), 0.0) * within)
-        return self._variance(within, used), cast(FloatArray, item)
+        scores = self._scores_by_level(influence)
+        level = self.levels[0]
+        drawn = (level.stage.several * (1.0 - level.stage.unsampled_share))[level.cell_stratum][:, None]
+        unanswered = np.where(level.several, drawn * (1.0 - self.answering_share(used)), 0.0)
+        return self._variance(scores, used), level.sum_of_squares(*level.deviations(scores[0]), unanswered)
 
-    def _spread_within(self, influence: FloatArray) -> FloatArray:
-        """Sum of squared deviations of the scores from their stratum's mean, by cell ``(C, K)``."""
-        design = self.design
-        score = self.scores(influence)
-        n = design.stratum_psus[self.cell_stratum].astype(np.float64)[:, None]
-        mean = (self.cells @ score) / n
-        if design.lonely_psu == "adjust":
-            mean[n[:, 0] == 1] = 0.0
-        deviation = score - mean[self.pair_cell]
-        np.square(deviation, out=deviation)
-        return cast(FloatArray, self.cells @ deviation + (n - self.cell_pairs) * np.square(mean))
+    def _variance(self, scores: list[FloatArray], used: BoolArray | None) -> FloatArray:
+        variance = np.zeros((self.n_domains, scores[0].shape[1]))
+        for level, deviations in zip(self.levels, self._deviations(scores, used), strict=True):
+            variance += level.sum_of_squares(*deviations)
+        return variance
 
-    def _variance(self, within: FloatArray, used: BoolArray | None) -> FloatArray:
-        design = self.design
-        variance = self.cell_sum @ (design.variance_factor[self.cell_stratum][:, None] * within)
-        if design.lonely_psu == "average" and design.lonely.any():
-            variance = variance * self._average_scale(within.shape[1], used)
-        return cast(FloatArray, variance)
+    def covariance(self, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
+        """Covariance ``(K, K)`` of the sums of the columns over all domains of the layout; see :meth:`variance`.
 
-    def _average_scale(self, columns: int, used: BoolArray | None) -> FloatArray:
-        """Strata over strata with a variance: what R's 'average' multiplies the rest by."""
-        design = self.design
-        if design.calibration_group is not None:
-            strata = np.full((self.n_domains, columns), float(design.n_strata))
-            lonely = np.full((self.n_domains, columns), float(design.lonely.sum()))
-        else:
-            if used is None:
-                used = np.ones((len(self.kept), columns), dtype=np.bool_)
-            in_cell = ((self.cells @ (self.to_pairs @ used.astype(np.float64))) > 0).astype(np.float64)
-            strata = self.cell_sum @ in_cell
-            lonely = self.cell_sum @ (in_cell * design.lonely[self.cell_stratum][:, None])
-        return safe_divide(strata, strata - lonely)
+        Meant for one domain that holds the whole file, where each column has its own rows other than 0.
+        """
+        covariance = np.zeros((influence.shape[1],) * 2)
+        for level, deviations in zip(
+            self.levels, self._deviations(self._scores_by_level(influence), used), strict=True
+        ):
+            covariance += level.sum_of_products(*deviations)
+        return covariance
+
+    def _deviations(
+        self, scores: list[FloatArray], used: BoolArray | None
+    ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+        """What :meth:`Level.sum_of_squares` takes, of each level: the one place where the rules of V stand."""
+        rule = self.design.lonely_psu
+        for level, score in zip(self.levels, scores, strict=True):
+            factor = level.stage.variance_factor[level.cell_stratum][:, None]
+            uncentred = None
+            if rule in ("adjust", "average"):
+                alone = self._alone(level, used)
+                if rule == "adjust":
+                    uncentred = alone
+                elif alone.any():
+                    factor = np.where(alone, 0.0, factor) * self._average_scale(level, alone, used)
+            yield *level.deviations(score, uncentred=uncentred), factor
+
+    def _alone(self, level: Level, used: BoolArray | None) -> BoolArray:
+        """Cells ``(C, 1)`` or ``(C, K)`` without a mean: one unit in the stratum, or on request in the domain."""
+        lonely = level.stage.lonely[level.cell_stratum][:, None]
+        if not self.design.lonely_psu_in_domain or self.design.calibrated:
+            return lonely
+        units = level.cell_pairs if used is None else level.cells @ level.has_rows(used).astype(np.float64)
+        sampled = level.stage.unsampled_share[level.cell_stratum][:, None] > 0
+        return cast(BoolArray, lonely | ((units == 1) & sampled))
+
+    def _average_scale(self, level: Level, alone: BoolArray, used: BoolArray | None) -> FloatArray:
+        """Strata over strata with a variance ``(C, 1)`` or ``(C, K)``: what 'average' multiplies the rest by."""
+        if self.design.calibrated:
+            strata = float(level.stage.n_strata)
+            scale = safe_divide(np.array(strata), strata - level.stage.lonely.sum())
+            return np.broadcast_to(scale, (len(level.cell_stratum), 1))
+        in_cell = np.ones(alone.shape) if used is None else level.cells @ level.has_rows(used).astype(np.float64)
+        strata = level.cell_sum @ (in_cell > 0).astype(np.float64)
+        without = level.cell_sum @ ((in_cell > 0) & alone).astype(np.float64)
+        cell_domain = np.repeat(np.arange(self.n_domains), np.diff(level.cell_sum.indptr))
+        return safe_divide(strata, strata - without)[cell_domain]
+
+
+@dataclass(frozen=True, eq=False)
+class _PostStrata:
+    """Post-strata crossed with the domains that touch them."""
+
+    mean: sparse.csr_array  # (G, m)
+    design: SurveyDesign
+    group: IntArray  # (n,) post-stratum of each row of the design
+    n_groups: int
+    n_domains: int
+    touched_group: IntArray  # (G,)
+    touched_domain: IntArray  # (G,)
+
+    @classmethod
+    def build(
+        cls, design: SurveyDesign, group: IntArray, at: IntArray, row_domain: IntArray, n_domains: int
+    ) -> "_PostStrata":
+        n_groups, m = int(group.max()) + 1, len(at)
+        group_weight = np.bincount(group, weights=design.weight, minlength=n_groups)
+        touched, touched_of_row = np.unique(group[at] * n_domains + row_domain, return_inverse=True)
+        scale = group_weight[touched // n_domains][touched_of_row]
+        return cls(
+            mean=sparse.csr_array(
+                (1.0 / np.where(scale > 0, scale, np.inf), (touched_of_row, np.arange(m))), shape=(len(touched), m)
+            ),
+            design=design,
+            group=group,
+            n_groups=n_groups,
+            n_domains=n_domains,
+            touched_group=touched // n_domains,
+            touched_domain=touched % n_domains,
+        )
+
+    def pairs(self, stage: Stage) -> tuple[IntArray, sparse.csr_array]:
+        """Keys of the pairs ``(Q,)``: a unit has a residual in every domain that touches one of its post-strata.
+
+        With them the weight ``(Q, G)`` of each unit in each post-stratum, over the whole design.
+        """
+        cell_key, cell_of_row = np.unique(stage.unit * self.n_groups + self.group, return_inverse=True)
+        cell_weight = np.bincount(cell_of_row, weights=self.design.weight)
+        cell_unit, cell_group = np.divmod(cell_key, self.n_groups)
+        by_group = np.argsort(cell_group, kind="stable")
+        start = np.searchsorted(cell_group[by_group], np.arange(self.n_groups + 1))
+        length = (start[1:] - start[:-1])[self.touched_group]
+        touched = np.repeat(np.arange(len(length)), length)
+        offset = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+        member = by_group[np.repeat(start[self.touched_group], length) + offset]
+        member_key = self.touched_domain[touched] * stage.n_units + cell_unit[member]
+        pair_key = np.unique(member_key)
+        pair_group = sparse.csr_array(
+            (cell_weight[member], (np.searchsorted(pair_key, member_key), touched)),
+            shape=(len(pair_key), len(length)),
+        )
+        return pair_key, pair_group
+
+
+def covariance(design: SurveyDesign, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
+    """Covariance ``(K, K)`` of the sums of weighted influences ``(n, K)`` over the rows of the design.
+
+    Each column is one statistic with a domain of its own: its influence is 0 on the rows outside.
+
+    Args:
+        used: ``(n,)`` or ``(n, K)``: rows in the domain with the measure present; None: all. On an uncalibrated
+            design only these rows stay, as R's subset() does it, which matters for the lonely-PSU rules. Of
+            columns with different lonely strata the covariance is that of the deviations each one has.
+    """
+    return _whole(design).covariance(influence, used=_by_column(used, influence))
+
+
+def variance(design: SurveyDesign, influence: FloatArray, *, used: BoolArray | None = None) -> FloatArray:
+    """The diagonal ``(K,)`` of :func:`covariance`."""
+    return cast(FloatArray, _whole(design).variance(influence, used=_by_column(used, influence))[0])
+
+
+def degrees_of_freedom(design: SurveyDesign, used: BoolArray | None = None) -> int:
+    """PSUs minus strata among the rows used ``(n,)`` (None: all) of a weight other than 0: R's degf of the subset."""
+    if used is None:
+        used = np.ones(design.n_rows, dtype=np.bool_)
+    psus, strata = _whole(design).present(used[:, None])
+    return int((psus - strata)[0, 0])
+
+
+def _whole(design: SurveyDesign) -> DomainLayout:
+    return DomainLayout.build(design, np.zeros(design.n_rows, dtype=np.int64), 1)
+
+
+def _by_column(used: BoolArray | None, influence: FloatArray) -> BoolArray | None:
+    if used is None or used.ndim == 2:
+        return used
+    return np.broadcast_to(used[:, None], influence.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Linearized:
+    """K statistics of a design, each with its own domain, as their influences: what any of them has in common.
+
+    ``influence`` is the weighted linearised variable, 0 on the rows that are not ``used``; ``residual`` the same
+    without the weight, for design effects (for a total centred at the mean; not there for a contrast).
+    """
+
+    estimate: FloatArray  # (K,) NaN where there is none
+    influence: FloatArray  # (n, K)
+    used: BoolArray  # (n, K) rows in the domain with the measure present
+    residual: FloatArray | None  # (n, K)
+
+    def contrast(self, coefficients: FloatArray) -> "Linearized":
+        """Linear contrasts: ``coefficients`` is ``(L, K)``. A row is used where a statistic of the contrast uses it."""
+        taking = (coefficients != 0).astype(np.float64)
+        # Statistics that a contrast leaves out may be missing.
+        part = np.where(taking > 0, coefficients * self.estimate, 0.0)
+        influence = np.where(np.isnan(self.estimate), 0.0, self.influence)
+        return Linearized(
+            estimate=part.sum(axis=1),
+            influence=influence @ coefficients.T,
+            used=(self.used.astype(np.float64) @ taking.T) > 0,
+            residual=None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """K statistics with their uncertainty; every array is ``(K,)``, ``covariance`` ``(K, K)``, NaN where none.
+
+    ``n`` counts the rows used of a weight other than 0, ``df`` is PSUs minus strata among them (R's degf of the
+    subset). ``deff`` is against simple random sampling without replacement, as R's ``deff=TRUE``, ``deff_replace``
+    with replacement, ``n_effective`` is n over ``deff_replace``; they are NaN for contrasts.
+    """
+
+    estimate: FloatArray
+    covariance: FloatArray
+    n: FloatArray
+    df: FloatArray
+    sum_weights: FloatArray
+    deff: FloatArray
+    deff_replace: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """The diagonal of ``covariance``."""
+        return np.diagonal(self.covariance).copy()
+
+    @property
+    def se(self) -> FloatArray:
+        """Standard error."""
+        return cast(FloatArray, np.sqrt(self.variance))
+
+    @property
+    def n_effective(self) -> FloatArray:
+        """Rows of a simple random sample with replacement that would have this variance."""
+        return safe_divide(self.n, self.deff_replace)
+
+
+def linearized_ratio(
+    design: SurveyDesign, numerator: FloatArray, denominator: FloatArray, *, inside: BoolArray | None = None
+) -> Linearized:
+    """Ratios of totals: numerator and denominator ``(n, K)``, used where both are present.
+
+    Args:
+        inside: rows of the domain, ``(n,)`` or ``(n, K)``; None: all.
+
+    u = w d (y - R x)/X_d, X_d the weighted sum of x in the domain.
+    """
+    used = _inside(inside, numerator) & np.isfinite(numerator) & np.isfinite(denominator)
+    weight = design.weight[:, None]
+    top, bottom = np.where(used, numerator, 0.0), np.where(used, denominator, 0.0)
+    base = (weight * bottom).sum(axis=0)
+    ratio = safe_divide((weight * top).sum(axis=0), base)
+    residual = np.nan_to_num(safe_divide(top - np.nan_to_num(ratio) * bottom, np.broadcast_to(base, top.shape)))
+    return Linearized(estimate=ratio, influence=weight * residual, used=used, residual=residual)
+
+
+def linearized_mean(design: SurveyDesign, y: FloatArray, *, inside: BoolArray | None = None) -> Linearized:
+    """Means ``(n, K)``, NaN missing: the ratio to 1; a proportion is the mean of a 0/1 column."""
+    return linearized_ratio(design, y, np.ones_like(y), inside=inside)
+
+
+def linearized_total(design: SurveyDesign, y: FloatArray, *, inside: BoolArray | None = None) -> Linearized:
+    """Totals ``(n, K)``, NaN missing: u = w d y, not centred."""
+    used = _inside(inside, y) & np.isfinite(y)
+    weight = design.weight[:, None]
+    value = np.where(used, y, 0.0)
+    influence = weight * value
+    counted = (used & (weight != 0)).any(axis=0)
+    total = influence.sum(axis=0)
+    mean = np.nan_to_num(safe_divide(total, (weight * used).sum(axis=0)))
+    return Linearized(
+        estimate=np.where(counted, total, np.nan),
+        influence=influence,
+        used=used,
+        residual=np.where(used, value - mean, 0.0),
+    )
+
+
+def evaluate(design: SurveyDesign, statistics: Linearized) -> Estimates:
+    """Covariance, degrees of freedom and design effects of linearised statistics."""
+    weight, used = design.weight[:, None], statistics.used
+    layout = _whole(design)
+    together = layout.covariance(statistics.influence, used=used)
+    missing = np.isnan(statistics.estimate)
+    together[missing, :] = together[:, missing] = np.nan
+    n, sum_weights = (used & (weight != 0)).sum(axis=0).astype(np.float64), (weight * used).sum(axis=0)
+    psus, strata = layout.present(used)
+    if statistics.residual is None:
+        deff = deff_replace = np.full(len(statistics.estimate), np.nan)
+    else:
+        squares = (weight * np.square(statistics.residual)).sum(axis=0)
+        deff, deff_replace = design_effects(np.diagonal(together), squares=squares, n=n, sum_weights=sum_weights)
+    return Estimates(
+        estimate=statistics.estimate,
+        covariance=together,
+        n=n,
+        df=(psus - strata)[0],
+        sum_weights=sum_weights,
+        deff=deff,
+        deff_replace=deff_replace,
+    )
+
+
+def _inside(inside: BoolArray | None, values: FloatArray) -> BoolArray:
+    if inside is None:
+        return np.ones(values.shape, dtype=np.bool_)
+    return np.broadcast_to(inside if inside.ndim == 2 else inside[:, None], values.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class DomainEstimates:
     """One statistic for D domains and K measures; every array is ``(D, K)``, NaN where there is none.
 
-    ``n`` counts the rows used (weight above 0, measure present), ``df`` is PSUs minus strata among them
+    ``n`` counts the rows used (measure present, a weight other than 0), ``df`` is PSUs minus strata among them
     (R's degf of the subset). ``deff`` is against simple random sampling without replacement, as R's
     ``deff=TRUE``, ``deff_replace`` with replacement; ``kish_deff`` is n sum(w^2)/sum(w)^2 of the
     weights that act in the denominator (w, or w x for a ratio).
@@ -295,9 +631,9 @@ def domain_totals(
     """Totals by domain: influence w d y, not centred. Missing values count as outside the domain."""
     layout = DomainLayout.build(design, domain, n_domains, rows=rows)
     value = y[layout.kept]
-    used = np.isfinite(value) & (layout.weight > 0)
+    used = np.isfinite(value)
     filled = np.where(used, value, 0.0)
-    n, sum_weights = layout.sums(used.astype(np.float64)), layout.sums(used * layout.weight)
+    n, sum_weights = layout.count(used), layout.sums(used * layout.weight)
     influence = layout.weight * filled
     total = layout.sums(influence)
     mean = safe_divide(total, sum_weights)
@@ -316,7 +652,7 @@ def domain_totals(
 
 def ratio_estimates(layout: DomainLayout, numerator: FloatArray, denominator: FloatArray) -> DomainEstimates:
     """Ratios (means where the denominator is 1) on a layout; arrays ``(m, K)``, NaN = missing."""
-    used = np.isfinite(numerator) & np.isfinite(denominator) & (layout.weight > 0)
+    used = np.isfinite(numerator) & np.isfinite(denominator)
     top, bottom = np.where(used, numerator, 0.0), np.where(used, denominator, 0.0)
     acting = layout.weight * bottom
     base = layout.sums(acting)
@@ -330,7 +666,7 @@ def ratio_estimates(layout: DomainLayout, numerator: FloatArray, denominator: Fl
         residual=np.nan_to_num(residual),
         acting=acting,
         used=used,
-        n=layout.sums(used.astype(np.float64)),
+        n=layout.count(used),
         sum_weights=layout.sums(used * layout.weight),
     )
 
@@ -387,6 +723,14 @@ def _finish(
         deff_replace=deff_replace,
         kish_deff=kish_deff(layout, acting, n),
     )
+
+
+def summing(codes: IntArray, size: int) -> sparse.csr_array:
+    """The matrix ``(size, len(codes))`` that adds up rows by code."""
+    ones, position = np.ones(len(codes)), np.arange(len(codes))
+    if np.all(codes[1:] >= codes[:-1]):
+        return sparse.csr_array((ones, position, np.searchsorted(codes, np.arange(size + 1))), shape=(size, len(codes)))
+    return sparse.csr_array((ones, (codes, position)), shape=(size, len(codes)))
 
 
 def safe_divide(top: FloatArray, bottom: FloatArray) -> FloatArray:

@@ -131,8 +131,8 @@ class Wave:
             units,
             weight="weight",
             strata="variance_stratum",
-            psu="unit_id",
-            population="stratum_population",
+            stages=["unit_id"],
+            population=["stratum_population"],
             calibration_group="post_stratum",
             lonely_psu=lonely_psu,
         )
@@ -356,7 +356,7 @@ def _rate_table(
     n_dont_know = layout.sums(rows.dont_know.astype(np.float64))
     n_missing = layout.sums(np.ones_like(rows.value)) - n - (n_dont_know if base == "answered" else 0.0)
     take_all = _take_all(layout, known, scores, unit_weighting)
-    low, high = proportion_intervals(
+    interval = proportion_intervals(
         estimate, variance, df=df, n=n, kish_deff=effect, method=ci_method, level=ci_level, take_all=take_all
     )
     status, reason = presentation_status(estimate, variance, n=n, df=df, kish_deff=effect, take_all=take_all)
@@ -377,8 +377,8 @@ def _rate_table(
         "adopters_se": np.where(with_value, np.sqrt(adopters_variance), np.nan),
         "estimate": estimate,
         "se": np.sqrt(variance),
-        "ci_low": low,
-        "ci_high": high,
+        "ci_low": interval.low,
+        "ci_high": interval.high,
         "ci_level": np.full(shape, ci_level),
         "df": df.astype(np.int64),
         "deff": np.where(np.isfinite(deff), deff, np.nan),

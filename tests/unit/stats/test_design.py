@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.stats.design import SingletonStratumError, SurveyDesign
+from pipelines.stats.linearization import degrees_of_freedom, variance
 
 
 def frame(**changes: list[object]) -> pl.DataFrame:
@@ -25,12 +26,14 @@ def rows_at_fault(error: pytest.ExceptionInfo[ViolationsError]) -> dict[str, tup
 
 
 def test_counts_factors_and_populations() -> None:
-    design = SurveyDesign.from_frame(frame(), weight="w", strata="h", psu="psu", population="N", calibration_group="g")
+    design = SurveyDesign.from_frame(
+        frame(), weight="w", strata="h", stages=["psu"], population=["N"], calibration_group="g"
+    )
     assert design.stratum_labels == ("s1", "s2")
     assert design.stratum_psus.tolist() == [2, 2]
     assert design.psu_stratum.tolist() == [0, 0, 1, 1]
     # s1: (1 - 2/10) 2/1; s2 is fully enumerated.
-    assert design.variance_factor.tolist() == [pytest.approx(1.6), 0.0]
+    assert design.stages[0].variance_factor.tolist() == [pytest.approx(1.6), 0.0]
     assert design.unsampled_share[1] == 0.0
     assert design.calibration_group is not None
     assert design.calibration_group.tolist() == [0, 1, 0, 1, 0]
@@ -40,7 +43,7 @@ def test_counts_factors_and_populations() -> None:
 def test_without_population_nothing_is_fully_enumerated() -> None:
     design = SurveyDesign.from_frame(frame(), weight="w", strata="h")
     assert np.isinf(design.stratum_population).all()
-    assert design.variance_factor.tolist() == [pytest.approx(1.5), pytest.approx(2.0)]
+    assert design.stages[0].variance_factor.tolist() == [pytest.approx(1.5), pytest.approx(2.0)]
 
 
 def test_bad_weights_are_named_by_row() -> None:
@@ -61,36 +64,46 @@ def test_missing_labels_are_named_by_row() -> None:
 
 def test_population_smaller_varying_or_missing() -> None:
     with pytest.raises(ViolationsError) as error:
-        SurveyDesign.from_frame(frame(N=[10, 11, 10, 1, 1]), weight="w", strata="h", population="N")
+        SurveyDesign.from_frame(frame(N=[10, 11, 10, 1, 1]), weight="w", strata="h", population=["N"])
     found = rows_at_fault(error)
     assert found["sample_exceeds_population"] == (4, 5)
     assert found["population_varies"] == (2,)
     with pytest.raises(ViolationsError) as error:
-        SurveyDesign.from_frame(frame(N=[10, 10, 10, 2, None]), weight="w", strata="h", population="N")
+        SurveyDesign.from_frame(frame(N=[10, 10, 10, 2, None]), weight="w", strata="h", population=["N"])
     assert rows_at_fault(error)["population_missing"] == (5,)
 
 
 def test_psu_in_two_strata() -> None:
     with pytest.raises(ViolationsError) as error:
-        SurveyDesign.from_frame(frame(psu=["p1", "p1", "p2", "p2", "p4"]), weight="w", strata="h", psu="psu")
+        SurveyDesign.from_frame(frame(psu=["p1", "p1", "p2", "p2", "p4"]), weight="w", strata="h", stages=["psu"])
     assert rows_at_fault(error) == {"psu_in_two_strata": (3,)}
 
 
 def test_lonely_psu_fails_by_default_and_names_the_strata() -> None:
     lonely = frame(psu=["p1", "p1", "p1", "p3", "p4"])
     with pytest.raises(SingletonStratumError) as error:
-        SurveyDesign.from_frame(lonely, weight="w", strata="h", psu="psu", population="N")
+        SurveyDesign.from_frame(lonely, weight="w", strata="h", stages=["psu"], population=["N"])
     assert error.value.strata == ("s1",)
     assert "lonely_psu" in error.value.hint
-    adjusted = SurveyDesign.from_frame(lonely, weight="w", strata="h", psu="psu", population="N", lonely_psu="adjust")
-    assert adjusted.variance_factor[0] == pytest.approx(0.9)
-    certain = SurveyDesign.from_frame(lonely, weight="w", strata="h", psu="psu", population="N", lonely_psu="certainty")
-    assert certain.variance_factor[0] == 0.0
+
+
+def test_lonely_psu_adds_what_its_rule_says() -> None:
+    """s1 has one PSU of ten, t = 3, and s2 is a census: V = (1 - 1/10) 3^2 under 'adjust', 0 where it is dropped.
+
+    'average': the mean of the strata with a variance, of which s2 adds 0.
+    """
+    lonely = frame(psu=["p1", "p1", "p1", "p3", "p4"])
+    influence = np.array([[1.0], [1.0], [1.0], [2.0], [0.0]])
+    for rule, expected in (("adjust", 0.9 * 9.0), ("certainty", 0.0), ("remove", 0.0), ("average", 0.0)):
+        design = SurveyDesign.from_frame(
+            lonely, weight="w", strata="h", stages=["psu"], population=["N"], lonely_psu=rule
+        )
+        assert variance(design, influence)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_unit_of_one_is_not_lonely() -> None:
     single = pl.DataFrame({"h": ["s1", "s1", "s2"], "N": [4, 4, 1], "w": [2.0, 2.0, 1.0]})
-    design = SurveyDesign.from_frame(single, weight="w", strata="h", population="N")
+    design = SurveyDesign.from_frame(single, weight="w", strata="h", population=["N"])
     assert not design.lonely.any()
 
 
@@ -101,3 +114,142 @@ def test_unknown_rule_column_and_empty_frame() -> None:
         SurveyDesign.from_frame(frame(), weight="weight")
     with pytest.raises(AxstatError, match="empty_design"):
         SurveyDesign.from_frame(frame().head(0), weight="w")
+
+
+def two_stages(**changes: list[object]) -> pl.DataFrame:
+    columns: dict[str, list[object]] = {
+        "h": ["s1"] * 4 + ["s2"] * 4,
+        "psu": ["a", "a", "b", "b", "c", "c", "d", "d"],
+        "ssu": [1, 2, 1, 2, 1, 2, 1, 2],
+        "N": [8] * 4 + [2] * 4,
+        "M": [4, 4, 2, 2, 6, 6, 2, 2],
+    }
+    return pl.DataFrame(columns | changes, strict=False)
+
+
+STAGES = {"strata": "h", "stages": ["psu", "ssu"], "population": ["N", "M"]}
+
+
+def test_weights_from_populations_and_shares_of_the_stages_above() -> None:
+    """w = (N/n)(M/m): s1 8/2 times 4/2 and 2/2; the second stage counts n/N of the first: 1/4 and 1."""
+    design = SurveyDesign.from_frame(two_stages(), weight=None, **STAGES)
+    assert design.weight.tolist() == [8, 8, 4, 4, 3, 3, 1, 1]
+    assert [stage.share.tolist() for stage in design.stages] == [[1.0, 1.0], [0.25, 0.25, 1.0, 1.0]]
+    assert design.stages[1].stratum.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    # Second stage, PSUs a and c: share (1 - m/M) m/(m - 1).
+    assert design.stages[1].variance_factor.tolist() == pytest.approx([0.25 * 0.5 * 2, 0.0, (1 - 2 / 6) * 2, 0.0])
+
+
+def test_sampling_fractions_are_read_as_r_reads_them() -> None:
+    """No value above 1: N = n / fraction; counts and fractions mixed are refused by row."""
+    fractions = two_stages(N=[0.25] * 4 + [1.0] * 4, M=[0.5, 0.5, 1, 1, 1 / 3, 1 / 3, 1, 1])
+    one, two = (SurveyDesign.from_frame(each, weight=None, **STAGES) for each in (fractions, two_stages()))
+    assert one.weight == pytest.approx(two.weight)
+    for ours, theirs in zip(one.stages, two.stages, strict=True):
+        assert ours.population == pytest.approx(theirs.population)
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(two_stages(N=[8] * 4 + [0.5] * 4), weight=None, **STAGES)
+    assert rows_at_fault(error)["population_below_one"] == (5, 6, 7, 8)
+
+
+def test_populations_of_later_stages_are_checked_in_their_parent() -> None:
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(two_stages(M=[4, 5, 2, 2, 1, 1, 2, 2]), weight=None, **STAGES)
+    assert rows_at_fault(error) == {"population_varies": (1,), "sample_exceeds_population": (5, 6)}
+
+
+def test_labels_of_later_stages_are_read_within_their_parent() -> None:
+    design = SurveyDesign.from_frame(two_stages().with_columns(pl.lit(1.0).alias("w")), weight="w", **STAGES)
+    assert design.stages[1].n_units == 8
+    assert design.stages[1].sampled.tolist() == [2, 2, 2, 2]
+
+
+def test_lonely_unit_of_a_later_stage_is_named_with_its_parent() -> None:
+    frame = two_stages(ssu=[1, 1, 1, 2, 1, 2, 1, 2])
+    with pytest.raises(SingletonStratumError) as error:
+        SurveyDesign.from_frame(frame, weight=None, **STAGES)
+    assert error.value.strata == ("a",)
+
+
+def test_average_inside_a_parent_with_one_unit_takes_the_mean_of_the_other_parents() -> None:
+    """R: not a number. Four parents of which a has one unit: the sum over b, c, d times 4/3.
+
+    u = 1 in each row but 0 in the first of c. Stage 1: s1 t = 2, 2 adds 0; s2 is whole. Stage 2: c, (1 - 2/6) 2 times
+    (0, 1) about 1/2: 2/3 (1/2 2) = 2/3; b and d are whole. V = 4/3 2/3.
+    """
+    frame = two_stages(ssu=[1, 1, 1, 2, 1, 2, 1, 2])
+    design = SurveyDesign.from_frame(frame, weight=None, lonely_psu="average", **STAGES)
+    influence = np.ones((8, 1))
+    influence[4] = 0.0
+    assert variance(design, influence)[0] == pytest.approx(4 / 3 * 2 / 3)
+
+
+def test_psu_in_two_strata_may_be_nested_or_move_between_waves() -> None:
+    labels = frame(psu=["p1", "p1", "p2", "p1", "p2"], w=[1.0] * 5)
+    with pytest.raises(ViolationsError):
+        SurveyDesign.from_frame(labels, weight="w", strata="h", stages=["psu"])
+    nested = SurveyDesign.from_frame(labels, weight="w", strata="h", stages=["psu"], nest=True)
+    assert (nested.n_psus, nested.stratum_psus.tolist()) == (4, [2, 2])
+    waves = labels.with_columns(pl.Series("wave", [1, 1, 1, 2, 2]))
+    moved = SurveyDesign.from_frame(waves, weight="w", strata="h", stages=["psu"], wave="wave")
+    assert moved.n_psus == 4
+    within = labels.with_columns(pl.Series("wave", [1, 1, 1, 1, 2]))
+    with pytest.raises(ViolationsError, match="within one wave"):
+        SurveyDesign.from_frame(within, weight="w", strata="h", stages=["psu"], wave="wave")
+
+
+def test_a_panel_unit_of_two_waves_is_one_psu() -> None:
+    stacked = pl.DataFrame({"h": ["s"] * 4, "id": ["a", "b", "a", "c"], "w": [1.0] * 4, "wave": [1, 1, 2, 2]})
+    design = SurveyDesign.from_frame(stacked, weight="w", strata="h", stages=["id"], wave="wave")
+    assert (design.n_psus, design.psu.tolist()) == (3, [0, 1, 0, 2])
+
+
+def test_take_all_strata() -> None:
+    marked = frame(w=[5.0, 5.0, 5.0, 1.0, 1.0]).with_columns(pl.Series("all", [False, False, False, True, True]))
+    design = SurveyDesign.from_frame(marked, weight="w", strata="h", take_all="all")
+    assert design.unsampled_share.tolist() == [1.0, 0.0]
+    gaps = marked.with_columns(pl.Series("N", [10, 10, 10, None, None]))
+    design = SurveyDesign.from_frame(gaps, weight="w", strata="h", population=["N"], take_all="all")
+    assert design.stratum_population.tolist() == [10.0, 2.0]
+    wrong = marked.with_columns(pl.Series("N", [10, 10, 10, 4, 4]), pl.Series("all", [True, False, False, True, True]))
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(wrong, weight="w", strata="h", population=["N"], take_all="all")
+    assert rows_at_fault(error) == {"take_all_varies": (1,), "take_all_not_complete": (4, 5)}
+
+
+def test_negative_weights_only_where_allowed_and_zero_is_kept() -> None:
+    weights = frame(w=[5.0, 0.0, -2.0, 1.0, 1.0])
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(weights, weight="w", strata="h")
+    assert rows_at_fault(error) == {"weight_negative": (3,)}
+    design = SurveyDesign.from_frame(weights, weight="w", strata="h", allow_negative_weights=True)
+    assert design.weight.tolist() == [5.0, 0.0, -2.0, 1.0, 1.0]
+    assert design.negative_rows == (3,)
+    # R's degf: the row of weight 0 is no PSU of the sample, but n_h = 3 in the variance.
+    assert degrees_of_freedom(design) == 4 - 2
+    assert design.stratum_psus.tolist() == [3, 2]
+
+
+def test_arguments_that_do_not_fit_together() -> None:
+    for code, options in {
+        "too_many_populations": {"weight": "w", "population": ["N", "w"]},
+        "no_weight": {"weight": None, "stages": ["psu", "id"], "population": ["N"]},
+        "missing_column": {"weight": "w", "stages": ["cluster"]},
+    }.items():
+        with pytest.raises(AxstatError, match=code):
+            SurveyDesign.from_frame(frame(), **options)
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(frame(N=[float("inf")] * 5), weight=None, population=["N"])
+    assert rows_at_fault(error) == {"weight_not_finite": (1, 2, 3, 4, 5)}
+
+
+def test_labels_of_any_type() -> None:
+    """Numbers sort as numbers, text as text, and neither changes the estimates."""
+    numbers = pl.DataFrame({"h": [10, 10, 9, 9], "psu": [3, 20, 100000, -5], "w": [1.0] * 4})
+    design = SurveyDesign.from_frame(numbers, weight="w", strata="h", stages=["psu"])
+    assert design.stratum_labels == ("9", "10")
+    assert design.psu.tolist() == [1, 2, 3, 0]
+    text = numbers.with_columns(pl.col("h", "psu").cast(pl.String).cast(pl.Categorical))
+    same = SurveyDesign.from_frame(text, weight="w", strata="h", stages=["psu"])
+    influence = np.array([[1.0], [2.0], [4.0], [3.0]])
+    assert variance(same, influence) == pytest.approx(variance(design, influence))

@@ -36,8 +36,8 @@ def load(name: str, lonely: str) -> tuple[pl.DataFrame, SurveyDesign]:
         data,
         weight="w",
         strata="h",
-        psu="id" if by_unit else "psu",
-        population=None if name.endswith("nofpc") else "N",
+        stages=["id" if by_unit else "psu"],
+        population=() if name.endswith("nofpc") else ["N"],
         calibration_group=group,
         lonely_psu=lonely,
     )

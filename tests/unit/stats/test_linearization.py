@@ -40,8 +40,8 @@ def design_of(frame: pl.DataFrame, *, calibrated: bool) -> SurveyDesign:
         frame,
         weight="w",
         strata="h",
-        psu="psu",
-        population="N",
+        stages=["psu"],
+        population=["N"],
         calibration_group="g" if calibrated else None,
     )
 
@@ -162,7 +162,7 @@ def test_stratified_mean_by_hand() -> None:
             "w": [50.0, 50, 25, 25],
         }
     )
-    design = SurveyDesign.from_frame(frame, weight="w", strata="h", psu="psu", population="N")
+    design = SurveyDesign.from_frame(frame, weight="w", strata="h", stages=["psu"], population=["N"])
     result = domain_means(design, np.array([[0.0], [1], [1], [1]]), domain=np.zeros(4, dtype=np.int64), n_domains=1)
     assert result.estimate[0, 0] == pytest.approx(2 / 3)
     assert result.variance[0, 0] == pytest.approx((2 / 3) ** 2 * 0.98 * 0.5 / 2)
@@ -183,7 +183,7 @@ def test_post_stratified_total_of_the_cells_is_known_without_error() -> None:
             "w": rng.uniform(5, 20, 20),
         }
     )
-    design = SurveyDesign.from_frame(frame, weight="w", strata="h", population="N", calibration_group="g")
+    design = SurveyDesign.from_frame(frame, weight="w", strata="h", population=["N"], calibration_group="g")
     y = (frame["g"] == "x").to_numpy().astype(float)[:, None]
     result = domain_totals(design, y, domain=np.zeros(20, dtype=np.int64), n_domains=1)
     assert result.se[0, 0] <= 1e-12 * result.estimate[0, 0]
@@ -192,7 +192,7 @@ def test_post_stratified_total_of_the_cells_is_known_without_error() -> None:
 def test_a_psu_with_several_rows_in_a_domain_counts_once() -> None:
     """Rows institution x field: three rows of two units; weight and post-stratum come from the unit."""
     units = pl.DataFrame({"id": ["a", "b", "c"], "w": [2.0, 2.0, 2.0], "N": [6, 6, 6], "g": ["x", "x", "x"]})
-    design = SurveyDesign.from_frame(units, weight="w", psu="id", population="N", calibration_group="g")
+    design = SurveyDesign.from_frame(units, weight="w", stages=["id"], population=["N"], calibration_group="g")
     rows = np.array([0, 0, 2], dtype=np.int64)
     result = domain_means(
         design, np.array([[1.0], [0.0], [1.0]]), domain=np.zeros(3, dtype=np.int64), n_domains=1, rows=rows

@@ -1,0 +1,1 @@
+"""Estimates of any survey file from a specification in YAML: what `axstat estimate` runs."""

@@ -1,0 +1,240 @@
+"""The data file of a specification: CSV, Parquet, SPSS or Stata -> a frame of the columns that are needed.
+
+Belongs here: formats, missing values, which columns hold numbers. Does not belong here: what a column is for (run),
+deliveries and their contracts (intake).
+"""
+
+import gzip
+import json
+import subprocess
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import AxstatError, Violation
+from pipelines.stats.arrays import FloatArray
+
+Format = Literal["csv", "tsv", "parquet", "statistical"]
+# Ends of names, without .gz, which text files may have besides
+FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".sav": "statistical",
+    ".zsav": "statistical",
+    ".dta": "statistical",
+}
+# On some damaged files pyreadstat ends its process, which no caller can catch: it gets a process of its own.
+_READER = f"{__package__}.statistical_file"
+# How Python ends after an error that the reader's program does not expect
+_TRACEBACK = 1
+_TRUTH = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False, "false": False}
+
+
+@dataclass(frozen=True, eq=False)
+class DataFile:
+    """A file that can be read: its columns are known, its rows not yet read. Made by :func:`open_data`."""
+
+    path: Path
+    name: str  # as the specification writes it
+    format: Format
+    columns: tuple[str, ...]
+    content: bytes | None = field(repr=False)  # of a text file, in UTF-8
+
+    def read(self, columns: Sequence[str], *, missing: Sequence[str]) -> pl.DataFrame:
+        """The columns named, numbers as numbers.
+
+        A text column is one of numbers, or of truth values, where all its values are: 01 is then 1. Categories are
+        text. Cells that hold one of ``missing`` are null, and so are empty cells of text files and NaN.
+
+        Raises:
+            AxstatError: the file cannot be read.
+        """
+        if self.content is not None:
+            frame = _cells(self.content, self.name, self.format, columns)
+            return frame.select(
+                _without(_typed(_without(frame[name], ("", *missing))), missing) for name in frame.columns
+            )
+        if self.format == "parquet":
+            try:
+                frame = pl.read_parquet(self.path, columns=list(columns))
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise _unreadable(self.name, "a complete Parquet file", error) from None
+        else:
+            _, frame = _statistical(self.path, self.name, columns)
+        return frame.select(_without(_plain(frame[name]), missing) for name in frame.columns)
+
+
+def open_data(path: Path, *, name: str) -> DataFile:
+    """Find the columns of a file.
+
+    Raises:
+        AxstatError: the file is not there, has an unknown ending or cannot be read.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    zipped = suffixes[-1:] == [".gz"]
+    ending = (suffixes[:-1] if zipped else suffixes)[-1:]
+    found = FORMATS.get(ending[0]) if ending else None
+    if found is None or (zipped and found not in ("csv", "tsv")):
+        raise AxstatError(
+            "unknown_format",
+            where=f"file {name}",
+            expected=f"a file that ends in {', '.join(FORMATS)}; text files also with .gz",
+            got=path.suffix or "no ending",
+            hint="convert the file, or give it its ending",
+        )
+    if not path.is_file():
+        raise AxstatError(
+            "file_not_found",
+            where=f"file {name}",
+            expected="a file at that path, relative to the specification",
+            got="none",
+            hint="mend the path",
+        )
+    content = None
+    if found in ("csv", "tsv"):
+        content = _text_content(path, name)
+        columns = _cells(content, name, found, None).columns
+    elif found == "parquet":
+        try:
+            columns = list(pl.read_parquet_schema(path))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(name, "a complete Parquet file", error) from None
+    else:
+        columns, _ = _statistical(path, name, ())
+    return DataFile(path=path, name=name, format=found, columns=tuple(columns), content=content)
+
+
+def numbers(column: pl.Series) -> FloatArray:
+    """A column of numbers or truth values ``(n,)``, NaN where missing; see :func:`number_faults`."""
+    values = column.cast(pl.Float64)
+    return (values.fill_null(np.nan) if values.null_count() else values).to_numpy()
+
+
+def number_faults(column: pl.Series, *, place: str) -> list[Violation]:
+    """What keeps a column from being one of numbers, naming the first rows."""
+    if column.dtype.is_numeric():
+        wrong = column.is_infinite() if column.dtype.is_float() else pl.Series([False])
+        expected = "finite numbers"
+    elif column.dtype in (pl.Boolean, pl.Null):
+        return []
+    else:
+        wrong = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False).is_null() & column.is_not_null()
+        expected = "numbers"
+    rows = np.flatnonzero(wrong.fill_null(value=False).to_numpy())
+    if not len(rows):
+        return []
+    values = ", ".join(repr(column[int(row)]) for row in rows[:3])
+    return [
+        Violation(
+            "not_a_number",
+            where=f"{place}, column {column.name!r}",
+            expected=expected,
+            got=f"{values}{' …' if len(rows) > 3 else ''}",
+            hint="name what stands for a missing value in missing, or choose a column of numbers",
+            rows=tuple((rows + 1).tolist()),
+        )
+    ]
+
+
+def _text_content(path: Path, name: str) -> bytes:
+    """The bytes of a text file in UTF-8; what is not UTF-8 is read as CP949, which Korean offices send."""
+    try:
+        content = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            content = gzip.decompress(content)
+        if not content.isascii() and not _is_utf8(content):
+            content = content.decode("cp949").encode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise _unreadable(name, "a text file in UTF-8 or CP949", error) from None
+    return content
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _cells(content: bytes, name: str, found: Format, columns: Sequence[str] | None) -> pl.DataFrame:
+    """Cells as text; with ``columns`` None the header only."""
+    try:
+        return pl.read_csv(
+            content,
+            separator="\t" if found == "tsv" else ",",
+            columns=None if columns is None else list(columns),
+            n_rows=0 if columns is None else None,
+            infer_schema=False,
+        )
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(name, "a header, and as many cells in every row", error) from None
+
+
+def _statistical(path: Path, name: str, columns: Sequence[str]) -> tuple[list[str], pl.DataFrame]:
+    """The names of all columns of an SPSS or Stata file, and those of ``columns`` as a frame."""
+    reader = subprocess.run(
+        [sys.executable, "-m", _READER, str(path), json.dumps(list(columns))], capture_output=True, check=False
+    )
+    if reader.returncode == _TRACEBACK:
+        raise RuntimeError(f"{_READER} on {name}:\n{reader.stderr.decode(errors='replace')}")
+    expected = "a complete SPSS or Stata file"
+    if reader.returncode != 0:
+        raise _unreadable(name, expected, ValueError(f"it crashes its reader (status {reader.returncode})"))
+    line, _, rows = reader.stdout.partition(b"\n")
+    found = json.loads(line)
+    if "error" in found:
+        raise _unreadable(name, expected, ValueError(found["error"]))
+    return found["names"], pl.read_ipc_stream(rows) if rows else pl.DataFrame()
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """Categories as text, decimals as floats, NaN as null."""
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        return column.cast(pl.String)
+    if column.dtype.is_decimal():
+        return column.cast(pl.Float64)
+    return column.fill_nan(None) if column.dtype.is_float() else column
+
+
+def _without(column: pl.Series, missing: Sequence[str]) -> pl.Series:
+    """The column with null for each cell that is one of ``missing``."""
+    if column.dtype == pl.String:
+        return column.set(column.is_in(list(missing)), None) if missing else column
+    if not column.dtype.is_numeric():
+        return column
+    codes = pl.Series(list(missing), dtype=pl.String).cast(pl.Float64, strict=False).drop_nulls().drop_nans()
+    return column.set(column.cast(pl.Float64).is_in(codes.to_list()), None) if len(codes) else column
+
+
+def _typed(column: pl.Series) -> pl.Series:
+    """A text column as whole numbers, numbers or truth values, where all of its values are."""
+    stripped = column.str.strip_chars()
+    whole = stripped.cast(pl.Int64, strict=False)
+    if whole.null_count() == column.null_count():
+        return whole
+    made = stripped.cast(pl.Float64, strict=False)
+    # More digits than a number holds are a label, such as the long number of a unit.
+    if made.null_count() == column.null_count() and not stripped.str.contains(r"^[0-9]{19,}$").any():
+        return made.fill_nan(None)
+    known = column.drop_nulls().unique().to_list()
+    return column.replace_strict(_TRUTH, return_dtype=pl.Boolean) if set(known) <= set(_TRUTH) else column
+
+
+def _unreadable(name: str, expected: str, error: Exception) -> AxstatError:
+    return AxstatError(
+        "file_unreadable",
+        where=f"file {name}",
+        expected=expected,
+        got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200],
+        hint="send the complete file again",
+    )

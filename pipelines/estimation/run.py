@@ -1,0 +1,712 @@
+"""From a specification to a table of estimates.
+
+Belongs here: which columns are read, the design, calibration and replicates of the specification, the order of the
+work, the columns of the table. Does not belong here: formulas (stats), what a specification may say (spec).
+"""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.estimation.data import DataFile, number_faults, numbers, open_data
+from pipelines.estimation.domains import (
+    Partition,
+    at_level,
+    conditions_name,
+    label_text,
+    levels_of,
+    partition,
+    rows_where,
+)
+from pipelines.estimation.engine import Engine, Figures, Kind, Replicated, Taylor, Variable
+from pipelines.estimation.spec import CalibrationPlan, Design, Estimate, Label, Replicates, Specification
+from pipelines.estimation.waves import Waves
+from pipelines.stats.arrays import BoolArray, FloatArray, codes_in
+from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
+from pipelines.stats.design import SurveyDesign
+from pipelines.stats.intervals import ANY_STATISTIC, Evidence, confidence_intervals
+from pipelines.stats.quantiles import QuantileInterval
+from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.terms import terms_matrix, unknown_name, whole_numbers
+
+ROW = "row"
+FIRST_COLUMNS = {
+    "id": pl.String,
+    "statistic": pl.String,
+    "measure": pl.String,
+    "denominator": pl.String,
+    "domain": pl.String,
+    "n": pl.Int64,
+    "sum_weights": pl.Float64,
+    "estimate": pl.Float64,
+    "se": pl.Float64,
+    "df": pl.Int64,
+    "deff": pl.Float64,
+    "deff_replace": pl.Float64,
+}
+LAST_COLUMNS = {"status": pl.String, "level": pl.String, "probability": pl.Float64, "n_missing": pl.Int64}
+TEST_COLUMNS = {
+    "test_statistic": pl.Float64,
+    "df_numerator": pl.Float64,
+    "df_denominator": pl.Float64,
+    "p_value": pl.Float64,
+}
+SUFFIXES = (".parquet", ".csv", ".json")
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, eq=False)
+class EstimateTable:
+    """The estimates, one row each, and what a reader of them must know."""
+
+    table: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def run_specification(specification: Specification) -> EstimateTable:
+    """Read the data of a specification and make its estimates.
+
+    Columns of the table: those of FIRST_COLUMNS, ``ci_<method>_low``, ``ci_<method>_high`` and ``ci_<method>_rule``
+    of each method in use, those of LAST_COLUMNS and, where tests or models are asked for, TEST_COLUMNS. Null
+    where there is no value. ``status``: see reports/methodology/estimate.md.
+
+    Raises:
+        AxstatError: the data cannot be read, a column is not there or not what it is used for, the design is not
+            valid, the calibration does not converge.
+    """
+    work = _Work.prepare(specification)
+    rows = work.rows()
+    return EstimateTable(
+        table=_table(
+            rows,
+            methods=specification.confidence.methods,
+            with_tests=bool(specification.tests or specification.models),
+        ),
+        notes=tuple(work.notes),
+    )
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table by the end of the name: .parquet, .csv or .json (records); missing values are empty or null.
+
+    Raises:
+        AxstatError: another ending.
+    """
+    check_output(path)
+    if path.suffix == ".parquet":
+        table.write_parquet(path)
+    elif path.suffix == ".csv":
+        table.write_csv(path)
+    else:
+        table.write_json(path)
+
+
+def check_output(path: Path) -> None:
+    """Refuse an ending that :func:`write_table` does not know, or a folder that is not there."""
+    if path.suffix not in SUFFIXES:
+        raise AxstatError(
+            "unknown_format",
+            where=f"--out {path.name}",
+            expected=f"a name that ends in {', '.join(SUFFIXES)}",
+            got=path.suffix or "no ending",
+            hint="give the file one of these endings",
+        )
+    if not path.parent.is_dir():
+        raise AxstatError(
+            "no_folder", where=f"--out {path}", expected="a folder that exists", got="none", hint="make the folder"
+        )
+
+
+def _table(rows: Sequence[Row], *, methods: Sequence[str], with_tests: bool) -> pl.DataFrame:
+    there = {name for row in rows for name in row if name.startswith("ci_")}
+    order = dict.fromkeys([*methods, *ANY_STATISTIC, *sorted(get_args(QuantileInterval))])
+    limits = [f"ci_{method}_{side}" for method in order for side in ("low", "high")]
+    schema: dict[str, type[pl.DataType]] = dict(FIRST_COLUMNS)
+    schema |= {name: pl.Float64 for name in limits if name in there}
+    schema |= LAST_COLUMNS
+    schema |= {f"ci_{method}_rule": pl.String for method in order if f"ci_{method}_rule" in there}
+    schema |= TEST_COLUMNS if with_tests else {}
+    table = pl.DataFrame(
+        {
+            name: pl.Series(name, [row.get(name) for row in rows], dtype=dtype, strict=False)
+            for name, dtype in schema.items()
+        }
+    )
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+@dataclass(eq=False)
+class _Work:
+    """The data of a specification, ready to be estimated from."""
+
+    specification: Specification
+    frame: pl.DataFrame
+    engine: Engine
+    design: SurveyDesign | None
+    weights: ReplicateWeights | None
+    notes: list[str]
+    columns: dict[tuple[str, Label | None], FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def prepare(cls, specification: Specification) -> "_Work":
+        file = open_data(specification.path.parent / specification.data, name=specification.data)
+        replicates = specification.replicates
+        replicate_file = None
+        if replicates is not None:
+            replicate_file = open_data(specification.path.parent / replicates.file, name=replicates.file)
+        needed = _needed_columns(specification, file, replicate_file)
+        frame = file.read(needed, missing=specification.missing)
+        if frame.height == 0:
+            raise AxstatError(
+                "no_rows", where=f"file {file.name}", expected="at least one row", got="none", hint="check the file"
+            )
+        sets = None
+        if replicates is not None and replicate_file is not None:
+            frame, sets = _join_replicates(frame, specification, replicates, replicate_file)
+        faults = _number_faults(specification, frame)
+        if faults:
+            raise ViolationsError(f"specification {specification.path.name}", faults)
+        notes: list[str] = []
+        design: SurveyDesign | None = None
+        weights: ReplicateWeights | None = None
+        engine: Engine
+        if sets is not None and replicates is not None:
+            weights = _replicate_weights(specification, frame, sets, replicates, notes)
+            engine = Replicated(weights)
+            if specification.tests or specification.models:
+                design = _weights_only(frame, weights.weight)
+        else:
+            design, waves = _build_design(specification, frame, notes)
+            engine = Taylor(design, waves)
+        return cls(specification=specification, frame=frame, engine=engine, design=design, weights=weights, notes=notes)
+
+    def rows(self) -> list[Row]:
+        """The rows of the table, in the order of the specification."""
+        estimates = self.specification.estimates
+        partitions: dict[str, Partition] = {}
+        passes: dict[str, list[tuple[int, Label | None, Variable]]] = {}
+        made: dict[int, list[Row]] = {index: [] for index in range(len(estimates))}
+        for index, estimate in enumerate(estimates):
+            key = repr((sorted(estimate.where.items()), estimate.by))
+            if estimate.statistic in ("mean", "proportion", "total", "ratio"):
+                passes.setdefault(key, [])
+                passes[key] += [(index, level, variable) for level, variable in self.variables(estimate)]
+            if key not in partitions and estimate.statistic not in ("difference", "contrast"):
+                partitions[key] = partition(self.frame, estimate.where, estimate.by)
+            if estimate.statistic == "quantile":
+                made[index] = self.quantile_rows(estimate, partitions[key])
+            elif estimate.statistic in ("difference", "contrast"):
+                made[index] = self.contrast_rows(estimate)
+        for key, asked in passes.items():
+            domains = partitions[key]
+            figures = self.engine.by_domain([variable for _, _, variable in asked], domains)
+            for (index, level, variable), found in zip(asked, figures, strict=True):
+                made[index] += self.estimate_rows(estimates[index], level, variable, found, domains.names)
+        rows = [row for index in range(len(estimates)) for row in made[index]]
+        if self.specification.tests or self.specification.models:
+            # statsmodels takes a second to import: only where it is asked for.
+            from pipelines.estimation.inference import model_rows, test_rows
+
+            assert self.design is not None
+            rows += test_rows(self.specification, self.frame, self.design, self.weights)
+            coefficients, notes = model_rows(self.specification, self.frame, self.design, self.weights)
+            rows += coefficients
+            self.notes += notes
+        return rows
+
+    def column(self, name: str, level: Label | None = None) -> FloatArray:
+        """A column as numbers, or with a level whether it is at it; NaN where missing."""
+        key = (name, None if level is None else label_text(level))
+        if key not in self.columns:
+            column = self.frame[name]
+            self.columns[key] = numbers(column if level is None else at_level(column, level))
+        return self.columns[key]
+
+    def variables(self, estimate: Estimate) -> list[tuple[Label | None, Variable]]:
+        """What an estimate is of: for a proportion without a level, each level of a column that is not 0 or 1."""
+        assert estimate.measure is not None
+        basic = estimate.basic
+        if basic == "ratio":
+            assert estimate.denominator is not None
+            return [(None, Variable("ratio", self.column(estimate.measure), self.column(estimate.denominator)))]
+        kind: Kind = "total" if basic == "total" else "mean"
+        levels: list[Label | None] = [estimate.level]
+        if basic == "proportion" and estimate.level is None:
+            levels = [*proportion_levels(self.frame[estimate.measure])]
+        return [(level, Variable(kind, self.column(estimate.measure, level))) for level in levels]
+
+    def estimate_rows(
+        self, estimate: Estimate, level: Label | None, variable: Variable, figures: Figures, names: Sequence[str]
+    ) -> list[Row]:
+        """One row a domain."""
+        share = variable.kind == "mean" and _is_share(variable.y)
+        intervals = self._intervals(figures, share=share)
+        rows = []
+        for at, name in enumerate(names):
+            row = _row(estimate, name, figures, at, level=level)
+            row |= {column: _plain(values[at]) for column, values in intervals.items()}
+            rows.append(row)
+        return rows
+
+    def _intervals(self, figures: Figures, *, share: bool) -> dict[str, np.ndarray]:
+        methods = self.specification.confidence.methods
+        if not share:
+            methods = tuple(method for method in methods if method in ANY_STATISTIC) or ("t",)
+        seen = Evidence(
+            estimate=figures.estimate,
+            variance=figures.variance,
+            df=figures.df,
+            n=figures.n,
+            kish_deff=figures.kish_deff,
+            design_rows=figures.design_rows,
+            logit_variance=figures.logit_variance,
+        )
+        columns: dict[str, np.ndarray] = {}
+        for method in methods:
+            made = confidence_intervals(seen, method=method, level=self.specification.confidence.level)
+            columns |= {f"ci_{method}_low": made.low, f"ci_{method}_high": made.high, f"ci_{method}_rule": made.rule}
+        return columns
+
+    def quantile_rows(self, estimate: Estimate, domains: Partition) -> list[Row]:
+        """One row a domain and probability."""
+        assert estimate.measure is not None
+        y = self.column(estimate.measure)
+        found = self.engine.quantiles(
+            y,
+            estimate.probabilities,
+            domains,
+            rule=estimate.rule,
+            interval=estimate.interval,
+            level=self.specification.confidence.level,
+        )
+        missing = self.engine.missing(y, domains)
+        rows = []
+        for at, name in enumerate(domains.names):
+            for column, probability in enumerate(estimate.probabilities):
+                rows.append(
+                    {
+                        **_named(estimate, name),
+                        "n": int(found.n[at]),
+                        "sum_weights": found.sum_weights[at],
+                        "estimate": found.estimate[at, column],
+                        "se": found.se[at, column],
+                        "df": int(found.df[at]),
+                        f"ci_{estimate.interval}_low": found.low[at, column],
+                        f"ci_{estimate.interval}_high": found.high[at, column],
+                        "status": str(found.status[at, column]),
+                        "probability": probability,
+                        "n_missing": int(missing[at]),
+                    }
+                )
+        return rows
+
+    def contrast_rows(self, estimate: Estimate) -> list[Row]:
+        """One row, or one a domain of ``by``."""
+        rows = []
+        if isinstance(estimate.coefficients, dict):
+            parts = list(self._parts_of_ids(estimate, 1.0))
+            name = " ".join(f"{value:+g} {other}" for other, value in estimate.coefficients.items())
+            return [self._contrast_row(estimate, name, parts, None)]
+        coefficients = estimate.coefficients or (-1.0, 1.0)
+        domains = partition(self.frame, estimate.where, estimate.by)
+        for level, variable in self.variables(estimate):
+            for at, prefix in enumerate(domains.names):
+                inside = domains.member(at)
+                parts = [
+                    (coefficient, variable, inside & rows_where(self.frame, side))
+                    for coefficient, side in zip(coefficients, estimate.between, strict=True)
+                ]
+                rows.append(self._contrast_row(estimate, _sides_name(estimate, prefix, coefficients), parts, level))
+        return rows
+
+    def _parts_of_ids(self, estimate: Estimate, factor: float) -> Iterator[tuple[float, Variable, BoolArray]]:
+        """An estimate of one value as coefficients of statistics in domains."""
+        if isinstance(estimate.coefficients, dict):
+            by_id = {other.id: other for other in self.specification.estimates}
+            for name, coefficient in estimate.coefficients.items():
+                yield from self._parts_of_ids(by_id[name], factor * coefficient)
+            return
+        variables = self.variables(estimate)
+        if len(variables) != 1:
+            raise AxstatError(
+                "several_values",
+                where=f"estimate {estimate.id}",
+                expected="one value, to be part of a contrast",
+                got=f"one for each of {len(variables)} levels",
+                hint="give it a level",
+            )
+        inside = rows_where(self.frame, estimate.where)
+        if estimate.statistic in ("difference", "contrast"):
+            coefficients = estimate.coefficients or (-1.0, 1.0)
+            for coefficient, side in zip(coefficients, estimate.between, strict=True):
+                yield factor * coefficient, variables[0][1], inside & rows_where(self.frame, side)
+        else:
+            yield factor, variables[0][1], inside
+
+    def _contrast_row(
+        self,
+        estimate: Estimate,
+        name: str,
+        parts: Sequence[tuple[float, Variable, BoolArray]],
+        level: Label | None,
+    ) -> Row:
+        figures = self.engine.contrast(
+            [variable for _, variable, _ in parts], [rows for *_, rows in parts], [value for value, *_ in parts]
+        )
+        row = _row(estimate, name, figures, 0, level=level)
+        if any(value != 0 and not (rows & variable.present).any() for value, variable, rows in parts):
+            row["status"] = "empty_domain"
+        return row | {column: _plain(values[0]) for column, values in self._intervals(figures, share=False).items()}
+
+
+def proportion_levels(column: pl.Series) -> list[Label]:
+    """The levels whose proportions are made where none is named: true, 1, or of other columns every one."""
+    if column.dtype == pl.Boolean:
+        return [True]
+    if column.dtype.is_numeric() and bool(column.drop_nulls().is_in([0, 1]).all()):
+        return [1]
+    return levels_of(column)
+
+
+def _is_share(y: FloatArray) -> bool:
+    return bool(((y == 0) | (y == 1) | np.isnan(y)).all())
+
+
+def _named(estimate: Estimate, domain: str) -> Row:
+    return {
+        "id": estimate.id,
+        "statistic": estimate.statistic,
+        "measure": estimate.measure,
+        "denominator": estimate.denominator,
+        "domain": domain,
+    }
+
+
+def _row(estimate: Estimate, domain: str, figures: Figures, at: int, *, level: Label | None) -> Row:
+    return {
+        **_named(estimate, domain),
+        "n": int(figures.n[at]),
+        "sum_weights": float(figures.sum_weights[at]),
+        "estimate": float(figures.estimate[at]),
+        "se": float(np.sqrt(figures.variance[at])),
+        "df": int(figures.df[at]),
+        "deff": float(figures.deff[at]),
+        "deff_replace": float(figures.deff_replace[at]),
+        "status": _status(figures, at),
+        "level": None if level is None else label_text(level),
+        "n_missing": int(figures.n_missing[at]),
+    }
+
+
+def _status(figures: Figures, at: int) -> str:
+    if np.isnan(figures.estimate[at]):
+        return "no_estimate" if figures.n[at] > 0 else "empty_domain"
+    if figures.df[at] <= 0:
+        return "no_df"
+    return "ok" if np.isfinite(figures.variance[at]) else "no_variance"
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, str) else float(cast(float, value))
+
+
+def _sides_name(estimate: Estimate, prefix: str, coefficients: Sequence[float]) -> str:
+    """``wave=2 - wave=1``, each side with the conditions of both."""
+    shared = [] if prefix == "all" else [prefix]
+    names = [",".join([*shared, *([conditions_name(side)] if side else [])]) or "all" for side in estimate.between]
+    if estimate.statistic == "difference":
+        return f"{names[1]} - {names[0]}"
+    return " ".join(f"{value:+g} ({name})" for value, name in zip(coefficients, names, strict=True))
+
+
+def _needed_columns(specification: Specification, file: DataFile, replicates: DataFile | None) -> list[str]:
+    """The columns to read; refused are those that the file does not have."""
+    faults: list[Violation] = []
+    needed: dict[str, None] = {}
+    for place, name in specification.columns():
+        # The analysis weight may stand beside its replicates.
+        if place == "design.weight" and name not in file.columns and replicates and name in replicates.columns:
+            continue
+        if name in file.columns:
+            needed[name] = None
+        else:
+            faults.append(unknown_name("unknown_column", place, f"a column of {file.name}", name, file.columns))
+    plan = specification.calibration
+    for term in () if plan is None else plan.terms:
+        padded = f":{term}:"
+        named = [name for name in file.columns if f":{name}:" in padded or f":{name}=" in padded]
+        needed |= dict.fromkeys(named)
+        if not named and term != "1":
+            place = "calibration.terms"
+            faults.append(
+                unknown_name("unknown_column", place, f"a column of {file.name}", term.split("=")[0], file.columns)
+            )
+    if replicates is not None and specification.replicates is not None:
+        key = specification.replicates.key
+        if key not in replicates.columns:
+            faults.append(
+                unknown_name(
+                    "unknown_column", "replicates.key", f"a column of {replicates.name}", key, replicates.columns
+                )
+            )
+        if key in file.columns:
+            needed[key] = None
+        elif key != ROW:
+            faults.append(
+                unknown_name("unknown_column", "replicates.key", f"a column of {file.name}", key, file.columns)
+            )
+        if not _matching(specification.replicates, replicates):
+            faults.append(
+                unknown_name(
+                    "no_replicates",
+                    "replicates.columns",
+                    f"a pattern of columns of {replicates.name}",
+                    " ".join(specification.replicates.columns),
+                    replicates.columns,
+                )
+            )
+    if faults:
+        raise ViolationsError(f"specification {specification.path.name}", faults)
+    # Some columns are needed to count rows.
+    return list(needed) or list(file.columns[:1])
+
+
+def _matching(plan: Replicates, file: DataFile) -> list[str]:
+    return [
+        name
+        for name in file.columns
+        if name != plan.key and any(fnmatch.fnmatchcase(name, pattern) for pattern in plan.columns)
+    ]
+
+
+def _number_faults(specification: Specification, frame: pl.DataFrame) -> list[Violation]:
+    """Columns that must be numbers and are not; levels that are not there."""
+    wanted: dict[str, str] = {}
+    design = specification.design
+    for key, names in (("weight", [design.weight] if design.weight else []), ("population", list(design.population))):
+        wanted |= dict.fromkeys(names, f"design.{key}")
+    faults = []
+    for index, estimate in enumerate(specification.estimates):
+        place = f"estimates[{index}]"
+        if estimate.measure is None:
+            continue
+        if estimate.basic == "proportion" or estimate.level is not None:
+            faults += _level_faults(estimate, frame[estimate.measure], place)
+        else:
+            wanted.setdefault(estimate.measure, f"{place}.measure")
+        if estimate.denominator is not None:
+            wanted.setdefault(estimate.denominator, f"{place}.denominator")
+    if design.take_all is not None and not (
+        frame[design.take_all].dtype == pl.Boolean or proportion_levels(frame[design.take_all]) == [1]
+    ):
+        faults.append(
+            Violation(
+                "not_a_mark",
+                where=f"design.take_all, column {design.take_all!r}",
+                expected="true and false, or 1 and 0",
+                got="other values",
+                hint="make a column that marks the take-all strata",
+            )
+        )
+    for name, place in wanted.items():
+        faults += number_faults(frame[name], place=place)
+    return faults
+
+
+def _level_faults(estimate: Estimate, column: pl.Series, place: str) -> list[Violation]:
+    if estimate.level is None or bool(at_level(column, estimate.level).any()):
+        return []
+    known = [label_text(level) for level in levels_of(column)]
+    numeric = column.dtype == pl.Boolean or proportion_levels(column) == [1]
+    if numeric and label_text(estimate.level) in ("0", "1", "true", "false"):
+        return []
+    return [
+        unknown_name("unknown_level", f"{place}.level", f"a level of {column.name}", label_text(estimate.level), known)
+    ]
+
+
+def _build_design(
+    specification: Specification, frame: pl.DataFrame, notes: list[str]
+) -> tuple[SurveyDesign, Waves | None]:
+    plan = specification.design
+    if plan.wave_covariance == "overlap":
+        return _overlapping_design(plan, frame)
+    design = _survey_design(plan, frame, weight=plan.weight)
+    if specification.calibration is None:
+        return design, None
+    made = _calibrated(specification.calibration, frame, design.weight)
+    notes += _calibration_notes(made)
+    # The design is the same: only the weights and the residuals are new.
+    return replace(design, weight=made.weight, calibration=made.residualizer), None
+
+
+def _survey_design(plan: Design, frame: pl.DataFrame, *, weight: str | None) -> SurveyDesign:
+    return SurveyDesign.from_frame(
+        frame,
+        weight=weight,
+        strata=plan.strata,
+        stages=plan.stages,
+        population=plan.population,
+        take_all=plan.take_all,
+        nest=plan.nest,
+        wave=plan.wave,
+        lonely_psu=plan.lonely_psu,
+        lonely_psu_in_domain=plan.lonely_psu_in_domain,
+    )
+
+
+def _overlapping_design(plan: Design, frame: pl.DataFrame) -> tuple[SurveyDesign, Waves]:
+    """The design with the waves taken apart, and the waves by themselves."""
+    assert plan.wave is not None
+    keys = [plan.wave, *([] if plan.strata is None else [plan.strata])]
+    # Faults are named by the columns as they stand, before one is made of two of them.
+    _survey_design(
+        plan.model_copy(update={"population": (), "take_all": None, "lonely_psu": "remove"}), frame, weight=plan.weight
+    )
+    apart = frame.with_columns(pl.concat_str(pl.col(keys).cast(pl.String), separator="/").alias("wave and stratum"))
+    design = _survey_design(plan.model_copy(update={"strata": "wave and stratum"}), apart, weight=plan.weight)
+    parts = [
+        _survey_design(plan, frame.filter(pl.col(plan.wave) == wave), weight=plan.weight)
+        for wave in frame[plan.wave].unique().sort()
+    ]
+    return design, Waves.from_frame(frame, wave=plan.wave, strata=plan.strata, unit=plan.stages[0], designs=parts)
+
+
+def _calibrated(plan: CalibrationPlan, frame: pl.DataFrame, weight: FloatArray) -> Calibration:
+    if plan.by_margins:
+        margins = plan.margins or {}
+        labels = pl.DataFrame([_margin(frame, name) for name in margins])
+        if plan.method == "rake":
+            return rake(weight, labels, margins)
+        name, totals = next(iter(margins.items()))
+        return post_stratify(weight, labels[name], totals)
+    low, high = plan.bounds or (-np.inf, np.inf)
+    return calibrate(
+        weight, terms_matrix(frame, plan.terms), plan.totals_by_term, distance=plan.method, bounds=(low, high)
+    )
+
+
+def _margin(frame: pl.DataFrame, name: str) -> pl.Series:
+    """The labels of a margin; those of a crossed one, ``sex:region``, are joined likewise."""
+    if name in frame.columns:
+        column = frame[name]
+        return column.cast(pl.String).str.to_lowercase() if column.dtype == pl.Boolean else column
+    parts = [whole_numbers(frame[part]).cast(pl.String) for part in name.split(":")]
+    return pl.select(pl.concat_str([pl.lit(part) for part in parts], separator=":").alias(name)).to_series()
+
+
+def _calibration_notes(made: Calibration) -> list[str]:
+    rows = made.negative_rows
+    if not rows:
+        return []
+    shown = ", ".join(str(row) for row in rows[:10]) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
+    return [f"calibration made the weight negative in rows {shown}; bounds would prevent it"]
+
+
+def _join_replicates(
+    frame: pl.DataFrame, specification: Specification, plan: Replicates, file: DataFile
+) -> tuple[pl.DataFrame, FloatArray]:
+    """The replicate weights in the order of the data ``(n, R)``; the weight too, where it stands beside them."""
+    names = _matching(plan, file)
+    weight = specification.design.weight
+    beside = [weight] if weight is not None and weight not in frame.columns else []
+    names = [name for name in names if name not in beside]
+    table = file.read([plan.key, *beside, *names], missing=specification.missing)
+    faults = [
+        fault
+        for name in (*beside, *names)
+        for fault in number_faults(table[name], place=f"replicates, file {file.name}")
+    ]
+    key = frame[plan.key] if plan.key in frame.columns else pl.Series(ROW, np.arange(1, frame.height + 1))
+    theirs = table[plan.key]
+    if faults:
+        raise ViolationsError(f"replicates of {file.name}", faults)
+    if theirs.dtype != key.dtype:
+        key, theirs = (whole_numbers(column).cast(pl.String) for column in (key, theirs))
+    faults += _key_faults(key, theirs, file.name)
+    if faults:
+        raise ViolationsError(f"replicates of {file.name}", faults)
+    at = codes_in(key, theirs)
+    sets = table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()[at]
+    return frame.with_columns(table[name].gather(at) for name in beside), sets
+
+
+def _key_faults(key: pl.Series, theirs: pl.Series, file: str) -> list[Violation]:
+    faults = []
+    checks = (
+        (
+            "key_repeated",
+            f"file {file}, column {theirs.name!r}",
+            theirs.is_duplicated() | theirs.is_null(),
+            "one row a key",
+        ),
+        (
+            "key_without_replicates",
+            f"data, key {key.name!r}",
+            ~key.is_in(theirs.drop_nulls().to_list()).fill_null(value=False),
+            f"a row of {file} for each row of the data",
+        ),
+    )
+    for code, where, wrong, expected in checks:
+        rows = np.flatnonzero(wrong.to_numpy())
+        if len(rows):
+            faults.append(
+                Violation(
+                    code,
+                    where=where,
+                    expected=expected,
+                    got=f"{len(rows)} other row(s)",
+                    hint="check the key by which the replicate file is joined",
+                    rows=tuple((rows + 1).tolist()),
+                )
+            )
+    return faults
+
+
+def _replicate_weights(
+    specification: Specification, frame: pl.DataFrame, sets: FloatArray, plan: Replicates, notes: list[str]
+) -> ReplicateWeights:
+    design = specification.design
+    # Variances come from the replicates: of the design only its weights are used.
+    weight = _survey_design(
+        design.model_copy(update={"lonely_psu": "remove"}) if design.weight is None else Design(weight=design.weight),
+        frame,
+        weight=design.weight,
+    ).weight
+    if not plan.combined:
+        sets = sets * weight[:, None]
+    if isinstance(plan.rscales, tuple) and len(plan.rscales) not in (1, sets.shape[1]):
+        raise AxstatError(
+            "rscales_do_not_fit",
+            where="replicates.rscales",
+            expected=f"one number, or one for each of the {sets.shape[1]} replicates",
+            got=f"{len(plan.rscales)}",
+            hint="check columns and rscales",
+        )
+    if specification.calibration is not None:
+        made = _calibrated(specification.calibration, frame, weight)
+        notes += _calibration_notes(made)
+        weight = made.weight
+        sets = np.column_stack([_calibrated(specification.calibration, frame, each).weight for each in sets.T])
+    rscales = np.asarray(plan.rscales, dtype=np.float64)
+    return ReplicateWeights.from_columns(
+        weight,
+        sets,
+        scale=plan.scale,
+        rscales=float(rscales) if rscales.ndim == 0 else rscales,
+        mse=plan.mse,
+        degf=plan.degf,
+    )
+
+
+def _weights_only(frame: pl.DataFrame, weight: FloatArray) -> SurveyDesign:
+    return SurveyDesign.from_frame(
+        frame.select(pl.Series("weight", weight)), weight="weight", lonely_psu="remove", allow_negative_weights=True
+    )

@@ -1,0 +1,628 @@
+"""The specification of estimates: YAML -> frozen records, with everything that is wrong in it said at once.
+
+Belongs here: the keys a specification may have, their types and which of them go together. Does not belong here: the
+data file (data), whether its columns exist (run), any estimate (engine).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.estimation.plain_yaml import read_yaml
+from pipelines.stats.design import LonelyPsu
+from pipelines.stats.intervals import IntervalMethod
+from pipelines.stats.quantiles import QuantileInterval, QuantileRule
+from pipelines.stats.terms import unknown_name
+
+Statistic = Literal["mean", "proportion", "total", "ratio", "difference", "quantile", "contrast"]
+Basic = Literal["mean", "proportion", "total", "ratio"]
+# As in stats.hypothesis_tests, which takes long to import.
+AssociationStatistic = Literal["F", "Chisq", "Wald", "adjWald", "saddlepoint", "lincom"]
+Label = bool | int | float | str
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _text(value: object) -> object:
+    """A name or level that YAML took for a number or a truth value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Name = Annotated[str, BeforeValidator(_text)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
+Condition = dict[Name, Labels]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Design(_Section):
+    """How the rows were drawn; see SurveyDesign.from_frame. ``nest``: PSU labels are read within their stratum."""
+
+    strata: Name | None = None
+    stages: Names = ()
+    population: Names = ()
+    weight: Name | None = None
+    take_all: Name | None = None
+    lonely_psu: LonelyPsu = "fail"
+    lonely_psu_in_domain: bool = False
+    nest: bool = True
+    wave: Name | None = None
+    wave_covariance: Literal["stacked", "overlap"] = "stacked"
+
+
+class CalibrationPlan(_Section):
+    """Weights to be made to agree with totals: by ``margins`` (rake, poststratify) or ``terms`` and ``totals``."""
+
+    method: Literal["rake", "poststratify", "linear", "raking", "logit"]
+    margins: dict[Name, dict[Name, float]] | None = None
+    terms: Names = ()
+    totals: tuple[float, ...] | dict[Name, float] | None = None
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def by_margins(self) -> bool:
+        """Whether the method takes margins, not terms."""
+        return self.method in ("rake", "poststratify")
+
+    @property
+    def totals_by_term(self) -> Mapping[str, float]:
+        """The total of each term."""
+        if isinstance(self.totals, dict):
+            return self.totals
+        return dict(zip(self.terms, self.totals or (), strict=True))
+
+
+class Replicates(_Section):
+    """Replicate weights in a file of their own: full sets of weights, or factors with ``combined`` false."""
+
+    file: str
+    key: Name = "row"
+    columns: Names = ("r*",)
+    combined: bool = True
+    scale: float = Field(ge=0)
+    rscales: float | tuple[float, ...] = 1.0
+    mse: bool = False
+    degf: int | None = None
+
+
+class Confidence(_Section):
+    """Level and methods of the intervals."""
+
+    level: float = Field(default=0.95, gt=0, lt=1)
+    methods: tuple[IntervalMethod, ...] = ("xlogit",)
+
+
+class Estimate(_Section):
+    """One estimate; which keys it takes depends on ``statistic`` (see TAKES)."""
+
+    id: Name
+    statistic: Statistic
+    measure: Name | None = None
+    level: Label | None = None
+    denominator: Name | None = None
+    where: Condition = Field(default_factory=dict)
+    by: Names = ()
+    between: tuple[Condition, ...] = ()
+    of: Basic | None = None
+    coefficients: tuple[float, ...] | dict[Name, float] | None = None
+    probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    rule: QuantileRule = "math"
+    interval: QuantileInterval = "mean"
+
+    @property
+    def basic(self) -> Basic:
+        """The statistic itself, or the one that a difference or contrast is of."""
+        if self.statistic in get_args(Basic):
+            return cast(Basic, self.statistic)
+        return self.of or "mean"
+
+
+class HypothesisTest(_Section):
+    """A test: ``chisq`` of two columns, or ``ttest`` of an outcome against a group, another column or a value."""
+
+    id: Name
+    test: Literal["chisq", "ttest"]
+    row: Name | None = None
+    column: Name | None = None
+    statistic: AssociationStatistic = "F"
+    outcome: Name | None = None
+    group: Name | None = None
+    minus: Name | None = None
+    null: float = 0.0
+    where: Condition = Field(default_factory=dict)
+
+
+class Model(_Section):
+    """A regression."""
+
+    id: Name
+    model: Literal["linear", "logistic", "poisson"]
+    outcome: Name
+    terms: Names
+    categorical: Names = ()
+    reference: dict[Name, Name] = Field(default_factory=dict)
+    offset: Name | None = None
+    where: Condition = Field(default_factory=dict)
+
+
+class _Whole(_Section):
+    data: str
+    missing: Names = ("", "NA")
+    design: Any
+    calibration: Any = None
+    replicates: Any = None
+    confidence: Any = None
+    estimates: list[Any] = Field(default_factory=list)
+    tests: list[Any] = Field(default_factory=list)
+    models: list[Any] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A specification that is right in itself; made by :func:`load_specification`. ``path`` is its file."""
+
+    path: Path
+    data: str
+    missing: tuple[str, ...]
+    design: Design
+    calibration: CalibrationPlan | None
+    replicates: Replicates | None
+    confidence: Confidence
+    estimates: tuple[Estimate, ...]
+    tests: tuple[HypothesisTest, ...]
+    models: tuple[Model, ...]
+
+    def columns(self) -> Iterator[tuple[str, str]]:
+        """Every column of the data file that is named, with its place; calibration terms are left out."""
+        for key in ("strata", "stages", "population", "weight", "take_all", "wave"):
+            yield from _named(f"design.{key}", getattr(self.design, key))
+        if self.calibration is not None:
+            for margin in self.calibration.margins or {}:
+                yield from ((f"calibration.margins.{margin}", part) for part in margin.split(":"))
+        for index, estimate in enumerate(self.estimates):
+            place = f"estimates[{index}]"
+            for key in ("measure", "denominator", "by"):
+                yield from _named(f"{place}.{key}", getattr(estimate, key))
+            yield from ((f"{place}.where", name) for name in estimate.where)
+            for side, condition in enumerate(estimate.between):
+                yield from ((f"{place}.between[{side}]", name) for name in condition)
+        for index, test in enumerate(self.tests):
+            for key in ("row", "column", "outcome", "group", "minus"):
+                yield from _named(f"tests[{index}].{key}", getattr(test, key))
+            yield from ((f"tests[{index}].where", name) for name in test.where)
+        for index, model in enumerate(self.models):
+            yield from _named(f"models[{index}].outcome", model.outcome)
+            yield from _named(f"models[{index}].offset", model.offset)
+            for term in model.terms:
+                yield from _named(f"models[{index}].terms", tuple(term.split(":")))
+            yield from ((f"models[{index}].where", name) for name in model.where)
+
+
+def _named(place: str, named: str | Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    if isinstance(named, str):
+        yield place, named
+    else:
+        yield from ((place, name) for name in named or ())
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Keys that a kind of estimate or test must have, and those it may have besides."""
+
+    must: tuple[str, ...]
+    may: tuple[str, ...]
+
+    def faults(self, item: _Section, *, place: str, kind: str) -> list[Violation]:
+        faults = [
+            Violation(
+                "key_missing",
+                where=f"{place}.{key}",
+                expected=f"a value: {kind} needs it",
+                got="nothing",
+                hint=f"add {key}",
+            )
+            for key in self.must
+            if key not in item.model_fields_set
+        ]
+        for key in sorted(item.model_fields_set - {*self.must, *self.may}):
+            taken = ", ".join((*self.must, *self.may))
+            faults.append(
+                Violation(
+                    "key_not_taken",
+                    where=f"{place}.{key}",
+                    expected=f"the keys of {kind}: {taken}",
+                    got=key,
+                    hint="leave it out",
+                )
+            )
+        return faults
+
+
+_ESTIMATE = ("id", "statistic")
+TAKES: Mapping[str, _Keys] = {
+    "mean": _Keys((*_ESTIMATE, "measure"), ("where", "by")),
+    "proportion": _Keys((*_ESTIMATE, "measure"), ("level", "where", "by")),
+    "total": _Keys((*_ESTIMATE, "measure"), ("level", "where", "by")),
+    "ratio": _Keys((*_ESTIMATE, "measure", "denominator"), ("where", "by")),
+    "difference": _Keys((*_ESTIMATE, "measure", "between"), ("of", "level", "denominator", "where", "by")),
+    "quantile": _Keys((*_ESTIMATE, "measure", "probabilities"), ("rule", "interval", "where", "by")),
+    "contrast": _Keys(
+        (*_ESTIMATE, "coefficients"), ("measure", "between", "of", "level", "denominator", "where", "by")
+    ),
+    "chisq": _Keys(("id", "test", "row", "column"), ("statistic", "where")),
+    "ttest": _Keys(("id", "test", "outcome"), ("group", "minus", "null", "where")),
+}
+
+Section = TypeVar("Section", bound=_Section)
+
+
+def load_specification(path: Path) -> Specification:
+    """Read and check a specification.
+
+    Raises:
+        AxstatError: the file is not there or is not YAML.
+        ViolationsError: unknown keys and values with the nearest valid name, missing keys, wrong types, keys that do
+            not go together; each with its place, such as ``estimates[2].measure``.
+    """
+    try:
+        raw = read_yaml(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise AxstatError(
+            "not_yaml",
+            where=f"specification {path.name}",
+            expected="YAML",
+            got=" ".join(str(error).split()),
+            hint="mend the line named",
+        ) from None
+    except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError) as error:
+        raise AxstatError(
+            "specification_unreadable",
+            where=f"specification {path}",
+            expected="a YAML file in UTF-8",
+            got=type(error).__name__,
+            hint="check the path",
+        ) from None
+    faults: list[Violation] = []
+    whole = _checked(_Whole, raw, "", faults)
+    if whole is None:
+        # Sections are still looked at, so that all that is wrong is said.
+        whole = _Whole.model_construct(data="", **_sections(raw))
+    design = _checked(Design, whole.design, "design", faults) if whole.design is not None else None
+    calibration = _optional(CalibrationPlan, whole.calibration, "calibration", faults)
+    replicates = _optional(Replicates, whole.replicates, "replicates", faults)
+    confidence = _optional(Confidence, whole.confidence, "confidence", faults)
+    estimates = _items(Estimate, whole.estimates, "estimates", faults)
+    tests = _items(HypothesisTest, whole.tests, "tests", faults)
+    models = _items(Model, whole.models, "models", faults)
+    if calibration is not None:
+        faults += _calibration_faults(calibration)
+    if design is not None:
+        faults += _design_faults(design, calibration, replicates)
+    for index, estimate in estimates.items():
+        faults += _estimate_faults(estimate, f"estimates[{index}]", estimates, replicated=replicates is not None)
+    for index, test in tests.items():
+        faults += _test_faults(test, f"tests[{index}]")
+    faults += _repeated_ids(
+        [
+            (f"{section}[{index}].id", str(item["id"]))
+            for section in ("estimates", "tests", "models")
+            for index, item in enumerate(getattr(whole, section))
+            if isinstance(item, dict) and "id" in item
+        ]
+    )
+    if not faults and not (estimates or tests or models):
+        faults.append(
+            Violation("nothing_asked", "estimates", "at least one estimate, test or model", "none", "add estimates")
+        )
+    if faults or design is None:
+        raise ViolationsError(f"specification {path.name}", faults)
+    return Specification(
+        path=path,
+        data=whole.data,
+        missing=whole.missing,
+        design=design,
+        calibration=calibration,
+        replicates=replicates,
+        confidence=confidence or Confidence(),
+        estimates=tuple(estimates.values()),
+        tests=tuple(tests.values()),
+        models=tuple(models.values()),
+    )
+
+
+def _sections(raw: object) -> dict[str, Any]:
+    """The sections of a document that has faults of its own."""
+    found: dict[str, Any] = dict.fromkeys(("design", "calibration", "replicates", "confidence"))
+    found |= {key: [] for key in ("estimates", "tests", "models")}
+    given = raw if isinstance(raw, dict) else {}
+    return {key: value if type(given.get(key)) not in (dict, list) else given[key] for key, value in found.items()}
+
+
+def _optional(model: type[Section], raw: object, place: str, faults: list[Violation]) -> Section | None:
+    return None if raw is None else _checked(model, raw, place, faults)
+
+
+def _items(model: type[Section], raw: Sequence[object], place: str, faults: list[Violation]) -> dict[int, Section]:
+    """The items of a list that are right in themselves, by position."""
+    made = {index: _checked(model, item, f"{place}[{index}]", faults) for index, item in enumerate(raw)}
+    return {index: item for index, item in made.items() if item is not None}
+
+
+def _checked(model: type[Section], raw: object, place: str, faults: list[Violation]) -> Section | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        found = [_fault(model, cast(Mapping[str, Any], each), place) for each in error.errors(include_url=False)]
+        faults += _deepest(found)
+        return None
+
+
+def _deepest(found: Sequence[Violation]) -> list[Violation]:
+    """One fault a place, and none of a place whose part has one: members of a union each have their say."""
+    places = {fault.where: fault for fault in reversed(found)}
+    return [
+        fault
+        for where, fault in reversed(places.items())
+        if not any(other.startswith((f"{where}.", f"{where}[")) for other in places)
+    ]
+
+
+def _fault(model: type[_Section], found: Mapping[str, Any], place: str) -> Violation:
+    """A pydantic error in plain words."""
+    kind, location = found["type"], found["loc"]
+    # What pydantic adds to tell the members of a union apart is no place in the file.
+    path = [part for part in location if isinstance(part, int) or part in _keys_of(found) or part == location[0]]
+    where = place
+    for part in path:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
+    where = where or "the whole"
+    if kind == "extra_forbidden":
+        return unknown_name("unknown_key", where, "a key", str(location[-1]), list(model.model_fields))
+    if kind == "missing" and isinstance(location[-1], int):
+        return Violation(
+            "value_not_valid", where.rpartition("[")[0], "two numbers", "fewer", "give the lower and upper"
+        )
+    if kind == "missing":
+        return Violation("key_missing", where, "a value", "nothing", f"add {location[-1]}")
+    if kind == "literal_error":
+        valid = [text.strip(" '") for text in found["ctx"]["expected"].replace(" or ", ",").split(",")]
+        return unknown_name(
+            f"unknown_{location[-1] if isinstance(location[-1], str) else location[0]}",
+            where,
+            "one of",
+            str(found["input"]),
+            valid,
+        )
+    if kind == "model_type":
+        return Violation("not_a_mapping", where, "keys and values", _shown(found["input"]), "write key: value")
+    expected = _KINDS.get(kind, str(found["msg"]).lower().removeprefix("input should be "))
+    return Violation("value_not_valid", where, expected, _shown(found["input"]), "give a value of that kind")
+
+
+_KINDS = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "string_type": "text",
+    "bool_type": "a single value",
+    "bool_parsing": "true or false",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+}
+
+
+def _keys_of(found: Mapping[str, Any]) -> set[str]:
+    """Parts of a location that are keys of the file: not the names of types, which pydantic writes in brackets."""
+    return {
+        part
+        for part in found["loc"]
+        if isinstance(part, str) and part not in ("bool", "int", "float", "str") and not part.endswith("]")
+    }
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _design_faults(
+    design: Design, calibration: CalibrationPlan | None, replicates: Replicates | None
+) -> list[Violation]:
+    faults = []
+    if design.weight is None and not design.population:
+        faults.append(
+            Violation(
+                "no_weight",
+                where="design",
+                expected="weight, or population to make the weights from",
+                got="neither",
+                hint="name the weight column",
+            )
+        )
+    if len(design.population) > max(len(design.stages), 1):
+        faults.append(
+            Violation(
+                "too_many_populations",
+                where="design.population",
+                expected=f"at most one column a stage ({max(len(design.stages), 1)})",
+                got=f"{len(design.population)}",
+                hint="name the units of every stage in stages, or leave the further populations out",
+            )
+        )
+    if design.wave_covariance == "overlap":
+        wrong = [
+            ("wave", "the column that tells the waves apart", design.wave is None),
+            ("stages", "the column that names a unit in every wave", not design.stages),
+        ]
+        faults += [
+            Violation("key_missing", f"design.{key}", what, "nothing", "add it, or leave wave_covariance out")
+            for key, what, absent in wrong
+            if absent
+        ]
+        clashes = (("calibration", calibration), ("replicates", replicates))
+        faults += [
+            Violation(
+                "key_not_taken",
+                where="design.wave_covariance",
+                expected=f"no {key} beside overlap",
+                got="both",
+                hint="leave wave_covariance out",
+            )
+            for key, section in clashes
+            if section is not None
+        ]
+    return faults
+
+
+def _calibration_faults(plan: CalibrationPlan) -> list[Violation]:
+    by_margins = plan.by_margins
+    must = ("margins",) if by_margins else ("terms", "totals")
+    keys = _Keys(("method", *must), () if by_margins else ("bounds",))
+    faults = keys.faults(plan, place="calibration", kind=plan.method)
+    if faults:
+        return faults
+    if plan.method == "poststratify" and len(plan.margins or {}) != 1:
+        faults.append(
+            Violation(
+                "one_margin",
+                where="calibration.margins",
+                expected="one margin; a crossed one is written sex:region with levels such as A:N",
+                got=str(len(plan.margins or {})),
+                hint="cross them, or use method: rake",
+            )
+        )
+    if isinstance(plan.totals, tuple) and len(plan.totals) != len(plan.terms):
+        faults.append(
+            Violation(
+                "totals_do_not_fit",
+                where="calibration.totals",
+                expected=f"a total for each of the {len(plan.terms)} terms, in their order",
+                got=str(len(plan.totals)),
+                hint="give one total a term, or write totals as term: total",
+            )
+        )
+    if plan.method == "logit" and plan.bounds is None:
+        faults.append(
+            Violation("key_missing", "calibration.bounds", "bounds: logit needs them", "nothing", "add e.g. [0.3, 3]")
+        )
+    return faults
+
+
+def _estimate_faults(
+    estimate: Estimate, place: str, all_estimates: Mapping[int, Estimate], *, replicated: bool
+) -> list[Violation]:
+    faults = TAKES[estimate.statistic].faults(estimate, place=place, kind=f"statistic {estimate.statistic}")
+    if faults:
+        return faults
+
+    def fault(code: str, key: str, expected: str, got: str, hint: str) -> None:
+        faults.append(Violation(code, f"{place}.{key}", expected, got, hint))
+
+    if estimate.statistic == "difference" and len(estimate.between) != 2:
+        fault("two_sides", "between", "two domains: the second minus the first", str(len(estimate.between)), "give two")
+    if estimate.of == "ratio" and estimate.denominator is None:
+        fault("key_missing", "denominator", "a value: the difference of ratios needs it", "nothing", "add denominator")
+    if estimate.of is not None and estimate.of != "ratio" and estimate.denominator is not None:
+        fault("key_not_taken", "denominator", "a denominator with of: ratio only", estimate.of, "leave it out")
+    if estimate.statistic == "quantile" and not estimate.probabilities:
+        fault("key_missing", "probabilities", "at least one share", "none", "add e.g. [0.5]")
+    if estimate.statistic == "quantile" and estimate.interval == ("score" if replicated else "quantile"):
+        valid = [name for name in get_args(QuantileInterval) if name != estimate.interval]
+        fault(
+            "interval_not_valid",
+            "interval",
+            f"one of {', '.join(valid)}",
+            estimate.interval,
+            "score needs a linearised variance, quantile replicate weights",
+        )
+    if estimate.statistic == "contrast":
+        faults += _contrast_faults(estimate, place, all_estimates)
+    return faults
+
+
+def _contrast_faults(estimate: Estimate, place: str, all_estimates: Mapping[int, Estimate]) -> list[Violation]:
+    if isinstance(estimate.coefficients, dict):
+        extra = sorted(estimate.model_fields_set - {*_ESTIMATE, "coefficients"})
+        faults = [
+            Violation("key_not_taken", f"{place}.{key}", "coefficients of other estimates alone", key, "leave it out")
+            for key in extra
+        ]
+        known = [
+            other.id
+            for other in all_estimates.values()
+            if other.statistic != "quantile" and not other.by and other is not estimate
+        ]
+        faults += [
+            unknown_name("unknown_id", f"{place}.coefficients", "the id of an estimate of one value", name, known)
+            for name in estimate.coefficients
+            if name not in known
+        ]
+        return faults or _cycle_faults(estimate, place, all_estimates)
+    faults = [
+        Violation("key_missing", f"{place}.{key}", "a value beside a list of coefficients", "nothing", f"add {key}")
+        for key in ("measure", "between")
+        if key not in estimate.model_fields_set
+    ]
+    given = len(estimate.coefficients or ())
+    if not faults and given != len(estimate.between):
+        faults.append(
+            Violation(
+                "coefficients_do_not_fit",
+                where=f"{place}.coefficients",
+                expected=f"a coefficient for each of the {len(estimate.between)} domains of between",
+                got=str(given),
+                hint="give as many as domains",
+            )
+        )
+    return faults
+
+
+def _cycle_faults(estimate: Estimate, place: str, all_estimates: Mapping[int, Estimate]) -> list[Violation]:
+    """Whether a contrast of other estimates leads back to itself."""
+    named = {
+        other.id: list(other.coefficients)
+        for other in all_estimates.values()
+        if other.statistic == "contrast" and isinstance(other.coefficients, dict)
+    }
+    reached: set[str] = set()
+    ahead = list(named.get(estimate.id, ()))
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead += named.get(name, ())
+    if estimate.id not in reached:
+        return []
+    return [
+        Violation("contrast_of_itself", f"{place}.coefficients", "other estimates", estimate.id, "take the circle out")
+    ]
+
+
+def _test_faults(test: HypothesisTest, place: str) -> list[Violation]:
+    faults = TAKES[test.test].faults(test, place=place, kind=f"test {test.test}")
+    if test.group is not None and test.minus is not None:
+        faults.append(Violation("key_not_taken", f"{place}.minus", "group or minus", "both", "leave one out"))
+    return faults
+
+
+def _repeated_ids(ids: Sequence[tuple[str, str]]) -> list[Violation]:
+    first: dict[str, str] = {}
+    faults = []
+    for place, name in ids:
+        if name in first:
+            faults.append(Violation("id_repeated", place, f"another id than {first[name]}", name, "rename one"))
+        first.setdefault(name, place)
+    return faults

@@ -1,0 +1,565 @@
+"""Quantiles by domain, with the rules and intervals of R's ``svyquantile`` (survey 4.1).
+
+Belongs here: weighted quantile rules, intervals by inverting a proportion's interval (Woodruff), by the score
+test and over replicates. Does not belong here: the intervals of proportions themselves (intervals), any
+variance (linearization, replication).
+
+Method. F(q) is the weighted share of rows with y <= q. Woodruff (1952): at the estimate q make an interval of
+F(q) and take the quantiles of its limits, by the same rule. Score (Francisco and Fuller 1991): the q at which
+the test of F(q) = p is just rejected. SE: length of the interval over twice the t quantile.
+
+R breaks ties of a cumulated weight with p by its rounding. Sums are made as R makes them (extended precision,
+in the order of the sorted rows), so that ties fall as in R where numpy's long double is R's.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from pipelines.errors import AxstatError
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
+from pipelines.stats.design import SurveyDesign
+from pipelines.stats.intervals import (
+    Limits,
+    asin_interval,
+    korn_graubard_interval,
+    logit_interval,
+    t_interval,
+    t_quantile,
+)
+from pipelines.stats.linearization import DomainLayout
+from pipelines.stats.replication import ReplicateWeights
+
+QuantileRule = Literal["math", "school", "shahvaish", "hf1", "hf2", "hf3", "hf4", "hf5", "hf6", "hf7", "hf8", "hf9"]
+QuantileInterval = Literal["mean", "beta", "xlogit", "asin", "score", "quantile"]
+WOODRUFF: tuple[QuantileInterval, ...] = ("mean", "beta", "xlogit", "asin")
+# What was done: see QuantileEstimates.
+QuantileStatus = Literal["ok", "empty_domain", "no_df", "no_variance", "limit_outside", "no_root"]
+Marks = dict[QuantileStatus, BoolArray]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileEstimates:
+    """Quantiles of D domains at P probabilities; arrays ``(D, P)``, ``n``, ``df`` and ``sum_weights`` ``(D,)``.
+
+    ``n`` counts the rows used of a weight other than 0; ``df`` is R's degf of the subset. ``status``:
+    ``ok``; ``empty_domain``: no estimate; and, with an estimate but, as in R, a limit and the SE NaN:
+    ``no_df``; ``no_variance``: the share F(q) is 0 or 1, or its variance is 0 or cannot be had (``mean`` and
+    ``quantile`` then give R's limits, which leave no width: no statement about the quantile); ``limit_outside``: a
+    limit of F(q) is below 0 or above 1 (``xlogit`` and ``beta`` keep inside); ``no_root``: the score test rejects
+    nowhere, where R stops with an error.
+    """
+
+    probabilities: FloatArray  # (P,)
+    estimate: FloatArray
+    low: FloatArray
+    high: FloatArray
+    se: FloatArray
+    n: FloatArray
+    df: FloatArray
+    sum_weights: FloatArray
+    status: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The weighted distribution of one measure: what every quantile rule reads. Made by :meth:`sorted_by`.
+
+    Shapes: m rows of a weight other than 0, in the order of their values (ties in the order of the rows).
+    """
+
+    value: FloatArray  # (m,)
+    weight: FloatArray  # (m,)
+    cumulated: FloatArray  # (m,)
+
+    @classmethod
+    def sorted_by(cls, value: FloatArray, weight: FloatArray) -> "Distribution":
+        """From values ``(n,)`` already in order and their weights ``(n,)``."""
+        acting = weight != 0
+        if not acting.all():
+            value, weight = value[acting], weight[acting]
+        return cls(value=value, weight=weight, cumulated=_cumulated(weight))
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights."""
+        return float(self.cumulated[-1]) if len(self.cumulated) else 0.0
+
+    def share_to(self, at: FloatArray) -> FloatArray:
+        """F: the weighted share of rows with a value of at most ``at`` ``(P,)``."""
+        rows = np.searchsorted(self.value, at, side="right")
+        cumulated = np.concatenate([[0.0], self.cumulated])
+        return cumulated[rows] / self.total if self.total else np.full(len(at), np.nan)
+
+    def quantiles(self, probabilities: FloatArray, rule: QuantileRule) -> FloatArray:
+        """Quantiles ``(P,)`` at probabilities ``(P,)``; NaN where the probability is."""
+        known = ~np.isnan(probabilities)
+        found = np.full(len(probabilities), np.nan)
+        if len(self.value) and known.any():
+            found[known] = RULES[rule](self, probabilities[known])
+        return found
+
+
+def _cumulated(weight: FloatArray) -> FloatArray:
+    return np.cumsum(weight, dtype=np.longdouble).astype(np.float64)
+
+
+def _steps(seen: Distribution, p: FloatArray) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Rows below and above p in the cumulated weights, and the distance of p to the share of each, as R counts.
+
+    The row below is the last whose cumulated weight is at most p W; where there is none, R takes the first row
+    all the same, and so the second for the one above.
+    """
+    total = seen.total
+    # The last row at most p W: of weights below 0 (linear calibration) the cumulated sums may fall again.
+    reached = np.minimum.accumulate(seen.cumulated[::-1])[::-1] if (seen.weight < 0).any() else seen.cumulated
+    below = np.maximum(np.searchsorted(reached, p * total, side="right") - 1, 0)
+    above = np.minimum(below + 1, len(seen.value) - 1)
+    return below, above, p - seen.cumulated[below] / total, seen.cumulated[above] / total - p
+
+
+def _math(seen: Distribution, p: FloatArray) -> FloatArray:
+    """Inverse of F (hf1): the value below p if its share is p, else the one above."""
+    below, above, gap, _ = _steps(seen, p)
+    return cast(FloatArray, np.where(gap == 0, seen.value[below], seen.value[above]))
+
+
+def _school(seen: Distribution, p: FloatArray) -> FloatArray:
+    """As math, but the mean of both values where the share is p (hf2)."""
+    below, above, gap, _ = _steps(seen, p)
+    both = (seen.value[below] + seen.value[above]) / 2.0
+    return cast(FloatArray, np.where(gap == 0, both, seen.value[above]))
+
+
+def _hf3(seen: Distribution, p: FloatArray) -> FloatArray:
+    """As math on the distinct values, the lower one only if its rank is even: R's reading, not the nearest row."""
+    value, start = np.unique(seen.value, return_index=True)
+    weight = np.add.reduceat(seen.weight, start)
+    below, above, gap, _ = _steps(Distribution.sorted_by(value, weight), p)
+    return cast(FloatArray, np.where((gap == 0) & (below % 2 == 1), value[below], value[above]))
+
+
+def _hf4(seen: Distribution, p: FloatArray) -> FloatArray:
+    """Linear between the shares of the two values; at the last row its value, where R divides 0 by 0."""
+    below, above, gap, rest = _steps(seen, p)
+    part = np.where(above > below, gap / np.where(above > below, rest + gap, 1.0), 0.0)
+    return seen.value[below] * (1.0 - part) + seen.value[above] * part
+
+
+def _shahvaish(seen: Distribution, p: FloatArray) -> FloatArray:
+    """Shah and Vaish (2006), a step function; R halves the weight as it stands, not the normed one, and so do we."""
+    n = len(seen.value)
+    position = (
+        _cumulated(seen.weight / float(np.mean(seen.weight, dtype=np.longdouble))) + 0.5 - seen.weight / 2.0
+    ) / (n + 1)
+    position, value = _increasing(position, seen.value)
+    return value[np.maximum(np.searchsorted(position, p, side="right") - 1, 0)]
+
+
+def _hf5(seen: Distribution, p: FloatArray) -> FloatArray:
+    return _linear((seen.cumulated - seen.weight / 2.0) / seen.total, seen.value, p)
+
+
+def _hf6(seen: Distribution, p: FloatArray) -> FloatArray:
+    return _linear(seen.cumulated / (seen.total + seen.weight[-1]), seen.value, p)
+
+
+def _hf7(seen: Distribution, p: FloatArray) -> FloatArray:
+    if len(seen.value) == 1:
+        return np.repeat(seen.value, len(p))
+    return _linear(_before(seen) / seen.cumulated[-2], seen.value, p)
+
+
+def _hf8(seen: Distribution, p: FloatArray) -> FloatArray:
+    position = _before(seen) * 1.0 / 3.0 + seen.cumulated * 2.0 / 3.0
+    return _linear(position / (seen.total + seen.weight[-1] / 3.0), seen.value, p)
+
+
+def _hf9(seen: Distribution, p: FloatArray) -> FloatArray:
+    position = _before(seen) * 3.0 / 8.0 + seen.cumulated * 5.0 / 8.0
+    return _linear(position / (seen.total + seen.weight[-1] / 4.0), seen.value, p)
+
+
+def _before(seen: Distribution) -> FloatArray:
+    return np.concatenate([[0.0], seen.cumulated[:-1]])
+
+
+def _linear(position: FloatArray, value: FloatArray, p: FloatArray) -> FloatArray:
+    """Linear interpolation of the values at their positions, constant outside; the arithmetic of R's approx()."""
+    position, value = _increasing(position, value)
+    left = np.clip(np.searchsorted(position, p, side="right") - 1, 0, max(len(value) - 2, 0))
+    right = np.minimum(left + 1, len(value) - 1)
+    width = position[right] - position[left]
+    part = (p - position[left]) / np.where(width > 0, width, 1.0)
+    between = value[left] + (value[right] - value[left]) * part
+    between = np.where(p <= position[0], value[0], between)
+    # A position that is met gives its value: interpolation might be one rounding short of it.
+    return cast(FloatArray, np.where(p >= position[right], value[right], between))
+
+
+def _increasing(position: FloatArray, value: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Positions in increasing order, values of equal ones averaged: approx() does so; weights may disorder them."""
+    if (np.diff(position) > 0).all():
+        return position, value
+    distinct, code, count = np.unique(position, return_inverse=True, return_counts=True)
+    return distinct, np.bincount(code, weights=value) / count
+
+
+# The one place where a rule's name meets its formula; hf1 to hf9 go back to the types of Hyndman and Fan (1996).
+RULES: Mapping[QuantileRule, Callable[[Distribution, FloatArray], FloatArray]] = MappingProxyType(
+    {
+        "math": _math,
+        "school": _school,
+        "shahvaish": _shahvaish,
+        "hf1": _math,
+        "hf2": _school,
+        "hf3": _hf3,
+        "hf4": _hf4,
+        "hf5": _hf5,
+        "hf6": _hf6,
+        "hf7": _hf7,
+        "hf8": _hf8,
+        "hf9": _hf9,
+    }
+)
+
+
+def quantile_rule(name: str) -> QuantileRule:
+    """The rule of that name.
+
+    Raises:
+        AxstatError: ``unknown_quantile_rule``, naming the valid ones and the nearest.
+    """
+    return cast(QuantileRule, _known(name, get_args(QuantileRule), "quantile rule"))
+
+
+def quantile_interval(name: str, *, replicates: bool) -> QuantileInterval:
+    """The interval of that name; ``score`` needs a linearised variance, ``quantile`` replicate weights.
+
+    Raises:
+        AxstatError: ``unknown_quantile_interval``, naming the valid ones and the nearest.
+    """
+    return cast(QuantileInterval, _known(name, (*WOODRUFF, "quantile" if replicates else "score"), "quantile interval"))
+
+
+def _known(name: str, valid: tuple[str, ...], what: str) -> str:
+    if name in valid:
+        return name
+    near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.5)
+    raise AxstatError(
+        f"unknown_{what.replace(' ', '_')}",
+        where=f"{what} {name!r}",
+        expected=f"one of {', '.join(valid)}",
+        got="none of them for this design" if name in get_args(QuantileInterval) else "no such name",
+        hint=f"did you mean {near[0]!r}?" if near else "choose one of the names given",
+    )
+
+
+def domain_quantiles(
+    design: SurveyDesign,
+    y: FloatArray,
+    probabilities: Sequence[float],
+    *,
+    domain: IntArray,
+    n_domains: int,
+    rule: QuantileRule = "math",
+    interval: QuantileInterval = "mean",
+    level: float = 0.95,
+) -> QuantileEstimates:
+    """Quantiles by domain under a linearised variance: R's ``svyquantile`` of a subset.
+
+    Args:
+        y: the measure on the rows of the design ``(n,)``; NaN = missing, left out.
+        probabilities: between 0 and 1, ``P`` of them.
+        domain: domain code 0..n_domains-1 of each row ``(n,)``, -1 for none.
+        rule: of :data:`RULES`. Below the first cumulated weight, ``math`` and its kin give the second value, as R
+            does. hf5 to hf9 depend on the order of rows that are tied in y and differ in weight, as in R.
+        interval: ``mean``, ``beta``, ``xlogit``, ``asin`` (Woodruff, by the ``svyciprop`` interval of F) or
+            ``score``. Score limits are R's: the root is sought to 1/(100 sqrt(n)) of y only, and the quantile is
+            taken at the unweighted share of rows below it.
+
+    Raises:
+        AxstatError: an unknown rule or interval, a probability or level outside 0 to 1.
+    """
+    quantile_rule(rule), quantile_interval(interval, replicates=False)
+    p = _checked(probabilities, level)
+    layout = DomainLayout.build(design, domain, n_domains)
+    # R keeps inclusion probabilities: its weight is the inverse of an inverse, which decides ties with p.
+    with np.errstate(divide="ignore"):
+        value, weight = y[layout.kept], 1.0 / (1.0 / layout.weight[:, 0])
+    used = np.isfinite(value)
+    distributions = _by_domain(value, weight, np.where(used, layout.row_domain, -1), n_domains)
+    estimate = _estimates(distributions, p, rule)
+    psus, strata = layout.present(used[:, None])
+    df = (psus - strata)[:, 0]
+    if interval == "score":
+        limits = _score_limits(design, y, distributions, p, domain=domain, df=df, rule=rule, level=level)
+        marks: Marks = {"no_root": np.isnan(limits[0]) | np.isnan(limits[1])}
+    else:
+        share = _shares(distributions, estimate)
+        residual = (value[:, None] <= layout.spread(estimate)) - layout.spread(np.nan_to_num(share))
+        base = np.array([seen.total for seen in distributions])
+        acting = np.where(used, weight, 0.0) / np.where(base != 0, base, 1.0)[layout.row_domain]
+        variance = layout.variance(acting[:, None] * residual, used=used[:, None])
+        rows = layout.sums(used[:, None].astype(np.float64))[:, 0]
+        # R's nrow(design): a calibrated design keeps all rows of the file in a domain.
+        rows = np.full(n_domains, float(design.n_rows)) if design.calibrated else rows
+        limits, marks = _woodruff(
+            distributions, share, variance, rule=rule, interval=interval, df=df, rows=rows, level=level
+        )
+    return _finish(p, distributions, estimate, limits, df=df, level=level, marks=marks)
+
+
+def replicate_quantiles(
+    weights: ReplicateWeights,
+    y: FloatArray,
+    probabilities: Sequence[float],
+    *,
+    domain: IntArray,
+    n_domains: int,
+    rule: QuantileRule = "math",
+    interval: QuantileInterval = "mean",
+    level: float = 0.95,
+) -> QuantileEstimates:
+    """Quantiles by domain over replicate weights: R's ``svyquantile`` of a replicate design.
+
+    Arguments as for :func:`domain_quantiles`, but for ``interval``: the Woodruff ones, with the replicate
+    variance of F, or ``quantile``: q ± t SE with the variance of the quantiles of the replicates, which does not
+    hold for jackknife weights. Survey 4.1 makes the ``mean`` interval whichever Woodruff interval it is
+    asked for; here each is what its name says.
+
+    Raises:
+        AxstatError: an unknown rule or interval, a probability or level outside 0 to 1.
+    """
+    quantile_rule(rule), quantile_interval(interval, replicates=True)
+    p = _checked(probabilities, level)
+    used = np.isfinite(y) & (domain >= 0)
+    code = np.where(used, domain, -1)
+    distributions = _by_domain(y, weights.weight, code, n_domains)
+    estimate = _estimates(distributions, p, rule)
+    df = np.array([float(weights.degrees_of_freedom(code == at)) for at in range(n_domains)])
+    if interval == "quantile":
+        made = _replicate_estimates(weights, y, code, p, n_domains, rule)
+        variance = weights.variance(made, estimate)
+        half = t_quantile(level, df)[:, None] * np.sqrt(variance)
+        limits: Limits = (estimate - half, estimate + half)
+        marks: Marks = {"no_variance": ~(variance > 0)}
+    else:
+        share = _shares(distributions, estimate)
+        below = (y[:, None] <= estimate[code]) & used[:, None]
+        top = weights.domain_totals(below.astype(np.float64), code, n_domains)
+        bottom = weights.domain_totals(used[:, None].astype(np.float64), code, n_domains)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = weights.variance(top / bottom, share)
+        rows = np.bincount(code[used], minlength=n_domains).astype(np.float64)
+        limits, marks = _woodruff(
+            distributions, share, variance, rule=rule, interval=interval, df=df, rows=rows, level=level
+        )
+    return _finish(p, distributions, estimate, limits, df=df, level=level, marks=marks)
+
+
+def _checked(probabilities: Sequence[float], level: float) -> FloatArray:
+    p = np.asarray(probabilities, dtype=np.float64)
+    wrong = [str(value) for value in (*p[~((p >= 0) & (p <= 1))], *([] if 0 < level < 1 else [level]))]
+    if wrong or p.ndim != 1:
+        raise AxstatError(
+            "probability_out_of_range",
+            where="probabilities and level of a quantile",
+            expected="a list of shares between 0 and 1, and a level between them",
+            got=", ".join(wrong) if wrong else str(probabilities),
+            hint="give shares, not percent: 0.5 is the median",
+        )
+    return p
+
+
+def _by_domain(value: FloatArray, weight: FloatArray, domain: IntArray, n_domains: int) -> list[Distribution]:
+    """The distribution of each domain, from rows ``(n,)`` with codes, -1 = none: sorted once."""
+    return [Distribution.sorted_by(value[rows], weight[rows]) for rows in _rows_by_domain(value, domain, n_domains)]
+
+
+def _rows_by_domain(value: FloatArray, domain: IntArray, n_domains: int) -> list[IntArray]:
+    """Rows of each domain in the order of their values, ties in the order of the rows."""
+    order = np.argsort(value, kind="stable")
+    code = domain[order]
+    if n_domains == 1:
+        return [order[code == 0]]
+    # numpy's stable sort of small integers is a radix sort.
+    small = code.astype(np.int16) if n_domains < np.iinfo(np.int16).max else code
+    order = order[np.argsort(small, kind="stable")]
+    return np.split(order, np.searchsorted(domain[order], np.arange(n_domains + 1)))[1:-1]
+
+
+def _estimates(distributions: list[Distribution], p: FloatArray, rule: QuantileRule) -> FloatArray:
+    return np.array([seen.quantiles(p, rule) for seen in distributions]).reshape(len(distributions), len(p))
+
+
+def _shares(distributions: list[Distribution], estimate: FloatArray) -> FloatArray:
+    shares = [seen.share_to(at) for seen, at in zip(distributions, estimate, strict=True)]
+    return np.array(shares).reshape(estimate.shape)
+
+
+def _woodruff(
+    distributions: list[Distribution],
+    share: FloatArray,
+    variance: FloatArray,
+    *,
+    rule: QuantileRule,
+    interval: QuantileInterval,
+    df: FloatArray,
+    rows: FloatArray,
+    level: float,
+) -> tuple[Limits, Marks]:
+    """Quantiles at the limits of the share ``(D, P)``; NaN where R has none."""
+    by_domain = np.broadcast_to(df[:, None], share.shape)
+    # All or none of the weight is up to q: rounding is all that replicates could differ by.
+    variance = np.where((share <= 0) | (share >= 1), 0.0, variance)
+    if interval == "mean":
+        low, high = t_interval(share, variance, by_domain, level=level)
+    elif interval == "xlogit":
+        low, high = logit_interval(share, variance, by_domain, level=level)
+    elif interval == "asin":
+        low, high = asin_interval(share, variance, by_domain, level=level)
+    else:
+        n = np.broadcast_to(rows[:, None], share.shape)
+        low, high = korn_graubard_interval(
+            share, variance, df=by_domain, n=n, kish_deff=np.ones_like(share), level=level
+        )
+    # R has no beta interval without a variance; ours would stand in for it.
+    unknown = ~(variance > 0) if interval == "beta" else ~(variance >= 0) | np.isnan(low)
+    outside_low, outside_high = low < 0, high > 1
+    low, high = np.where(unknown | outside_low, np.nan, low), np.where(unknown | outside_high, np.nan, high)
+    limits = (_estimates_at(distributions, low, rule), _estimates_at(distributions, high, rule))
+    return limits, {"no_variance": ~(variance > 0), "limit_outside": outside_low | outside_high}
+
+
+def _estimates_at(distributions: list[Distribution], at: FloatArray, rule: QuantileRule) -> FloatArray:
+    made = [seen.quantiles(p, rule) for seen, p in zip(distributions, at, strict=True)]
+    return np.array(made).reshape(at.shape)
+
+
+def _replicate_estimates(
+    weights: ReplicateWeights, y: FloatArray, code: IntArray, p: FloatArray, n_domains: int, rule: QuantileRule
+) -> FloatArray:
+    """Quantiles ``(R, D, P)`` with the weights of each replicate; the rows are sorted once."""
+    made = np.full((weights.n_replicates, n_domains, len(p)), np.nan)
+    for at, rows in enumerate(_rows_by_domain(y, code, n_domains)):
+        value, base, unit = y[rows], weights.base[rows], weights.unit[rows]
+        for replicate in range(weights.n_replicates):
+            seen = Distribution.sorted_by(value, base * weights.factor[unit, replicate])
+            made[replicate, at] = seen.quantiles(p, rule)
+    return made
+
+
+def _score_limits(
+    design: SurveyDesign,
+    y: FloatArray,
+    distributions: list[Distribution],
+    p: FloatArray,
+    *,
+    domain: IntArray,
+    df: FloatArray,
+    rule: QuantileRule,
+    level: float,
+) -> Limits:
+    limits = np.full((2, len(distributions), len(p)), np.nan)
+    for code, seen in enumerate(distributions):
+        if df[code] > 0:
+            rows = _ScoreRows.build(design, y, domain == code)
+            t = float(t_quantile(level, df[code : code + 1])[0])
+            for column, probability in enumerate(p):
+                for side, target in enumerate((t, -t)):
+                    share = rows.share_at_root(float(probability), target)
+                    limits[side, code, column] = seen.quantiles(np.array([share]), rule)[0]
+    return limits[0], limits[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _ScoreRows:
+    """What the score test of one domain reads: the rows used, and the values of the rows R's design has."""
+
+    layout: DomainLayout
+    value: FloatArray  # (m,) of the rows used
+    share: FloatArray  # (m,) their weight over the sum of weights
+    present: FloatArray  # sorted values of the rows in R's design: of a calibrated one, all rows of the file
+
+    @classmethod
+    def build(cls, design: SurveyDesign, y: FloatArray, inside: BoolArray) -> "_ScoreRows":
+        used = inside & np.isfinite(y)
+        layout = DomainLayout.build(design, np.where(used, 0, -1), 1)
+        weight = layout.weight[:, 0]
+        # R sets missing values of a calibrated design to 0, with weight 0.
+        present = np.where(np.isfinite(y), y, 0.0) if design.calibrated else y[used]
+        return cls(layout=layout, value=y[used], share=weight / weight.sum(), present=np.sort(present))
+
+    def share_at_root(self, p: float, target: float) -> float:
+        """Unweighted share of values up to the theta where the statistic meets ``target``; NaN without a root.
+
+        R's uniroot is Brent's method, as brentq is: with rtol at its least both take the same steps.
+        """
+        known: dict[int, float] = {}
+        order = np.sort(self.value)
+
+        def distance(theta: float) -> float:
+            # The statistic is a step function: the same number of values up to theta, the same value.
+            step = int(np.searchsorted(order, theta, side="right"))
+            if step not in known:
+                score = (self.value > theta) - (1.0 - p)
+                mean = float((self.share * score).sum())
+                variance = self.layout.variance((self.share * (score - mean))[:, None])[0, 0]
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    known[step] = float(np.float64(mean) / np.sqrt(variance)) - target
+            return known[step]
+
+        quarter = np.quantile(self.present, [0.25, 0.75])
+        margin = (quarter[1] - quarter[0]) / 100.0
+        ends = float(self.present[0] + margin), float(self.present[-1] - margin)
+        at_ends = distance(ends[0]), distance(ends[1])
+        if not np.sign(at_ends[0]) * np.sign(at_ends[1]) <= 0:
+            return float("nan")
+        largest = float(np.finfo(np.float64).max)
+        root = optimize.brentq(
+            # R's uniroot takes the largest number for a statistic without a value.
+            lambda theta: float(np.nan_to_num(distance(theta), nan=largest)),
+            *ends,
+            xtol=1.0 / (100.0 * np.sqrt(len(self.present))),
+            rtol=4.0 * np.finfo(np.float64).eps,
+            maxiter=1000,
+        )
+        return float(np.searchsorted(self.present, root, side="right") / len(self.present))
+
+
+def _finish(
+    p: FloatArray,
+    distributions: list[Distribution],
+    estimate: FloatArray,
+    limits: Limits,
+    *,
+    df: FloatArray,
+    level: float,
+    marks: Marks,
+) -> QuantileEstimates:
+    n = np.array([float(len(seen.value)) for seen in distributions])
+    conditions: Marks = {
+        "empty_domain": np.broadcast_to((n == 0)[:, None], estimate.shape),
+        "no_df": np.broadcast_to(~(df > 0)[:, None], estimate.shape),
+        **marks,
+    }
+    low, high = limits
+    status = np.select(list(conditions.values()), list(conditions), "ok")
+    return QuantileEstimates(
+        probabilities=p,
+        estimate=estimate,
+        low=low,
+        high=high,
+        se=(high - low) / (2.0 * t_quantile(level, df)[:, None]),
+        n=n,
+        df=df,
+        sum_weights=np.array([seen.total for seen in distributions]),
+        status=status.astype(np.str_),
+    )

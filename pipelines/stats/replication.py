@@ -1,0 +1,428 @@
+"""Replicate weights: variances from estimates that are made again with each of R sets of weights.
+
+Belongs here: replicate weights as columns or as factors of the primary units, estimates and variances from them,
+their degrees of freedom, the jackknife and balanced factors of a design. Does not belong here: linearised
+variances (linearization), the drawing of bootstrap replicates for our surveys.
+
+Method (R's ``svrepdesign``): V = scale sum_r rscales_r (theta_r - centre)^2, centre the mean of theta_r over the
+replicates with rscales above 0, or the full-sample estimate with ``mse``. Replicates without an estimate are left
+out, and counted. Degrees of freedom are the rank of the analysis weights minus 1 (R: QR at tolerance 1e-5), of the
+rows in the domain for a domain.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+from scipy.linalg import hadamard
+
+from pipelines.errors import AxstatError
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
+from pipelines.stats.design import SurveyDesign
+from pipelines.stats.linearization import design_effects, safe_divide, summing
+
+RANK_TOLERANCE = 1e-5
+UNIT_BLOCK = 512
+
+
+@dataclass(frozen=True, eq=False)
+class ReplicateWeights:
+    """R sets of weights over n rows; made by :meth:`from_columns` or :meth:`from_factors`.
+
+    The weight of row i in replicate r is ``base[i] * factor[unit[i], r]``. With factors per primary unit ``base`` is
+    the full-sample weight; replicate weights given as columns are their own factors, each row a unit and base 1.
+    """
+
+    weight: FloatArray  # (n,) full-sample weights
+    base: FloatArray  # (n,)
+    unit: IntArray  # (n,) row of ``factor``
+    factor: FloatArray  # (U, R)
+    scale: float
+    rscales: FloatArray  # (R,)
+    mse: bool
+    degf: int | None  # of the whole file where its producer states it; None: the rank
+
+    @classmethod
+    def from_columns(
+        cls,
+        weight: FloatArray,
+        replicates: FloatArray,
+        *,
+        scale: float,
+        rscales: float | FloatArray = 1.0,
+        mse: bool = False,
+        degf: int | None = None,
+    ) -> "ReplicateWeights":
+        """Analysis weights ``(n, R)``: each column is a full set of weights (R: ``combined.weights=TRUE``)."""
+        n = len(weight)
+        return cls._made(
+            weight, np.ones(n), np.arange(n, dtype=np.int64), replicates, scale, rscales, mse=mse, degf=degf
+        )
+
+    @classmethod
+    def from_factors(
+        cls,
+        weight: FloatArray,
+        unit: IntArray,
+        factor: FloatArray,
+        *,
+        scale: float,
+        rscales: float | FloatArray = 1.0,
+        mse: bool = False,
+        degf: int | None = None,
+    ) -> "ReplicateWeights":
+        """Factors ``(U, R)`` of the units that the rows ``(n,)`` are in: the weight is multiplied by them."""
+        return cls._made(weight, weight, unit, factor, scale, rscales, mse=mse, degf=degf)
+
+    @classmethod
+    def _made(
+        cls,
+        weight: FloatArray,
+        base: FloatArray,
+        unit: IntArray,
+        factor: FloatArray,
+        scale: float,
+        rscales: float | FloatArray,
+        *,
+        mse: bool,
+        degf: int | None,
+    ) -> "ReplicateWeights":
+        by_replicate = np.broadcast_to(np.asarray(rscales, dtype=np.float64), (factor.shape[1],))
+        for name, values in (("weight", weight), ("replicates", factor), ("rscales", by_replicate)):
+            if not np.isfinite(values).all():
+                at = np.argwhere(~np.isfinite(values))[0]
+                raise AxstatError(
+                    "replicates_not_finite",
+                    where=f"replicate weights, {name}, row {int(at[0]) + 1}",
+                    expected="finite numbers",
+                    got="missing, NaN or inf",
+                    hint="mend the replicate file",
+                )
+        if len(unit) != len(weight) or (len(unit) and int(unit.max()) >= len(factor)):
+            raise AxstatError(
+                "replicates_do_not_fit",
+                where="replicate weights",
+                expected=f"factors for every unit of the {len(weight)} rows",
+                got=f"{len(factor)} row(s) of factors, {len(unit)} unit code(s)",
+                hint="check the key by which the replicate file is joined",
+            )
+        return cls(
+            weight=weight, base=base, unit=unit, factor=factor, scale=scale, rscales=by_replicate, mse=mse, degf=degf
+        )
+
+    @property
+    def n_replicates(self) -> int:
+        """R."""
+        return int(self.factor.shape[1])
+
+    def analysis_weights(self) -> FloatArray:
+        """The weights ``(n, R)`` written out; large for factors of a large file."""
+        return self.base[:, None] * self.factor[self.unit]
+
+    def totals(self, values: FloatArray) -> FloatArray:
+        """Weighted sums ``(R, K)`` of the columns ``(n, K)``, 0 outside a domain."""
+        return self.factor.T @ self._by_unit(values)
+
+    def domain_totals(self, values: FloatArray, domain: IntArray, n_domains: int) -> FloatArray:
+        """Weighted sums ``(R, D, K)`` of the columns ``(n, K)`` by domain: code 0..D-1 of each row, -1 for none.
+
+        Rows are added up to (unit, domain) once; the work for the replicates grows with those cells.
+        """
+        kept = np.flatnonzero(domain >= 0)
+        known, cell = distinct_codes(self.unit[kept] * n_domains + domain[kept])
+        cells = summing(cell, len(known)) @ (self.base[kept, None] * values[kept])
+        return self.cell_totals(known // n_domains, known % n_domains, cells, n_domains)
+
+    def cell_totals(self, unit: IntArray, domain: IntArray, cells: FloatArray, n_domains: int) -> FloatArray:
+        """Sums ``(R, D, K)`` from sums ``(C, K)`` by unit and domain ``(C,)``, the full-sample weight in them.
+
+        A pair of unit and domain stands in one cell, as in :class:`pipelines.stats.cells.Cells`.
+        """
+        columns = cells.shape[1]
+        totals = np.zeros((self.n_replicates, n_domains, columns))
+        order = np.argsort(unit, kind="stable")
+        block = np.searchsorted(unit[order], np.arange(0, len(self.factor) + UNIT_BLOCK, UNIT_BLOCK))
+        # A block of units at a time, and in it only the domains that are there.
+        for number, (start, stop) in enumerate(pairwise(block)):
+            if start == stop:
+                continue
+            at = order[start:stop]
+            first = number * UNIT_BLOCK
+            here, of_cell = np.unique(domain[at], return_inverse=True)
+            factor = self.factor[first : first + UNIT_BLOCK]
+            table = np.zeros((len(factor), len(here), columns))
+            table[unit[at] - first, of_cell] = cells[at]
+            totals[:, here] += (factor.T @ table.reshape(len(factor), -1)).reshape(-1, len(here), columns)
+        return totals
+
+    def covariance(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
+        """Covariance ``(K, K)`` from the estimates of each replicate ``(R, K)`` and the full sample's ``(K,)``.
+
+        A replicate without an estimate (NaN) is left out for that column; a column without any is NaN. A design without
+        replicates, all of its strata taken whole, has variance 0.
+        """
+        deviation = self._deviations(replicates, estimate)
+        together: FloatArray = deviation.T @ deviation
+        missing = self._without_estimate(replicates, estimate)
+        together[missing, :] = together[:, missing] = np.nan
+        return together
+
+    def variance(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
+        """The diagonal of :meth:`covariance`, for estimates ``(R, ...)`` and ``(...)`` of any shape."""
+        flat = replicates.reshape(self.n_replicates, estimate.size)
+        spread = np.square(self._deviations(flat, estimate.ravel())).sum(axis=0).reshape(estimate.shape)
+        return cast(FloatArray, np.where(self._without_estimate(replicates, estimate), np.nan, spread))
+
+    def degrees_of_freedom(self, used: BoolArray | None = None) -> int:
+        """R's degf: the rank of the analysis weights of the rows used ``(n,)`` minus 1.
+
+        For the whole file (None) what its producer states, where that is known.
+        """
+        if used is None and self.degf is not None:
+            return self.degf
+        squares = np.square(self.base) if used is None else np.where(used, np.square(self.base), 0.0)
+        by_unit: FloatArray = np.bincount(self.unit, weights=squares, minlength=len(self.factor)).astype(np.float64)
+        return self._rank(by_unit) - 1
+
+    def _by_unit(self, values: FloatArray) -> FloatArray:
+        weighted = self.base[:, None] * values
+        if len(self.unit) == len(self.factor) and np.array_equal(self.unit, np.arange(len(self.unit))):
+            return weighted
+        return cast(FloatArray, summing(self.unit, len(self.factor)) @ weighted)
+
+    def _without_estimate(self, replicates: FloatArray, estimate: FloatArray) -> BoolArray:
+        none = np.isnan(replicates).all(axis=0) if self.n_replicates else np.zeros(estimate.shape, dtype=np.bool_)
+        return np.isnan(estimate) | none
+
+    def _deviations(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
+        known = ~np.isnan(replicates)
+        if self.mse:
+            centre = estimate
+        else:
+            counted = known & (self.rscales > 0)[:, None]
+            centre = safe_divide(np.where(counted, replicates, 0.0).sum(axis=0), counted.sum(axis=0).astype(np.float64))
+        root = np.sqrt(self.scale * self.rscales)[:, None]
+        return cast(FloatArray, np.where(known, replicates - centre, 0.0) * root)
+
+    def _rank(self, squares: FloatArray) -> int:
+        """Rank of diag(sqrt(squares)) factor by the rule of R's qr().
+
+        A column is new if, the columns before it projected out, RANK_TOLERANCE of its length is left.
+        """
+        at = np.flatnonzero(squares > 0)
+        length = np.einsum("u,ur,ur->r", squares, self.factor, self.factor)
+        # What is new among some of the units is new among all: the rest can only lengthen what is left of a column.
+        some = at[:: max(2 * len(at) // (3 * max(self.n_replicates, 1)), 1)]
+        if len(some) < len(at) and _all_new(self._gram(some, squares), length):
+            return self.n_replicates
+        return _rank_of_gram(self._gram(at, squares), length)
+
+    def _gram(self, units: IntArray, squares: FloatArray) -> FloatArray:
+        """Products ``(R, R)`` of the weighted columns over some units, a block at a time."""
+        gram = np.zeros((self.n_replicates, self.n_replicates))
+        for start in range(0, len(units), UNIT_BLOCK):
+            block = units[start : start + UNIT_BLOCK]
+            weighted = self.factor[block] * np.sqrt(squares[block])[:, None]
+            gram += weighted.T @ weighted
+        return gram
+
+
+def _all_new(gram: FloatArray, length: FloatArray) -> bool:
+    """Whether every column is new, from products ``(R, R)`` and squared lengths ``(R,)``."""
+    try:
+        left = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        return False
+    return bool((np.square(np.diagonal(left)) >= RANK_TOLERANCE**2 * length).all())
+
+
+def _rank_of_gram(gram: FloatArray, length: FloatArray) -> int:
+    """Columns that are new, from their products ``(R, R)`` and squared lengths ``(R,)``: Cholesky without pivots."""
+    left = gram.copy()
+    rank = 0
+    for column in range(len(left)):
+        pivot = left[column, column]
+        if pivot > 0 and pivot >= RANK_TOLERANCE**2 * length[column]:
+            rank += 1
+            row = left[column, column + 1 :].copy()
+            left[column + 1 :, column + 1 :] -= np.outer(row, row / pivot)
+    return rank
+
+
+@dataclass(frozen=True, eq=False)
+class ReplicateEstimates:
+    """Statistics of D domains and K measures with replicate variances; arrays ``(D, K)``, NaN where none.
+
+    ``replicates`` ``(R, D, K)`` gives the covariance of any of them (:meth:`ReplicateWeights.covariance`). ``n`` counts
+    the rows with the measure present, those of weight 0 too, as R does for replicates.
+    """
+
+    estimate: FloatArray
+    replicates: FloatArray
+    variance: FloatArray
+    n: FloatArray
+    df: FloatArray
+    sum_weights: FloatArray
+    deff: FloatArray
+    deff_replace: FloatArray
+
+    @property
+    def se(self) -> FloatArray:
+        """Standard error."""
+        return cast(FloatArray, np.sqrt(self.variance))
+
+
+def replicate_ratios(
+    weights: ReplicateWeights, numerator: FloatArray, denominator: FloatArray, *, domain: IntArray, n_domains: int
+) -> ReplicateEstimates:
+    """Ratios of totals by domain; ``(n, K)`` each, NaN missing; a row is used where both are present."""
+    used = np.isfinite(numerator) & np.isfinite(denominator)
+    top, bottom = np.where(used, numerator, 0.0), np.where(used, denominator, 0.0)
+    sums = _full_totals(weights, np.hstack([top, bottom]), domain, n_domains)
+    ratio = safe_divide(*np.split(sums, 2, axis=1))
+    made = weights.domain_totals(np.hstack([top, bottom]), domain, n_domains)
+    made = safe_divide(*np.split(made, 2, axis=2))
+    residual = np.where(used, top - _spread(ratio, domain) * bottom, 0.0)
+    residual = safe_divide(residual, _spread(np.split(sums, 2, axis=1)[1], domain))
+    return _finish(weights, ratio, made, np.nan_to_num(residual), used, domain)
+
+
+def replicate_means(
+    weights: ReplicateWeights, y: FloatArray, *, domain: IntArray, n_domains: int
+) -> ReplicateEstimates:
+    """Means by domain of ``y`` ``(n, K)``: the ratio to 1."""
+    return replicate_ratios(weights, y, np.ones_like(y), domain=domain, n_domains=n_domains)
+
+
+def replicate_totals(
+    weights: ReplicateWeights, y: FloatArray, *, domain: IntArray, n_domains: int
+) -> ReplicateEstimates:
+    """Totals by domain of ``y`` ``(n, K)``, NaN missing."""
+    used = np.isfinite(y)
+    value = np.where(used, y, 0.0)
+    total = _full_totals(weights, value, domain, n_domains)
+    mean = safe_divide(total, _full_totals(weights, used.astype(np.float64), domain, n_domains))
+    counted = _counts(used, domain, n_domains)
+    return _finish(
+        weights,
+        np.where(counted > 0, total, np.nan),
+        weights.domain_totals(value, domain, n_domains),
+        np.where(used, value - _spread(np.nan_to_num(mean), domain), 0.0),
+        used,
+        domain,
+    )
+
+
+def _finish(
+    weights: ReplicateWeights,
+    estimate: FloatArray,
+    replicates: FloatArray,
+    residual: FloatArray,
+    used: BoolArray,
+    domain: IntArray,
+) -> ReplicateEstimates:
+    n_domains = len(estimate)
+    n = _counts(used, domain, n_domains)
+    sum_weights = _full_totals(weights, used.astype(np.float64), domain, n_domains)
+    variance = weights.variance(replicates, estimate)
+    deff, deff_replace = design_effects(
+        variance,
+        squares=_full_totals(weights, np.square(residual), domain, n_domains),
+        n=n,
+        sum_weights=sum_weights,
+    )
+    df = np.zeros(n.shape)
+    for code in range(n_domains):
+        for column in range(used.shape[1]):
+            if column and np.array_equal(used[:, column], used[:, column - 1]):
+                df[code, column] = df[code, column - 1]
+            else:
+                df[code, column] = weights.degrees_of_freedom(used[:, column] & (domain == code))
+    return ReplicateEstimates(
+        estimate=estimate,
+        replicates=replicates,
+        variance=variance,
+        n=n,
+        df=df,
+        sum_weights=sum_weights,
+        deff=deff,
+        deff_replace=deff_replace,
+    )
+
+
+def _full_totals(weights: ReplicateWeights, values: FloatArray, domain: IntArray, n_domains: int) -> FloatArray:
+    kept = np.flatnonzero(domain >= 0)
+    return cast(FloatArray, summing(domain[kept], n_domains) @ (weights.weight[kept, None] * values[kept]))
+
+
+def _counts(used: BoolArray, domain: IntArray, n_domains: int) -> FloatArray:
+    kept = np.flatnonzero(domain >= 0)
+    return cast(FloatArray, summing(domain[kept], n_domains) @ used[kept].astype(np.float64))
+
+
+def _spread(by_domain: FloatArray, domain: IntArray) -> FloatArray:
+    return cast(FloatArray, np.where((domain >= 0)[:, None], by_domain[domain], 0.0))
+
+
+def jackknife(design: SurveyDesign) -> ReplicateWeights:
+    """The delete-one-PSU jackknife of a design, a replicate a PSU (R: JKn; with one stratum JK1).
+
+    In the replicate of PSU j of stratum h the PSU has factor 0, the others of the stratum n_h/(n_h - 1), all others 1;
+    rscales (1 - n_h/N_h)(n_h - 1)/n_h. Strata of one PSU or taken whole have no replicate; the lonely-PSU rules
+    other than 'certainty' and 'remove' are refused.
+
+    Raises:
+        AxstatError: lonely_psu 'adjust' or 'average' and a stratum with one PSU.
+    """
+    stage = design.stages[0]
+    if stage.lonely.any() and design.lonely_psu in ("adjust", "average"):
+        raise AxstatError(
+            "no_jackknife",
+            where="jackknife",
+            expected="two PSUs or more in every stratum, or lonely_psu 'certainty' or 'remove'",
+            got=f"lonely_psu '{design.lonely_psu}' and strata of one PSU",
+            hint="collapse the strata",
+        )
+    left_out = np.flatnonzero(((stage.sampled > 1) & (stage.unsampled_share > 0))[stage.stratum])
+    factor = np.ones((stage.n_units, len(left_out)))
+    same = stage.stratum[:, None] == stage.stratum[left_out][None, :]
+    factor = np.where(same, stage.several[stage.stratum][:, None], factor)
+    factor[left_out, np.arange(len(left_out))] = 0.0
+    stratum = stage.stratum[left_out]
+    return ReplicateWeights.from_factors(
+        design.weight,
+        stage.unit,
+        factor,
+        scale=1.0,
+        rscales=(stage.unsampled_share / stage.several)[stratum],
+    )
+
+
+def balanced(design: SurveyDesign, *, fay: float = 0.0) -> ReplicateWeights:
+    """Balanced repeated replication of a design with two PSUs in every stratum (R: BRR, with fay > 0 Fay).
+
+    One PSU of each stratum has factor 2 - fay, the other fay, by the signs of a Hadamard matrix whose order is the
+    first power of 2 above the number of strata; scale 1/(R (1 - fay)^2). Populations play no part, as in R.
+
+    Raises:
+        AxstatError: naming the strata that have other than two PSUs; fay outside [0, 1).
+    """
+    stage = design.stages[0]
+    odd = np.flatnonzero(stage.sampled != 2)
+    if len(odd):
+        raise AxstatError(
+            "not_balanced",
+            where=f"strata {', '.join(design.stratum_labels[code] for code in odd[:20])}",
+            expected="two PSUs in every stratum",
+            got=f"{len(odd)} stratum/strata with another number",
+            hint="pair or collapse them, or use a jackknife",
+        )
+    if not 0 <= fay < 1:
+        raise AxstatError("fay_not_valid", where="fay", expected="0 to below 1", got=str(fay), hint="use 0.3 or 0.5")
+    order = 1 << stage.n_strata.bit_length()
+    sign = hadamard(order)[1 : stage.n_strata + 1].astype(np.float64)
+    first = np.zeros(stage.n_units, dtype=np.bool_)
+    first[np.unique(stage.stratum, return_index=True)[1]] = True
+    factor = 1.0 + np.where(first[:, None], 1.0, -1.0) * (1.0 - fay) * sign[stage.stratum]
+    return ReplicateWeights.from_factors(design.weight, stage.unit, factor, scale=1.0 / (order * (1.0 - fay) ** 2))

@@ -1,0 +1,251 @@
+"""Calibration variables of a frame as arrays: labels, joint cells, the matrix of terms.
+
+Belongs here: reading a term such as "sex=B" and saying what is wrong with it, coding several columns jointly, sums
+by code. Does not belong here: totals and weights (calibration).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import cast
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import Violation, ViolationsError
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
+
+
+@dataclass(frozen=True, eq=False)
+class TermsMatrix:
+    """The calibration variables, row i being ``patterns[pattern[i]]``.
+
+    ``terms`` the p names; ``patterns`` ``(C, p)`` the distinct rows; ``pattern`` ``(n,)``, or None where each row is
+    its own pattern (a numeric term).
+    """
+
+    terms: tuple[str, ...]
+    patterns: FloatArray
+    pattern: IntArray | None
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.patterns) if self.pattern is None else len(self.pattern)
+
+    def row_counts(self) -> FloatArray:
+        """Number of rows of each pattern ``(C,)``."""
+        if self.pattern is None:
+            return np.ones(len(self.patterns))
+        return np.bincount(self.pattern, minlength=len(self.patterns)).astype(np.float64)
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sums of ``values`` ``(n, K)`` by pattern ``(C, K)``."""
+        return values if self.pattern is None else column_sums(self.pattern, values, len(self.patterns))
+
+    def spread(self, values: FloatArray) -> FloatArray:
+        """Values ``(C, ...)`` of the patterns as values ``(n, ...)`` of the rows."""
+        return values if self.pattern is None else values[self.pattern]
+
+
+def terms_matrix(frame: pl.DataFrame, terms: Sequence[str]) -> TermsMatrix:
+    """The matrix of calibration terms of a frame.
+
+    Args:
+        frame: n rows.
+        terms: ``"1"`` (every row), ``"sex=B"`` (1 where column sex is B, else 0), ``"emp"`` (a numeric column), and
+            products of these, ``"sex=B:emp"``.
+
+    Raises:
+        ViolationsError: naming each term that is repeated or has an unknown column, an unknown level or a text column
+            without a level, with the nearest valid name; and the rows in which a variable is missing or infinite.
+    """
+    reader = _TermReader(frame)
+    faults = [] if terms else [Violation("no_term", "terms", "at least one term", "none", "name the terms")]
+    parsed: list[tuple[_Factor, ...]] = []
+    for position, term in enumerate(terms):
+        if term in terms[:position]:
+            faults.append(Violation("term_repeated", f"term {term}", "each term once", "several", "drop one"))
+        elif (product := reader.read(term)) is not None:
+            parsed.append(product)
+        else:
+            faults.append(reader.fault(term))
+    used = sorted({factor.column for product in parsed for factor in product}, key=frame.columns.index)
+    for column in used:
+        faults += missing_faults(frame[column])
+    raise_faults("calibration terms", faults)
+
+    numeric = any(factor.level is None for product in parsed for factor in product)
+    levels = {c: sorted({f.level for p in parsed for f in p if f.column == c and f.level is not None}) for c in used}
+    coded = {column: _level_codes(frame[column], known) for column, known in levels.items() if known}
+    pattern: IntArray | None = None
+    if not numeric:
+        # A level that no term names is code 0, all of them together.
+        pattern, parts = cross_codes(
+            [code + 1 for code in coded.values()] or [np.zeros(frame.height, dtype=np.int64)],
+            [len(levels[column]) + 1 for column in coded] or [1],
+        )
+        coded = {column: part - 1 for column, part in zip(coded, parts, strict=False)}
+    size = frame.height if pattern is None else len(parts[0])
+    values = np.ones((size, len(parsed)), dtype=np.float64)
+    for j, product in enumerate(parsed):
+        for factor in product:
+            if factor.level is None:
+                values[:, j] *= frame[factor.column].cast(pl.Float64).to_numpy()
+            else:
+                values[:, j] *= coded[factor.column] == levels[factor.column].index(factor.level)
+    return TermsMatrix(terms=tuple(terms), patterns=values, pattern=pattern)
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """One factor of a term: a column's value, or whether it is at a level."""
+
+    column: str
+    level: str | None
+
+
+class _TermReader:
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+        self._levels: dict[str, list[str]] = {}
+
+    def levels(self, column: str) -> list[str]:
+        if column not in self._levels:
+            known = whole_numbers(self._frame[column]).drop_nulls().unique().sort()
+            self._levels[column] = known.cast(pl.String).to_list()
+        return self._levels[column]
+
+    def read(self, term: str) -> tuple[_Factor, ...] | None:
+        """The factors of a term, or None; names may hold "=" and ":" themselves, so every split is tried."""
+        if term == "1":
+            return ()
+        if term in self._frame.columns and _is_number(self._frame[term]):
+            return (_Factor(term, None),)
+        for left, right in _splits(term, "="):
+            if left in self._frame.columns and right in self.levels(left):
+                return (_Factor(left, right),)
+        for left, right in _splits(term, ":"):
+            first = self.read(left)
+            second = None if first is None else self.read(right)
+            if first is not None and second is not None:
+                return first + second
+        return None
+
+    def fault(self, term: str) -> Violation:
+        """Why a term cannot be read."""
+        for part in term.split(":"):
+            if self.read(part) is not None:
+                continue
+            column, _, level = part.partition("=")
+            if column not in self._frame.columns:
+                return unknown_name("unknown_column", f"term {term}", "a column", column, self._frame.columns)
+            if not level:
+                return Violation(
+                    "level_missing",
+                    where=f"term {term}",
+                    expected="a numeric column, or a column and its level",
+                    got=f"column {column} of type {self._frame.schema[column]}",
+                    hint=f"write {column}={self.levels(column)[0] if self.levels(column) else 'LEVEL'}",
+                )
+            return unknown_name("unknown_level", f"term {term}", f"a level of {column}", level, self.levels(column))
+        return unknown_name("unknown_column", f"term {term}", "a column", term, self._frame.columns)
+
+
+def _splits(text: str, mark: str) -> list[tuple[str, str]]:
+    pieces = text.split(mark)
+    return [(mark.join(pieces[:i]), mark.join(pieces[i:])) for i in range(1, len(pieces))]
+
+
+def _is_number(column: pl.Series) -> bool:
+    return column.dtype.is_numeric() or column.dtype == pl.Boolean
+
+
+def _level_codes(column: pl.Series, named: Sequence[str]) -> IntArray:
+    """Position of each row's level among the named ones, -1 where it is another."""
+    codes, known = dense_codes(whole_numbers(column))
+    return np.array([named.index(level) if level in named else -1 for level in known], dtype=np.int64)[codes]
+
+
+def whole_numbers(column: pl.Series) -> pl.Series:
+    """A column of labels; whole numbers stored as floats become integers, so that their label is "1", not "1.0"."""
+    values = column.drop_nulls()
+    if column.dtype.is_float() and bool(((values % 1 == 0) & (values.abs() < 2**53)).all()):
+        return column.cast(pl.Int64)
+    return column
+
+
+def row_numbers(rows: BoolArray) -> tuple[int, ...]:
+    """1-based numbers of the rows marked."""
+    return tuple((np.flatnonzero(rows) + 1).tolist())
+
+
+def code_sums(cell: IntArray, values: FloatArray | IntArray, size: int) -> FloatArray:
+    """Sums of ``values`` ``(n,)`` by cell ``(size,)``."""
+    return cast(FloatArray, np.bincount(cell, weights=values, minlength=size))
+
+
+def column_sums(cell: IntArray, values: FloatArray, size: int) -> FloatArray:
+    """Sums of ``values`` ``(n, K)`` by cell ``(size, K)``."""
+    sums = np.empty((size, values.shape[1]))
+    for k in range(values.shape[1]):
+        sums[:, k] = code_sums(cell, values[:, k], size)
+    return sums
+
+
+def cross_codes(codes: Sequence[IntArray], sizes: Sequence[int]) -> tuple[IntArray, list[IntArray]]:
+    """Joint cells of several codings: the cell of each row ``(n,)``, and each coding's code of the C cells in use."""
+    occupied, cell = _in_use(codes[0], sizes[0])
+    parts = [occupied]
+    for code, size in zip(codes[1:], sizes[1:], strict=True):
+        occupied, cell = _in_use(cell * size + code, len(occupied) * size)
+        parts = [part[occupied // size] for part in parts] + [occupied % size]
+    return cell, parts
+
+
+def _in_use(code: IntArray, size: int) -> tuple[IntArray, IntArray]:
+    """The codes that occur, in order, and the position of each row's code among them."""
+    if size > max(4 * len(code), 65536):
+        occupied, position = np.unique(code, return_inverse=True)
+        return occupied, position
+    present = np.bincount(code, minlength=size) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[code]
+
+
+def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str]) -> Violation:
+    """A name that is not known, with the known ones and the nearest of them."""
+    near = get_close_matches(got, known, n=1, cutoff=0.5)
+    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    return Violation(
+        code,
+        where=where,
+        expected=f"{what}: {shown}",
+        got=got,
+        hint=f"did you mean {near[0]}?" if near else "use one of them",
+    )
+
+
+def missing_faults(column: pl.Series) -> list[Violation]:
+    """The rows without a usable value, as one violation or none."""
+    missing = column.is_null()
+    if column.dtype.is_float():
+        missing = missing | ~column.is_finite().fill_null(value=False)
+    rows = missing.to_numpy()
+    if not np.any(rows):
+        return []
+    return [
+        Violation(
+            "calibration_variable_missing",
+            where=f"calibration variable {column.name or 'without a name'}",
+            expected="a value in every row",
+            got=f"{int(rows.sum())} missing or infinite",
+            hint="impute it, or give these rows a level of their own with its total",
+            rows=row_numbers(rows),
+        )
+    ]
+
+
+def raise_faults(where: str, faults: Sequence[Violation]) -> None:
+    """Raise all faults at once, if there are any."""
+    if faults:
+        raise ViolationsError(where, faults)

@@ -1,0 +1,66 @@
+"""Terms of a frame as a matrix, and what is said of terms that cannot be read."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.errors import ViolationsError
+from pipelines.stats.terms import cross_codes, terms_matrix
+
+
+def test_terms_by_hand() -> None:
+    frame = pl.DataFrame({"sex": ["A", "B", "B"], "ind": [1.0, 2.0, 1.0], "emp": [3, 4, 5], "ai": [True, False, True]})
+    terms = ["1", "sex=B", "ind=1", "emp", "sex=B:emp", "sex=B:ind=1", "ai", "ai=true"]
+    matrix = terms_matrix(frame, terms)
+    assert matrix.patterns.tolist() == [
+        [1, 0, 1, 3, 0, 0, 1, 1],
+        [1, 1, 0, 4, 4, 0, 0, 0],
+        [1, 1, 1, 5, 5, 1, 1, 1],
+    ]
+    assert matrix.pattern is None
+
+
+def test_categories_are_kept_as_patterns() -> None:
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame({"sex": rng.choice(["A", "B"], 500), "reg": rng.choice(["N", "S", "W"], 500)})
+    terms = ["1", "sex=B", "reg=N", "sex=B:reg=N"]
+    matrix = terms_matrix(frame, terms)
+    assert matrix.patterns.shape == (4, 4)
+    is_b, is_n = (frame["sex"] == "B").to_numpy(), (frame["reg"] == "N").to_numpy()
+    np.testing.assert_array_equal(
+        matrix.spread(matrix.patterns), np.column_stack([np.ones(500), is_b, is_n, is_b & is_n])
+    )
+
+
+def test_names_may_hold_the_marks() -> None:
+    frame = pl.DataFrame({"a=b": [1.5, 2.5], "time": ["10:00", "11:00"]})
+    assert terms_matrix(frame, ["a=b", "time=10:00"]).patterns.tolist() == [[1.5, 1.0], [2.5, 0.0]]
+
+
+def test_faulty_terms_are_named() -> None:
+    frame = pl.DataFrame({"sex": ["A", "B", None], "region": ["N", "S", "S"], "emp": [1.0, np.nan, np.inf]})
+    terms = ["emp", "emp", "sexx=B", "region=Nn", "region", "sex=B", "emp:regoin=N"]
+    with pytest.raises(ViolationsError) as error:
+        terms_matrix(frame, terms)
+    found = [(v.code, v.where, v.hint, v.rows) for v in error.value.violations]
+    advice = "impute it, or give these rows a level of their own with its total"
+    assert found == [
+        ("term_repeated", "term emp", "drop one", ()),
+        ("unknown_column", "term sexx=B", "did you mean sex?", ()),
+        ("unknown_level", "term region=Nn", "did you mean N?", ()),
+        ("level_missing", "term region", "write region=N", ()),
+        ("unknown_column", "term emp:regoin=N", "did you mean region?", ()),
+        ("calibration_variable_missing", "calibration variable sex", advice, (3,)),
+        ("calibration_variable_missing", "calibration variable emp", advice, (2, 3)),
+    ]
+
+
+@pytest.mark.parametrize("spread", [1, 10_000])
+def test_joint_codes_are_those_of_the_pairs(spread: int) -> None:
+    """Small code ranges are counted, wide ones sorted: the cells are the same."""
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, 7, 300), rng.integers(0, 5, 300)
+    cell, parts = cross_codes([a * spread, b * spread], [6 * spread + 1, 4 * spread + 1])
+    pairs, expected = np.unique(np.column_stack([a, b]), axis=0, return_inverse=True)
+    np.testing.assert_array_equal(cell, expected)
+    np.testing.assert_array_equal(np.column_stack(parts), pairs * spread)
