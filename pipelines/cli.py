@@ -110,7 +110,10 @@ def estimate(
     spec: Annotated[Path, typer.Argument(help="The specification, a YAML file.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet, .csv or .json file.")] = None,
 ) -> None:
-    """Estimate from any survey's file, as a specification says (reports/methodology/estimate.md)."""
+    """Estimate from any survey's file by a specification.
+
+    How to write one: reports/methodology/estimate.md.
+    """
     with _readable_errors():
         from pipelines.estimation.run import check_output, run_specification, write_table
         from pipelines.estimation.spec import load_specification
