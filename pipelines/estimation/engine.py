@@ -132,7 +132,7 @@ class Taylor:
                 continue
             made = self._estimates(kind, [variables[index] for index in chosen], domains)
             for column, index in enumerate(chosen):
-                found[index] = self._figures(made, column, rows)
+                found[index] = self._figures(made, column, rows, self._design_rows(variables[index], domains))
         if self.waves is not None:
             for index, variable in enumerate(variables):
                 found[index] = self._with_shared(found[index], variable, domains)
@@ -161,7 +161,14 @@ class Taylor:
         counted = domains.code[(domains.code >= 0) & (self.design.weight != 0)]
         return np.bincount(counted, minlength=len(domains.names)).astype(np.float64)
 
-    def _figures(self, made: DomainEstimates, column: int, rows: FloatArray) -> Figures:
+    def _design_rows(self, variable: Variable, domains: Partition) -> FloatArray:
+        """R's nrow(design) ``(D,)``: rows used, those of weight 0 too; the whole file where weights are calibrated."""
+        if self.design.calibrated:
+            return np.full(len(domains.names), float(self.design.n_rows))
+        code = domains.code[(domains.code >= 0) & variable.present]
+        return np.bincount(code, minlength=len(domains.names)).astype(np.float64)
+
+    def _figures(self, made: DomainEstimates, column: int, rows: FloatArray, design_rows: FloatArray) -> Figures:
         n = made.n[:, column]
         return Figures(
             estimate=made.estimate[:, column],
@@ -173,8 +180,7 @@ class Taylor:
             deff=made.deff[:, column],
             deff_replace=made.deff_replace[:, column],
             kish_deff=made.kish_deff[:, column],
-            # R keeps the whole file in a domain of a calibrated design.
-            design_rows=np.full(len(n), float(self.design.n_rows)) if self.design.calibrated else None,
+            design_rows=design_rows,
         )
 
     def _with_shared(self, figures: Figures, variable: Variable, domains: Partition) -> Figures:

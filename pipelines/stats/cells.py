@@ -217,9 +217,9 @@ def reduce_to_cells(
     groups = _Groups.build(stage.unit, stage.n_units, domain, n_domains)
     weight = design.weight
     denominators = denominators or {}
-    values = {name: _numbers(frame[name]) for name in dict.fromkeys((*measures, *denominators.values()))}
-    sum_weights, squares, *products = groups.products(weight, [None, weight, *values.values()])
-    sum_of = dict(zip(values, products, strict=True))
+    read = tuple(dict.fromkeys((*measures, *denominators.values())))
+    sum_weights, squares, *products = groups.products(weight, [None, weight, *(frame[name] for name in read)])
+    sum_of = dict(zip(read, products, strict=True))
     every_row = groups.counts()
     whole = _Sums(
         rows=every_row,
@@ -232,24 +232,22 @@ def reduce_to_cells(
     columns: list[tuple[FloatArray, ...]] = []
     spreads = []
     for name in measures:
-        y, over = values[name], denominators.get(name)
-        x = None if over is None else values[over]
-        acting, sums = weight, replace(whole, top=sum_of[name])
-        if over is not None:
-            sums = replace(sums, bottom=sum_of[over])
-        # A value that is missing or infinite shows in the sum of its cell: only then is the column read again.
-        if not (np.isfinite(sums.top).all() and np.isfinite(sums.bottom).all()):
-            present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
-            acting, y = np.where(present, weight, 0.0), np.where(present, y, 0.0)
-            x = None if x is None else np.where(present, x, 0.0)
-            sums = _sums_of_present(groups, present & (weight != 0), present, acting, y, x)
-        if x is not None:
-            acting_x = acting * x
-            sums = replace(sums, bottom_squares=groups.products(acting_x, [acting_x])[0])
+        over = denominators.get(name)
+        sums = replace(whole, top=sum_of[name], bottom=whole.bottom if over is None else sum_of[over])
+        # A value that is missing or infinite shows in the sum of its cell.
+        complete = np.isfinite(sums.top).all() and np.isfinite(sums.bottom).all()
+        if not complete or over is not None or with_design_effects:
+            sums, spread = _read_again(
+                groups,
+                weight,
+                sums,
+                _numbers(frame[name]),
+                None if over is None else _numbers(frame[over]),
+                complete=bool(complete),
+                with_spread=with_design_effects,
+            )
+            spreads += spread
         columns.append((sums.rows, sums.n, sums.weight, sums.top, sums.bottom, sums.bottom_squares))
-        if with_design_effects:
-            mean = np.nan_to_num(safe_divide(sums.top, sums.weight))
-            spreads.append(groups.products(acting, [np.square(y - groups.spread(mean))])[0])
     stacked = [_stack([column[position] for column in columns], shared=position != 3) for position in range(6)]
     return Cells(
         design=replace(
@@ -288,19 +286,48 @@ class _Sums:
     bottom_squares: FloatArray
 
 
-def _sums_of_present(
-    groups: "_Groups", counted: BoolArray, present: BoolArray, acting: FloatArray, y: FloatArray, x: FloatArray | None
-) -> _Sums:
-    """Sums over the rows that are present, the others of weight ``acting`` 0; all ``(n,)``."""
-    weight, squares, top, *over = groups.products(acting, [None, acting, y, *([] if x is None else [x])])
-    return _Sums(
-        rows=groups.counts(present),
-        n=groups.counts(counted),
-        weight=weight,
-        top=top,
-        bottom=over[0] if over else weight,
-        bottom_squares=squares,
-    )
+def _read_again(
+    groups: "_Groups",
+    weight: FloatArray,
+    sums: _Sums,
+    y: FloatArray,
+    x: FloatArray | None,
+    *,
+    complete: bool,
+    with_spread: bool,
+) -> tuple[_Sums, list[FloatArray]]:
+    """The sums of a measure with missing values or a denominator; the spread within the cells where it is wanted."""
+    acting = weight
+    if not complete:
+        present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
+        acting, y = np.where(present, weight, 0.0), np.where(present, y, 0.0)
+        x = None if x is None else np.where(present, x, 0.0)
+        total, squares, top, *over = groups.products(acting, [None, acting, y, *([] if x is None else [x])])
+        sums = _Sums(
+            rows=groups.counts(present),
+            n=groups.counts(present & (weight != 0)),
+            weight=total,
+            top=top,
+            bottom=over[0] if over else total,
+            bottom_squares=squares,
+        )
+    if x is not None:
+        acting_x = acting * x
+        sums = replace(sums, bottom_squares=groups.products(acting_x, [acting_x])[0])
+    if not with_spread:
+        return sums, []
+    mean = np.nan_to_num(safe_divide(sums.top, sums.weight))
+    return sums, groups.products(acting, [np.square(y - groups.spread(mean))])
+
+
+Column = pl.Series | FloatArray | None
+
+
+def _product(weight: FloatArray, column: Column, rows: slice) -> FloatArray:
+    if column is None:
+        return weight[rows]
+    with np.errstate(invalid="ignore"):
+        return weight[rows] * (_numbers(column[rows]) if isinstance(column, pl.Series) else column[rows])
 
 
 def _numbers(column: pl.Series) -> FloatArray:
@@ -343,13 +370,15 @@ class _Groups:
             unit=cell_unit, domain=cell_domain, first=first, size=len(known), start=start, code=code + 1, n_rows=n
         )
 
-    def products(self, weight: FloatArray, columns: Sequence[FloatArray | None]) -> list[FloatArray]:
-        """Sum of weight times each column ``(n,)``, or of the weight alone for None, in each cell ``(C,)``."""
+    def products(self, weight: FloatArray, columns: Sequence[Column]) -> list[FloatArray]:
+        """Sum of weight times each column ``(n,)``, or of the weight alone for None, in each cell ``(C,)``.
+
+        A series is turned into numbers a piece at a time, so that a long file is never copied.
+        """
         with ThreadPoolExecutor(max_workers=THREADS) as pool:  # numpy lets another thread run while it adds up
             if self.start is None:
-                return list(
-                    pool.map(lambda column: self._by_code(weight if column is None else weight * column), columns)
-                )
+                everything = slice(0, self.n_rows)
+                return list(pool.map(lambda column: self._by_code(_product(weight, column, everything)), columns))
             runs = np.empty((len(columns), len(self.start)))
             # Pieces stay in the processor's cache while all columns are added up.
             bounds = np.unique(np.searchsorted(self.start, [*range(0, self.n_rows, PIECE), self.n_rows]))
@@ -357,15 +386,15 @@ class _Groups:
             return list(pool.map(self._by_code, runs))
 
     def _add_piece(
-        self, weight: FloatArray, columns: Sequence[FloatArray | None], first: int, last: int, runs: FloatArray
+        self, weight: FloatArray, columns: Sequence[Column], first: int, last: int, runs: FloatArray
     ) -> None:
         """Write the sums of the runs first..last-1 into ``runs``."""
         assert self.start is not None
-        rows = slice(self.start[first], self.n_rows if last == len(self.start) else self.start[last])
-        start = self.start[first:last] - self.start[first]
-        part = weight[rows]
-        for into, column in zip(runs, columns, strict=True):
-            np.add.reduceat(part if column is None else part * column[rows], start, out=into[first:last])
+        begin, end = int(self.start[first]), self.n_rows if last == len(self.start) else int(self.start[last])
+        start = self.start[first:last] - begin
+        with np.errstate(invalid="ignore"):  # infinite values are found in the sums
+            for into, column in zip(runs, columns, strict=True):
+                np.add.reduceat(_product(weight, column, slice(begin, end)), start, out=into[first:last])
 
     def _by_code(self, values: FloatArray) -> FloatArray:
         # One bin in front takes the rows outside the domains.

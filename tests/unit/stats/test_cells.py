@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import AxstatError
-from pipelines.stats.cells import Cells, reduce_to_cells
+from pipelines.stats.cells import PIECE, Cells, reduce_to_cells
 from pipelines.stats.design import LonelyPsu, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, domain_means, domain_ratios, domain_totals
 
@@ -108,6 +108,28 @@ def test_files_sorted_by_unit_and_others_of_any_size() -> None:
         assert_same(cells.estimates(), domain_means(design, column(frame, "y"), domain=domain, n_domains=n_domains))
         if not mixed:
             assert len(cells.domain) == 30
+
+
+def test_infinite_values_and_long_chunked_files() -> None:
+    """More rows than a piece holds, read from two chunks, whole numbers; values that are no numbers are missing."""
+    n = 2 * PIECE + 500
+    rng = np.random.default_rng(8)
+    frame = pl.DataFrame({"psu": np.arange(n) // 50, "w": rng.uniform(1, 5, n), "y": rng.integers(0, 9, n)})
+    frame = frame.with_columns(
+        pl.when(pl.int_range(pl.len()).is_in([7, 8, n - 1])).then(np.inf).otherwise("y").alias("holes"),
+        pl.when(pl.int_range(pl.len()) == 8).then(-np.inf).otherwise("y").alias("minus"),
+    )
+    frame = pl.concat([frame[: n // 3], frame[n // 3 :]], rechunk=False)
+    assert frame["y"].n_chunks() == 2
+    domain = np.where(np.arange(n) < n // 2, 0, 1)
+    design = SurveyDesign.from_frame(frame, weight="w", stages=["psu"])
+    for order in (np.arange(n), rng.permutation(n)):
+        mixed = frame[order]
+        own = SurveyDesign.from_frame(mixed, weight="w", stages=["psu"])
+        cells = reduce_to_cells(mixed, own, measures=["y", "holes", "minus"], domain=domain[order], n_domains=2)
+        rows = domain_means(design, column(frame, "y", "holes", "minus"), domain=domain, n_domains=2)
+        assert_same(cells.estimates(), rows)
+        assert cells.estimates().n.sum(axis=0).tolist() == [n, n - 3, n - 1]
 
 
 def test_cells_come_back_from_their_table() -> None:
