@@ -9,16 +9,7 @@ import sys
 
 import pyreadstat
 
-# What damaged files were seen to raise, besides pyreadstat's own errors: in its Python and in the frame it builds
-_UNREADABLE = (
-    pyreadstat.ReadstatError,
-    pyreadstat.PyreadstatError,
-    IndexError,
-    OverflowError,
-    TypeError,
-    UnicodeDecodeError,
-    ValueError,
-)
+from pipelines.intake.formats.spss_process import UNREADABLE
 
 
 def main(path: str, columns: list[str]) -> None:
@@ -32,7 +23,7 @@ def main(path: str, columns: list[str]) -> None:
         if columns:
             frame, _ = read(path, usecols=columns, output_format="polars")
         _, meta = read(path, metadataonly=True, output_format="polars")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         _write_line({"error": f"{type(error).__name__}: {error}"})
         return
     _write_line({"names": meta.column_names})

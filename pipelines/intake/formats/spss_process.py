@@ -10,7 +10,7 @@ import sys
 import pyreadstat
 
 # What damaged files were seen to raise, besides pyreadstat's own errors: in its Python and in the frame it builds
-_UNREADABLE = (
+UNREADABLE = (
     pyreadstat.ReadstatError,
     pyreadstat.PyreadstatError,
     IndexError,
@@ -32,7 +32,7 @@ def main(path: str, encoding: str) -> None:
     """
     try:
         frame, meta = pyreadstat.read_sav(path, user_missing=True, encoding=encoding or None, output_format="polars")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         _write_line({"error": type(error).__name__, "text": str(error)})
         return
     found = {
