@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 
-.PHONY: report test test-slow check ui bench coverage clean
+.PHONY: report test test-slow check ui bench bench-peers coverage clean
 
 report: $(STAMP)
 	$(BIN)/axstat synth --if-empty
@@ -33,6 +33,11 @@ ui: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/pipeline.py
 	$(BIN)/python tests/bench/engine.py
+
+# The Python peer of the engine's bench, in an environment of its own: it wants other versions than ours
+bench-peers:
+	$(PYTHON) -m venv data/bench-peers
+	data/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check svy==0.35.0
 
 # Coverage of the published intervals over three synthetic countries of full size; takes several minutes
 coverage: $(STAMP)
