@@ -25,7 +25,7 @@ from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, DomainLayout, design_effects, safe_divide
 
 THREADS = 2
-PIECE = 65_536
+PIECE = 131_072
 SUMS = ("rows", "n", "weight", "top", "bottom", "bottom_squares", "spread")
 
 
