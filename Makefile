@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 
-.PHONY: report test test-slow check ui bench bench-peers coverage clean
+.PHONY: report test test-slow test-search check ui bench bench-peers coverage clean
 
 report: $(STAMP)
 	$(BIN)/axstat synth --if-empty
@@ -18,6 +18,10 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+# The property tests on examples drawn anew, which `make test` never does
+test-search: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search tests/unit/stats tests/unit/estimation
 
 check: $(STAMP)
 	$(BIN)/ruff check .

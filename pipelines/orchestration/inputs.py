@@ -12,42 +12,29 @@ _CLASSIFICATION = (
 
 
 @dataclass(frozen=True)
-class UnitInput:
-    """`units`: weighted units, the responding ones with their classification today; `answers`: `core.unit_measure`."""
+class WaveInput:
+    """`units`: weighted units, the responding ones with their classification today; `answers`: `core.unit_measure`.
+
+    `frame`: every frame unit; `frame_fields`: unit_id and field; `sample`: `core.sample`.
+    """
 
     units: pl.DataFrame
     answers: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class WaveInput(UnitInput):
-    """Also `frame`: every frame unit; `sample`: `core.sample`; `frame_fields`: unit_id and field."""
-
     frame: pl.DataFrame
     frame_fields: pl.DataFrame
     sample: pl.DataFrame
 
 
-def read_units(session: Session, *, survey: str, wave: int) -> UnitInput:
-    """Read what one survey and wave answered."""
+def read_wave(session: Session, *, survey: str, wave: int) -> WaveInput:
+    """Read one survey and wave."""
     scope = {"survey": survey, "wave": wave}
     classified = session.table("core.units", where=scope, columns=_CLASSIFICATION)
     weights = session.table("core.weights", where=scope).drop("survey", "wave")
-    return UnitInput(
+    return WaveInput(
         units=weights.join(classified, on="unit_id", how="left", maintain_order="left"),
         answers=session.table(
             "core.unit_measure", where=scope, columns=("unit_id", "field", "measure", "value", "answer_status")
         ),
-    )
-
-
-def read_wave(session: Session, *, survey: str, wave: int) -> WaveInput:
-    """Read one survey and wave."""
-    scope = {"survey": survey, "wave": wave}
-    answered = read_units(session, survey=survey, wave=wave)
-    return WaveInput(
-        units=answered.units,
-        answers=answered.answers,
         frame=session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "take_all")),
         frame_fields=session.table("core.frame_field", where=scope, columns=("unit_id", "field")),
         sample=session.table("core.sample", where=scope),

@@ -26,7 +26,16 @@ from pipelines.errors import AxstatError
 from pipelines.stats.arrays import FloatArray, IntArray, codes_in
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import DomainLayout, summing
-from pipelines.stats.rates import Base, Domain, RateScores, UnitWeighting, Wave, rank
+from pipelines.stats.rates import (
+    Base,
+    Domain,
+    RateScores,
+    UnitWeighting,
+    Wave,
+    eligible_if_take_all,
+    listed_as,
+    rank,
+)
 
 CHANGE_SCHEMA = {
     "domain_type": pl.String,
@@ -127,10 +136,13 @@ def adoption_change(
             DomainLayout.build(wave.design, codes_in(rows.code, codes), len(codes), rows=rows.design_row)
             for wave, rows in ((before, old_rows), (after, new_rows))
         )
+        old_eligible, new_eligible = (
+            eligible_if_take_all(listed_as(codes, wave.frame_domains(domain))) for wave in (before, after)
+        )
         for base in bases:
             for weighting in unit_weightings:
-                old = RateScores.build(old_layout, old_rows, base=base, unit_weighting=weighting)
-                new = RateScores.build(new_layout, new_rows, base=base, unit_weighting=weighting)
+                old = RateScores.build(old_layout, old_rows, eligible=old_eligible, base=base, unit_weighting=weighting)
+                new = RateScores.build(new_layout, new_rows, eligible=new_eligible, base=base, unit_weighting=weighting)
                 covariance, n_common = overlap.covariance(old_layout, old, new_layout, new)
                 tables.append(
                     _change_table(old, new, covariance, n_common)
@@ -304,7 +316,7 @@ class Overlap:
             sides.append(
                 (
                     layout.pair_domain[shared] * n_units + unit[shared],
-                    layout.scores(layout.weight * scores.residual)[shared],
+                    layout.scores(scores.weight * scores.residual)[shared],
                     layout.asked_pairs()[shared],
                     layout.answering_pairs(scores.used)[shared],
                 )

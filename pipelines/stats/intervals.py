@@ -28,6 +28,7 @@ IntervalMethod = Literal["logit", "xlogit", "beta", "wilson", "asin", "mean", "l
 IntervalRule = Literal[
     "as_asked",
     "angle_folded",
+    "angle_clipped",
     "zero_or_one",
     "no_variance",
     "no_df",
@@ -149,17 +150,16 @@ def _angles(p: FloatArray, variance: FloatArray, df: FloatArray, level: float) -
 def wilson_interval(p: FloatArray, n_effective: FloatArray, df: FloatArray, *, level: float = 0.95) -> Limits:
     """Score interval of Wilson (1927) with an effective sample size, t with df; df = inf is the classic one.
 
-    The q with |p - q| = t sqrt(q(1-q)/n). NaN where df is not above 0 or n is not above 0.
+    The two q with |p - q| = t sqrt(q(1-q)/n). NaN where df is not above 0 or n is not above 0.
     """
-    usable = n_effective > 0
-    n = np.where(usable, n_effective, np.nan)
+    n = np.where(n_effective > 0, n_effective, np.nan)
     spread = np.square(t_quantile(level, df)) / n
-    centre = (p + spread / 2.0) / (1.0 + spread)
-    half = np.sqrt(spread * (p * (1.0 - p) + spread / 4.0)) / (1.0 + spread)
-    # At p = 0 and 1 a limit is the bound itself; the difference of equal terms would leave rounding.
-    low = np.where(usable & (df > 0) & (p <= 0), 0.0, centre - half)
-    high = np.where(usable & (df > 0) & (p >= 1), 1.0, centre + half)
-    return cast(FloatArray, low), cast(FloatArray, high)
+    half = np.sqrt(spread * (p * (1.0 - p) + spread / 4.0))
+    # Each limit by Vieta from the root that has no difference of near-equal terms: so that it is 0 at p = 0,
+    # 1 at p = 1 and never beyond.
+    low = np.square(p) / (p + spread / 2.0 + half)
+    high = 1.0 - np.square(1.0 - p) / (1.0 - p + spread / 2.0 + half)
+    return low, high
 
 
 def likelihood_interval(
@@ -436,6 +436,18 @@ def confidence_intervals(
     return Intervals(low=cast(FloatArray, np.minimum(low, p)), high=cast(FloatArray, np.maximum(high, p)), rule=rule)
 
 
+def _unfolded(asked: Intervals, p: FloatArray, variance: FloatArray, df: FloatArray, level: float) -> Intervals:
+    folded = asked.rule == "angle_folded"
+    centre, half = _angles(p, variance, df, level)
+    low = np.square(np.sin(np.maximum(centre - half, 0.0)))
+    high = np.square(np.sin(np.minimum(centre + half, np.pi / 2.0)))
+    return Intervals(
+        low=np.where(folded, low, asked.low),
+        high=np.where(folded, high, asked.high),
+        rule=np.where(folded, "angle_clipped", asked.rule),
+    )
+
+
 def proportion_intervals(
     p: FloatArray,
     variance: FloatArray,
@@ -449,12 +461,15 @@ def proportion_intervals(
 ) -> Intervals:
     """The interval that is published: arrays of the shape of ``p``.
 
-    That of :func:`confidence_intervals`, with a stand-in where the variance is 0. Take-all domains: no width
+    That of :func:`confidence_intervals`, with a stand-in where the variance is 0. Where a limit of ``asin`` would
+    fold back it ends at 0 or 1 (``angle_clipped``): folded limits may even meet. Take-all domains: no width
     where every eligible unit answered (rule ``census``), otherwise clipped to what the missing units leave
     possible (``take_all_bounds`` where that moved a limit).
     """
     seen = Evidence(estimate=p, variance=variance, df=df, n=n, kish_deff=kish_deff)
     asked = confidence_intervals(seen, method=method, level=level, without_variance="stand_in")
+    if method == "asin":
+        asked = _unfolded(asked, p, variance, df, level)
     if take_all is None:
         return asked
     low = np.where(take_all.take_all, np.fmax(asked.low, take_all.floor), asked.low)

@@ -5,6 +5,10 @@ belong here: the variance itself (linearization), intervals, the presentation ru
 
 Bases. 'answered': the respondents with a value. 'incl_dont_know': those and the don't-knows, who count as not
 adopting. Weightings. 'unit': share of units. 'employment': share of the employment that is in adopting units.
+
+Known domains (decision 0008). Where all strata of a domain are take-all and every eligible unit of it answered,
+its value is not estimated but known: units count once, not by the weight that they carry for the silent units
+of other domains, and the standard error is 0.
 """
 
 from collections.abc import Sequence
@@ -105,12 +109,22 @@ class Wave:
 
     units: pl.DataFrame
     answers: pl.DataFrame
+    frame: pl.DataFrame
+    frame_fields: pl.DataFrame | None
     design: SurveyDesign
     responding: BoolArray
     employment: FloatArray
 
     @classmethod
-    def build(cls, units: pl.DataFrame, answers: pl.DataFrame, *, lonely_psu: LonelyPsu = "fail") -> "Wave":
+    def build(
+        cls,
+        units: pl.DataFrame,
+        answers: pl.DataFrame,
+        *,
+        frame: pl.DataFrame,
+        frame_fields: pl.DataFrame | None = None,
+        lonely_psu: LonelyPsu = "fail",
+    ) -> "Wave":
         """Check units and answers and make the design.
 
         Args:
@@ -118,6 +132,10 @@ class Wave:
                 weight, post_stratum) with employment and the classification columns; respondents AND
                 out-of-scope units.
             answers: core.unit_measure: unit_id, field ('' or a code), measure, value, answer_status.
+            frame: all frame units: unit_id, take_all, employment and the classification columns. It says which
+                domains exist, how many units and employees they hold and which are take-all.
+            frame_fields: unit_id, field of the fields each frame unit serves; needed to know the domains of
+                types by field that nobody answered for, and which of them are take-all.
 
         Raises:
             ViolationsError: repeated units, employment missing or negative for a respondent, n_h other than
@@ -139,6 +157,8 @@ class Wave:
         return cls(
             units=units,
             answers=answers,
+            frame=frame,
+            frame_fields=frame_fields,
             design=design,
             responding=(units["status"] == "respondent").to_numpy(),
             employment=units["employment"].cast(pl.Float64).fill_null(0.0).to_numpy(),
@@ -189,6 +209,34 @@ class Wave:
             employment=self.employment[design_row],
         )
 
+    def frame_domains(self, domain: Domain) -> pl.DataFrame:
+        """The domains of a type, sorted: domain_code, units, employment, take_all.
+
+        Units and employment are those of the frame less observed out-of-scope.
+        """
+        schema = {"domain_code": pl.String, "units": pl.Float64, "employment": pl.Float64, "take_all": pl.Boolean}
+        if domain.by_field and self.frame_fields is None:
+            return pl.DataFrame(schema=schema)
+        out = self.units.filter(pl.col("status") == "out_of_scope").select("unit_id", pl.lit(True).alias("out"))
+        members = self.frame.select("unit_id", "take_all", "employment", *dict.fromkeys(domain.needed)).join(
+            out, on="unit_id", how="left"
+        )
+        if domain.by_field and self.frame_fields is not None:
+            members = members.join(self.frame_fields.select("unit_id", FIELD), on="unit_id", how="inner")
+        eligible = pl.col("out").is_null()
+        return (
+            members.with_columns(domain.code())
+            .filter(pl.col("domain_code").is_not_null())
+            .group_by("domain_code")
+            .agg(
+                eligible.sum().cast(pl.Float64).alias("units"),
+                pl.col("employment").cast(pl.Float64).filter(eligible).sum().alias("employment"),
+                pl.col("take_all").all(),
+            )
+            .sort("domain_code")
+            .select(*schema)
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class RateScores:
@@ -201,6 +249,8 @@ class RateScores:
     bottom: FloatArray  # (m, M) denominator
     used: BoolArray  # (m, M) in the base
     size: FloatArray  # (m, 1) what a unit counts: 1 or its employment
+    weight: FloatArray  # (m, 1) that of the unit, 1 in known domains
+    known: BoolArray  # (D, 1) every unit of a take-all domain responded
     acting: FloatArray  # (m, M) weight x denominator
     residual: FloatArray  # (m, M) linearised variable without the weight
     estimate: FloatArray  # (D, M) NaN where the denominator is 0
@@ -211,35 +261,51 @@ class RateScores:
 
     @classmethod
     def build(
-        cls, layout: DomainLayout, rows: DomainRows, *, base: Base, unit_weighting: UnitWeighting
+        cls,
+        layout: DomainLayout,
+        rows: DomainRows,
+        *,
+        eligible: FloatArray,
+        base: Base,
+        unit_weighting: UnitWeighting,
     ) -> "RateScores":
-        """Share of units, or of employment, that adopts: a ratio of two weighted sums by domain."""
+        """Share of units, or of employment, that adopts: a ratio of two weighted sums by domain.
+
+        Args:
+            eligible: ``(D,)`` eligible frame units of the domains whose strata are all take-all, NaN elsewhere.
+        """
         used = np.isfinite(rows.value)
         value = np.where(used, rows.value, 0.0)
         if base == "incl_dont_know":
             used = used | rows.dont_know
         size = np.ones((len(rows.employment), 1)) if unit_weighting == "unit" else rows.employment[:, None]
         top, bottom = value * size, used * size
-        acting = layout.weight * bottom
+        n = layout.sums(used.astype(np.float64))
+        known = layout.sums(np.ones_like(size)) >= eligible[:, None]
+        weight = np.where(known[layout.row_domain], 1.0, layout.weight)
+        acting = weight * bottom
         total = layout.sums(acting)
-        estimate = safe_divide(layout.sums(layout.weight * top), total)
+        estimate = safe_divide(layout.sums(weight * top), total)
         residual = safe_divide(top - layout.spread(np.nan_to_num(estimate)) * bottom, layout.spread(total))
-        residual = np.where(used, np.nan_to_num(residual), 0.0)
+        complete = n >= eligible[:, None]
+        residual = np.where(used & ~complete[layout.row_domain], np.nan_to_num(residual), 0.0)
         psus, strata = layout.present(used)
         p = np.nan_to_num(estimate)
-        sampling, item = layout.variance_parts(layout.weight * residual, used=used)
+        sampling, item = layout.variance_parts(weight * residual, used=used)
         variance = without_noise(sampling + item, np.maximum(p, 1.0 - p))
         return cls(
             top=top,
             bottom=bottom,
             used=used,
             size=size,
+            weight=weight,
+            known=known,
             acting=acting,
             residual=residual,
             estimate=estimate,
             variance=np.where(np.isfinite(estimate), variance, np.nan),
             item_variance=item,
-            n=layout.sums(used.astype(np.float64)),
+            n=n,
             df=psus - strata,
         )
 
@@ -262,42 +328,36 @@ def adoption_rates(
     """Adoption rates with their uncertainty, one row a domain, measure, base and weighting.
 
     Args:
-        units, answers: see :meth:`Wave.build`.
-        frame: all frame units: unit_id, take_all, employment and the classification columns. It says which
-            domains exist, how many units and employees they hold and which are take-all.
+        units, answers, frame, frame_fields: see :meth:`Wave.build`.
         domains: the domain types, in the order of the output.
         measures: measures without a field; field_measures: those of types by field.
-        frame_fields: unit_id, field of the fields each frame unit serves; needed to know the domains of
-            types by field that nobody answered for, and which of them are take-all.
 
     Returns:
         RATE_SCHEMA. ``n``: rows in the base; ``n_dont_know``: don't-knows (in ``n`` for base
         'incl_dont_know'); ``n_missing``: responding rows without an answer that are not don't-knows.
-        ``population``: sum of weights (times employment) over all responding rows; ``adopters`` = estimate x
-        population, its SE by linearisation of the product. ``n_effective`` = p(1-p)/V, or n / Kish deff
-        where p is 0 or 1 or V is 0. ``census``: all frame units of the domain are in take-all strata. A
-        domain without respondents has n = 0, NULL estimates and reliability 'suppress'.
+        ``population``: sum of weights (times employment) over all responding rows, in a known domain their
+        number (employment); ``adopters`` = estimate x population, its SE by linearisation of the product.
+        ``n_effective`` = p(1-p)/V, or n / Kish deff where p is 0 or 1 or V is 0. ``census``: all frame units
+        of the domain are in take-all strata. A domain without respondents has n = 0, NULL estimates and
+        reliability 'suppress'.
     """
-    wave = Wave.build(units, answers, lonely_psu=lonely_psu)
+    wave = Wave.build(units, answers, frame=frame, frame_fields=frame_fields, lonely_psu=lonely_psu)
     tables = []
     for domain in domains:
         chosen = tuple(field_measures if domain.by_field else measures)
         if not chosen:
             continue
-        frame_domains = _frame_domains(wave, frame, frame_fields, domain)
-        rows = wave.rows(domain, chosen)
-        codes = pl.concat([frame_domains["domain_code"], rows.code]).unique().sort()
+        rows, listed = wave.rows(domain, chosen), wave.frame_domains(domain)
+        codes = pl.concat([listed["domain_code"], rows.code]).unique().sort()
         layout = DomainLayout.build(wave.design, codes_in(rows.code, codes), len(codes), rows=rows.design_row)
-        known = pl.DataFrame({"domain_code": codes}).join(
-            frame_domains, on="domain_code", how="left", maintain_order="left"
-        )
+        listed = listed_as(codes, listed)
         for base in bases:
             for weighting in unit_weightings:
                 tables.append(
                     _rate_table(
                         layout,
                         rows,
-                        known,
+                        listed,
                         domain=domain,
                         base=base,
                         unit_weighting=weighting,
@@ -325,7 +385,7 @@ def rank(column: str, values: Sequence[str]) -> pl.Expr:
 def _rate_table(
     layout: DomainLayout,
     rows: DomainRows,
-    known: pl.DataFrame,
+    listed: pl.DataFrame,
     *,
     domain: Domain,
     base: Base,
@@ -333,16 +393,17 @@ def _rate_table(
     ci_level: float,
     ci_method: IntervalMethod,
 ) -> pl.DataFrame:
-    scores = RateScores.build(layout, rows, base=base, unit_weighting=unit_weighting)
+    scores = RateScores.build(
+        layout, rows, eligible=eligible_if_take_all(listed), base=base, unit_weighting=unit_weighting
+    )
     estimate, variance, n, df = scores.estimate, scores.variance, scores.n, scores.df
-    weight, used = layout.weight, scores.used
+    weight, used = scores.weight, scores.used
     p = np.nan_to_num(estimate)
     population = np.repeat(layout.sums(weight * scores.size), len(rows.measures), axis=1)
-    # The product estimate x population: d(R P) = P dR + R dP. Item non-response moves R only.
+    # The product estimate x population: d(R P) = P dR + R dP. Item non-response moves R only; a known P is fixed.
+    moving = np.where(scores.known[layout.row_domain], 0.0, scores.size)
     adopters_variance = without_noise(
-        layout.variance(
-            weight * (layout.spread(population) * scores.residual + layout.spread(p) * scores.size), used=used
-        )
+        layout.variance(weight * (layout.spread(population) * scores.residual + layout.spread(p) * moving), used=used)
         + np.square(population) * scores.item_variance,
         population,
     )
@@ -355,7 +416,7 @@ def _rate_table(
     )
     n_dont_know = layout.sums(rows.dont_know.astype(np.float64))
     n_missing = layout.sums(np.ones_like(rows.value)) - n - (n_dont_know if base == "answered" else 0.0)
-    take_all = _take_all(layout, known, scores, unit_weighting)
+    take_all = _take_all(layout, listed, scores, unit_weighting)
     interval = proportion_intervals(
         estimate, variance, df=df, n=n, kish_deff=effect, method=ci_method, level=ci_level, take_all=take_all
     )
@@ -365,7 +426,7 @@ def _rate_table(
     shape = estimate.shape
     columns = {
         "domain_type": np.full(shape, domain.type),
-        "domain_code": np.repeat(known["domain_code"].to_numpy()[:, None], shape[1], axis=1),
+        "domain_code": np.repeat(listed["domain_code"].to_numpy()[:, None], shape[1], axis=1),
         "measure": np.repeat(np.array([rows.measures]), shape[0], axis=0),
         "base": np.full(shape, base),
         "unit_weighting": np.full(shape, unit_weighting),
@@ -401,11 +462,11 @@ def without_noise(variance: FloatArray, scale: FloatArray) -> FloatArray:
     return cast(FloatArray, np.where(variance <= np.square(1e-12 * scale), 0.0, variance))
 
 
-def _take_all(layout: DomainLayout, known: pl.DataFrame, scores: RateScores, unit_weighting: UnitWeighting) -> TakeAll:
+def _take_all(layout: DomainLayout, listed: pl.DataFrame, scores: RateScores, unit_weighting: UnitWeighting) -> TakeAll:
     def column(name: str) -> FloatArray:
-        return known[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
+        return listed[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
 
-    marked = known["take_all"].fill_null(False).to_numpy()[:, None] & np.ones(scores.n.shape, dtype=np.bool_)
+    marked = listed["take_all"].fill_null(False).to_numpy()[:, None] & np.ones(scores.n.shape, dtype=np.bool_)
     adopting, answering = layout.sums(scores.top), layout.sums(scores.bottom)
     whole = np.fmax(column("units" if unit_weighting == "unit" else "employment"), answering)
     units = np.fmax(column("units"), scores.n)
@@ -419,30 +480,14 @@ def _take_all(layout: DomainLayout, known: pl.DataFrame, scores: RateScores, uni
         )
 
 
-def _frame_domains(wave: Wave, frame: pl.DataFrame, frame_fields: pl.DataFrame | None, domain: Domain) -> pl.DataFrame:
-    """domain_code, units and employment (frame less observed out-of-scope), take_all; sorted."""
-    schema = {"domain_code": pl.String, "units": pl.Float64, "employment": pl.Float64, "take_all": pl.Boolean}
-    if domain.by_field and frame_fields is None:
-        return pl.DataFrame(schema=schema)
-    out = wave.units.filter(pl.col("status") == "out_of_scope").select("unit_id", pl.lit(True).alias("out"))
-    members = frame.select("unit_id", "take_all", "employment", *dict.fromkeys(domain.needed)).join(
-        out, on="unit_id", how="left"
-    )
-    if domain.by_field and frame_fields is not None:
-        members = members.join(frame_fields.select("unit_id", FIELD), on="unit_id", how="inner")
-    eligible = pl.col("out").is_null()
-    return (
-        members.with_columns(domain.code())
-        .filter(pl.col("domain_code").is_not_null())
-        .group_by("domain_code")
-        .agg(
-            eligible.sum().cast(pl.Float64).alias("units"),
-            pl.col("employment").cast(pl.Float64).filter(eligible).sum().alias("employment"),
-            pl.col("take_all").all(),
-        )
-        .sort("domain_code")
-        .select(*schema)
-    )
+def listed_as(codes: pl.Series, listed: pl.DataFrame) -> pl.DataFrame:
+    """The domains of :meth:`Wave.frame_domains` in the order of the codes; null where the frame has none."""
+    return pl.DataFrame({"domain_code": codes}).join(listed, on="domain_code", how="left", maintain_order="left")
+
+
+def eligible_if_take_all(listed: pl.DataFrame) -> FloatArray:
+    """Eligible units ``(D,)`` of the domains whose strata are all take-all, NaN elsewhere."""
+    return listed.select(pl.when("take_all").then("units").fill_null(np.nan)).to_series().to_numpy()
 
 
 def _check(units: pl.DataFrame, answers: pl.DataFrame) -> None:

@@ -24,8 +24,7 @@ quarantined as (
             q.survey = d.survey
             and q.wave = d.wave
             and q.contract = d.contract
-            and q.delivery = d.delivery
-            and q.file_name = d.file_name
+            and q.file_sha256 = d.file_sha256
     where q.survey = $survey and q.wave = $wave and d.status = 'current'
     group by q.contract
 ),

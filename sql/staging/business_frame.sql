@@ -26,8 +26,7 @@ where
             file.survey = sent.survey
             and file.wave = sent.wave
             and file.contract = 'business_frame'
-            and file.delivery = sent.delivery
-            and file.file_name = sent.file_name
+            and file.file_sha256 = sent.file_sha256
             and file.status = 'current'
     )
     and not exists (
@@ -37,7 +36,6 @@ where
             held.survey = sent.survey
             and held.wave = sent.wave
             and held.contract = 'business_frame'
-            and held.delivery = sent.delivery
-            and held.file_name = sent.file_name
+            and held.file_sha256 = sent.file_sha256
             and held.row_number = sent.row_number
     )

@@ -111,6 +111,26 @@ def test_a_corrected_delivery_replaces_the_earlier_and_the_counts_balance(home: 
     assert of_file["status"].to_list() == ["superseded", "current"]
 
 
+def test_a_file_sent_again_under_its_name_replaces_its_rows(home: Settings, rerun: Callable) -> None:
+    path, content = delivered(home, "business_frame")
+    [entry] = [one for one in content["files"] if one["contract"] == "business_frame"]
+    with path.open(encoding="cp949", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    [sample] = tables(home, "core.sample")
+    selected = set(sample["unit_id"])
+    number = header.index("사업자등록번호")
+    rows.remove(next(row for row in rows if row[number].replace("-", "") not in selected))
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    data = text.getvalue().encode("cp949")
+    path.write_bytes(data)
+    entry |= {"sha256": hashlib.sha256(data).hexdigest(), "rows": len(rows)}
+    (path.parent / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    rerun(home, [2021])
+    [frame] = tables(home, "core.frame")
+    assert frame.filter(pl.col("wave") == 2021, pl.col("survey") == "industry").height == len(rows)
+
+
 def test_a_frame_row_that_cannot_be_read_is_set_aside_with_its_reason(home: Settings, rerun: Callable) -> None:
     path, _ = delivered(home, "business_frame")
     with path.open(encoding="cp949", newline="") as stream:

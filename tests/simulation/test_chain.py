@@ -61,7 +61,7 @@ def chain(stack, surveyed) -> pl.DataFrame:
         weights = weight_sample(data.sample, data.frame, plan=stack.plan).weights
         listed = data.frame.drop([name for name in data.frame.columns if name in weights.columns and name != "unit_id"])
         units = weights.join(listed, on="unit_id")
-        waves.append(Wave.build(units, data.answers))
+        waves.append(Wave.build(units, data.answers, frame=data.frame, frame_fields=data.frame_fields))
         rates = adoption_rates(
             units,
             data.answers,

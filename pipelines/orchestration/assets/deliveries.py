@@ -52,7 +52,11 @@ def delivery_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
             session.replace("meta.delivery_file", register, where={"survey": survey.survey, "wave": wave})
             for table in tables:
                 [sha256] = table.frame["file_sha256"].unique()
-                session.replace(f"raw.{table.contract}", table.frame, where={"file_sha256": sha256})
+                session.replace(
+                    f"raw.{table.contract}",
+                    table.frame,
+                    where={"survey": survey.survey, "wave": wave, "file_sha256": sha256},
+                )
         for table in tables:
             for warning in table.warnings:
                 context.log.warning(str(warning))

@@ -5,7 +5,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
-from pipelines.orchestration.inputs import read_units
+from pipelines.orchestration.inputs import read_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, segment
 from pipelines.stats.change import adoption_change
@@ -97,5 +97,7 @@ def _progress(session: Session, library: ContractLibrary, survey: Survey, wave: 
 
 
 def _state(session: Session, survey: Survey, wave: int) -> Wave:
-    read = read_units(session, survey=survey.survey, wave=wave)
-    return Wave.build(read.units, read.answers, lonely_psu=survey.lonely_psu)
+    read = read_wave(session, survey=survey.survey, wave=wave)
+    return Wave.build(
+        read.units, read.answers, frame=read.frame, frame_fields=read.frame_fields, lonely_psu=survey.lonely_psu
+    )

@@ -122,7 +122,9 @@ def _stage(session: Session, library: ContractLibrary, contract: str, *, survey:
     scope = {"survey": survey, "wave": wave, "contract": contract}
     session.delete("raw.quarantine", where=scope)
     current = session.table("meta.delivery_file", where={**scope, "status": "current"}).row(0, named=True)
-    raw = session.table(f"raw.{contract}", where={"file_sha256": current["file_sha256"]})
+    raw = session.table(
+        f"raw.{contract}", where={"survey": survey, "wave": wave, "file_sha256": current["file_sha256"]}
+    )
     # asked, not built: a row that cannot be read has NULLs that the table does not take
     typed = session.query(f"staging.{contract}", survey=survey, wave=wave)
     result = check_rows(typed, raw, library.deliveries[contract], question_version=current["question_version"])

@@ -387,6 +387,7 @@ def test_delivered_rows_are_accounted_for(run: Run) -> None:
         return {
             "delivery": delivery,
             "file_name": f"{contract}.csv",
+            "file_sha256": f"{delivery} {contract}",
             "contract": contract,
             "rows_in": rows,
             "status": status,
@@ -404,6 +405,7 @@ def test_delivered_rows_are_accounted_for(run: Run) -> None:
             {
                 "delivery": "d1",
                 "file_name": "industry_response.csv",
+                "file_sha256": "d1 industry_response",
                 "contract": "industry_response",
                 "row_number": 3,
             },
@@ -411,6 +413,7 @@ def test_delivered_rows_are_accounted_for(run: Run) -> None:
             {
                 "delivery": "d0",
                 "file_name": "industry_response.csv",
+                "file_sha256": "d0 industry_response",
                 "contract": "industry_response",
                 "row_number": 1,
             },

@@ -49,7 +49,7 @@ def wave(
         },
         schema_overrides={"value": pl.Float64},
     )
-    return Wave.build(units, answers)
+    return Wave.build(units, answers, frame=units)
 
 
 def change(before: Wave, after: Wave) -> dict[str, object]:
@@ -104,7 +104,7 @@ def test_common_units_outside_the_domain_enter_as_zeros() -> None:
         )
         regions = pl.Series("region", [region[unit] for unit in own.units["unit_id"].to_list()])
         units = own.units.with_columns(regions, regions.alias("post_stratum"))
-        waves.append(Wave.build(units, own.answers))
+        waves.append(Wave.build(units, own.answers, frame=units))
         y = units.join(own.answers, on="unit_id", how="left")["value"].to_numpy()
         w, inside = units["weight"].to_numpy(), (regions == "r1").to_numpy()
         p = (w * inside * y).sum() / (w * inside).sum()
@@ -211,7 +211,7 @@ def test_variances_are_those_of_the_rates(country, plan) -> None:
         sample = country.sample(number, start=start)
         units = country.classified(weight_sample(sample, country.frame, plan=plan).weights)
         answers = country.answers(sample, number)
-        waves.append(Wave.build(units, answers))
+        waves.append(Wave.build(units, answers, frame=country.frame))
         tables.append(
             adoption_rates(
                 units, answers, frame=country.frame, domains=domains, measures=["ai_adoption"], bases=["answered"]
@@ -228,6 +228,18 @@ def test_variances_are_those_of_the_rates(country, plan) -> None:
     # Answers persist, so panel overlap makes the change more precise than two independent samples would.
     assert total["covariance"] > 0
     assert total["change_se"] < np.sqrt(total["variance_before"] + total["variance_after"])
+
+
+def test_the_change_of_known_domains_is_known() -> None:
+    """Take-all units that all answered twice: 1/3, then 2/3, whatever weights they carry for others."""
+    waves = []
+    for values, weight in (((1.0, 0.0, 0.0), 1.5), ((1.0, 1.0, 0.0), 1.2)):
+        own = wave(dict(zip("abc", values, strict=True)), population={"s": 4})
+        units = own.units.with_columns(pl.Series("weight", [weight, 1.1, 1.3]), pl.lit(True).alias("take_all"))
+        waves.append(Wave.build(units, own.answers, frame=units))
+    row = change(*waves)
+    assert row["change"] == pytest.approx(1 / 3)
+    assert (row["variance_before"], row["variance_after"], row["covariance"], row["change_se"]) == (0, 0, 0, 0)
 
 
 def test_segments_are_not_compared() -> None:

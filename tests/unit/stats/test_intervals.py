@@ -92,6 +92,14 @@ def test_no_zero_width_at_zero_one_no_variance_or_no_df() -> None:
     assert (low[3], high[3]) == pytest.approx(tuple(side[0] for side in beta_interval(array(0.4), array(2.0))))
 
 
+def test_a_published_asin_limit_is_clipped_where_r_folds_it() -> None:
+    """p = 1/2, V = 1/2, df = 1: asin(sqrt(p)) = pi/4, R's limits pi/4 -+ 6.35 fold to one point and its mirror."""
+    found = proportion_intervals(
+        array(0.5), array(0.5), df=array(1.0), n=array(2.0), kish_deff=array(1.0), method="asin"
+    )
+    assert (found.low[0], found.high[0], found.rule[0]) == (0.0, 1.0, "angle_clipped")
+
+
 def test_method_beta_is_used_when_asked() -> None:
     arguments = {"df": array(30.0), "n": array(60.0), "kish_deff": array(1.1)}
     asked = proportion_intervals(array(0.3), array(0.004), method="beta", **arguments)
@@ -125,7 +133,8 @@ def test_take_all_domains() -> None:
 
 
 @given(
-    p=st.floats(0, 1),
+    # A share is a ratio of sums of weights; one of 1e-300 is none.
+    p=st.one_of(st.sampled_from([0.0, 1.0]), st.floats(1e-15, 1 - 1e-15)),
     deff=st.floats(0.2, 5),
     n=st.integers(1, 5000),
     df=st.integers(-1, 4999),

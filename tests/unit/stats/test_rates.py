@@ -282,6 +282,40 @@ def test_take_all_domain_with_item_non_response_has_a_width() -> None:
     assert (full["ci_low"], full["ci_high"], full["reliability_reason"]) == (0.4, 0.4, "census_full_response")
 
 
+def test_a_take_all_domain_that_answered_in_full_is_known() -> None:
+    """a and b are all of r1; for c, which is silent, the weights of the class rose to 5/4, but r1 is 1 of 2 as it was.
+
+    By employment 10 of 30. The total is estimated: (5/4 1 + 5/4 1) / 5 by unit.
+    """
+    units, answers, frame = small(weight=[1.25] * 4 + [1.0], stratum_population=[6] * 5)
+    frame = frame.with_columns(pl.lit(True).alias("take_all"))
+    rates = adoption_rates(
+        units, answers, frame=frame, domains=[Domain("total"), Domain("region", ("region",))], measures=["ai_adoption"]
+    )
+    row = one(rates, domain_code="r1", base="answered", unit_weighting="unit")
+    assert [row[name] for name in ("estimate", "se", "ci_low", "ci_high")] == [0.5, 0.0, 0.5, 0.5]
+    assert [row[name] for name in ("population", "adopters", "adopters_se")] == [2.0, 1.0, 0.0]
+    assert row["reliability_reason"] == "census_full_response"
+    by_employment = one(rates, domain_code="r1", base="answered", unit_weighting="employment")
+    assert (by_employment["estimate"], by_employment["population"], by_employment["se"]) == (10 / 30, 30.0, 0.0)
+    silent = one(rates, domain_code="total", base="answered", unit_weighting="unit")
+    assert silent["population"] == 5.0
+    assert silent["se"] > 0
+
+
+def test_a_known_domain_with_a_missing_item_keeps_its_population() -> None:
+    """r2 holds c, d (and e, out of scope); c does not know: 1 of the 1 that answered, of 2 units known."""
+    units, answers, frame = small(weight=[1.25] * 4 + [1.0], stratum_population=[6] * 5)
+    frame = frame.with_columns(pl.lit(True).alias("take_all"))
+    rates = adoption_rates(
+        units, answers, frame=frame, domains=[Domain("region", ("region",))], measures=["ai_adoption"]
+    )
+    row = one(rates, domain_code="r2", base="answered", unit_weighting="unit")
+    assert (row["estimate"], row["population"], row["ci_low"], row["ci_high"]) == (1.0, 2.0, 0.5, 1.0)
+    whole = one(rates, domain_code="r2", base="incl_dont_know", unit_weighting="unit")
+    assert (whole["estimate"], whole["se"], whole["adopters"]) == (0.5, 0.0, 1.0)
+
+
 def test_field_measures_only_in_domains_by_field() -> None:
     units, answers, frame = small()
     fields = pl.DataFrame(
@@ -356,4 +390,4 @@ def test_a_respondent_without_an_answer_row_counts_as_missing() -> None:
     )
     row = one(rates, base="incl_dont_know", unit_weighting="unit")
     assert (row["n"], row["n_missing"], row["n_dont_know"]) == (3, 1, 1)
-    assert Wave.build(units, answers).responding.sum() == 4
+    assert Wave.build(units, answers, frame=frame).responding.sum() == 4
