@@ -32,6 +32,7 @@ IntervalRule = Literal[
     "zero_or_one",
     "no_variance",
     "no_df",
+    "n_effective_capped",
     "take_all_bounds",
     "census",
     "no_estimate",
@@ -436,6 +437,24 @@ def confidence_intervals(
     return Intervals(low=cast(FloatArray, np.minimum(low, p)), high=cast(FloatArray, np.maximum(high, p)), rule=rule)
 
 
+def _capped(
+    asked: Intervals, seen: Evidence, level: float, population: FloatArray, exempt: BoolArray | None
+) -> Intervals:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cap = seen.n / (1.0 - np.fmin(seen.n / population, 1.0))
+        n_star = effective_n(seen.estimate, seen.variance, seen.n, seen.kish_deff)
+        over = n_star * df_adjustment(seen.n, seen.df, level=level) > cap
+    over &= np.isin(asked.rule, ("as_asked", "angle_clipped"))
+    if exempt is not None:
+        over &= ~exempt
+    low, high = beta_interval(seen.estimate, np.where(over, cap, np.nan), level=level)
+    return Intervals(
+        low=np.where(over, low, asked.low),
+        high=np.where(over, high, asked.high),
+        rule=np.where(over, "n_effective_capped", asked.rule),
+    )
+
+
 def _unfolded(asked: Intervals, p: FloatArray, variance: FloatArray, df: FloatArray, level: float) -> Intervals:
     folded = asked.rule == "angle_folded"
     centre, half = _angles(p, variance, df, level)
@@ -457,12 +476,17 @@ def proportion_intervals(
     kish_deff: FloatArray,
     method: IntervalMethod = "logit",
     level: float = 0.95,
+    population: FloatArray | None = None,
     take_all: TakeAll | None = None,
 ) -> Intervals:
     """The interval that is published: arrays of the shape of ``p``.
 
     That of :func:`confidence_intervals`, with a stand-in where the variance is 0. Where a limit of ``asin`` would
-    fold back it ends at 0 or 1 (``angle_clipped``): folded limits may even meet. Take-all domains: no width
+    fold back it ends at 0 or 1 (``angle_clipped``): folded limits may even meet.
+
+    With ``population``, the units of the domain N: where the df-adjusted n* exceeds n / (1 - n/N), which is what a
+    simple random sample of n units would have, the Korn-Graubard interval with that stands in
+    (``n_effective_capped``, decision 0009). Take-all domains are not capped; they have no width
     where every eligible unit answered (rule ``census``), otherwise clipped to what the missing units leave
     possible (``take_all_bounds`` where that moved a limit).
     """
@@ -470,6 +494,8 @@ def proportion_intervals(
     asked = confidence_intervals(seen, method=method, level=level, without_variance="stand_in")
     if method == "asin":
         asked = _unfolded(asked, p, variance, df, level)
+    if population is not None:
+        asked = _capped(asked, seen, level, population, None if take_all is None else take_all.take_all)
     if take_all is None:
         return asked
     low = np.where(take_all.take_all, np.fmax(asked.low, take_all.floor), asked.low)

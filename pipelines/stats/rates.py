@@ -418,7 +418,15 @@ def _rate_table(
     n_missing = layout.sums(np.ones_like(rows.value)) - n - (n_dont_know if base == "answered" else 0.0)
     take_all = _take_all(layout, listed, scores, unit_weighting)
     interval = proportion_intervals(
-        estimate, variance, df=df, n=n, kish_deff=effect, method=ci_method, level=ci_level, take_all=take_all
+        estimate,
+        variance,
+        df=df,
+        n=n,
+        kish_deff=effect,
+        method=ci_method,
+        level=ci_level,
+        population=layout.sums(weight * used),
+        take_all=take_all,
     )
     status, reason = presentation_status(estimate, variance, n=n, df=df, kish_deff=effect, take_all=take_all)
     with_value = np.isfinite(estimate)
