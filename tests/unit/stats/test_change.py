@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.stats.change import ComparabilityError, Overlap, Segment, adoption_change
+from pipelines.stats.change import ComparabilityError, Overlap, Segment, adoption_change, overlap_covariance
 from pipelines.stats.rates import Domain, Wave, adoption_rates
 from pipelines.stats.weighting import weight_sample
 
@@ -149,6 +149,39 @@ def test_units_without_an_answer_leave_the_finite_population_correction() -> Non
     assert (row["n_before"], row["n_after"], row["n_common"]) == (10, 9, 8)
     assert row["covariance"] == pytest.approx((1 - 10 * 9 / (8 * 12)) * 12 / 11 * (z1 * z2).sum(), rel=1e-9)
     assert row["variance_before"] == pytest.approx((1 - 10 / 12) * 12 / 11 * np.square(z1).sum(), rel=1e-9)
+
+
+def test_where_all_answered_it_is_the_covariance_of_any_two_files() -> None:
+    """Both ways to C, that of our surveys and that of `axstat estimate`, on two strata and one domain of two."""
+    rng = np.random.default_rng(8)
+    ids = [f"{number:02d}" for number in range(30)]
+    strata = {unit: "s" if int(unit) < 14 else "t" for unit in ids}
+    region = {unit: f"r{1 + int(unit) % 2}" for unit in ids}
+    waves, influences = [], []
+    for chosen in (ids[:24], ids[5:]):
+        own = wave({unit: float(rng.integers(0, 2)) for unit in chosen}, strata=strata, population={"s": 40, "t": 30})
+        regions = pl.Series("region", [region[unit] for unit in own.units["unit_id"].to_list()])
+        waves.append(Wave.build(own.units.with_columns(regions), own.answers, frame=own.units.with_columns(regions)))
+        y = own.units.join(own.answers, on="unit_id", how="left")["value"].to_numpy()
+        share = own.units["weight"].to_numpy() * (regions == "r1").to_numpy()
+        influences.append((share * (y - share @ y / share.sum()) / share.sum())[:, None])
+    expected = overlap_covariance(
+        waves[0].design,
+        waves[1].design,
+        (waves[0].units["unit_id"], waves[1].units["unit_id"]),
+        (influences[0], influences[1]),
+    )
+    table = adoption_change(
+        *waves,
+        before_segment=LIST,
+        after_segment=LIST,
+        domains=[Domain("region", ("region",))],
+        measures=["ai_adoption"],
+        unit_weightings=["unit"],
+    )
+    row = table.filter(pl.col("domain_code") == "r1").row(0, named=True)
+    assert row["covariance_clipped"] is False
+    assert row["covariance"] == pytest.approx(expected[0], rel=1e-9)
 
 
 def test_fewer_than_two_common_units_add_nothing() -> None:
