@@ -252,8 +252,10 @@ def _check_cells(survey: Survey, library: "ContractLibrary", findings: Findings,
         ("post_stratum", survey.post_stratum),
     ):
         place = f"{where}: {name}"
+        modelled = survey.response_model is not None and survey.response_model.use == "classes"
+        made = {"propensity_class"} if modelled and name == "nonresponse_class" else set()
         for part in rule.parts:
-            if part not in frame.column_names:
+            if part not in frame.column_names and part not in made:
                 findings.add("unknown_part", place, "a column of core.frame", part, "correct it")
         for step in rule.collapse:
             if step.into is None or step.part not in frame.column_names:
@@ -268,6 +270,10 @@ def _check_cells(survey: Survey, library: "ContractLibrary", findings: Findings,
                     step.into,
                     "name the parent list, or leave `into` out to drop the part",
                 )
+    for term in survey.response_model.terms if survey.response_model else ():
+        for column in term.split(":"):
+            if column not in frame.column_names:
+                findings.add("unknown_term", f"{where}: response_model", "a column of core.frame", column, "correct it")
     selection = library.deliveries.get(survey.contracts.sample)
     for part in survey.stratum.parts:
         if selection is not None and f"selection_{part}" not in selection.column_names:

@@ -96,6 +96,25 @@ class CellRule(BaseModel):
         return self
 
 
+class ResponseModelRule(BaseModel):
+    """A logistic model of response, for non-response weights; without one, weighting classes alone act.
+
+    Attributes:
+        terms: columns of the frame, and interactions ``a:b``.
+        use: ``classes``: quantiles of the propensity are a part ``propensity_class`` of ``nonresponse_class``;
+            ``inverse``: inside each class the factors are as the inverse propensities.
+        classes: how many quantiles.
+        max_factor: bound of an inverse propensity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    terms: tuple[str, ...] = Field(min_length=1)
+    use: Literal["classes", "inverse"]
+    classes: int = Field(default=5, ge=2)
+    max_factor: float = Field(default=5.0, gt=1.0)
+
+
 class Domain(BaseModel):
     """A domain type of `mart.adoption_rate`.
 
@@ -159,6 +178,7 @@ class Survey(BaseModel):
     ksic_revisions: tuple[KsicPeriod, ...]
     stratum: CellRule
     nonresponse_class: CellRule
+    response_model: ResponseModelRule | None = None
     post_stratum: CellRule
     lonely_psu: LonelyPsu
     confidence_level: float = Field(gt=0.5, lt=1.0)

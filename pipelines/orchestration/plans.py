@@ -8,17 +8,21 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import CellRule, Survey
 from pipelines.stats.change import Segment
 from pipelines.stats.collapse import Coarsening
-from pipelines.stats.nonresponse import CollapseRule
+from pipelines.stats.nonresponse import CollapseRule, ResponseModel
 from pipelines.stats.rates import Domain
 from pipelines.stats.weighting import WeightingPlan
 
 
 def weighting_plan(survey: Survey, library: ContractLibrary) -> WeightingPlan:
     """Strata, classes and post-strata with their ways of collapsing."""
+    model = survey.response_model
     return WeightingPlan(
         strata=_collapse_rule(survey.stratum, library),
         classes=_collapse_rule(survey.nonresponse_class, library),
         post_strata=_collapse_rule(survey.post_stratum, library),
+        response_model=None
+        if model is None
+        else ResponseModel(terms=model.terms, use=model.use, classes=model.classes, max_factor=model.max_factor),
     )
 
 

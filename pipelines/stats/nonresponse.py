@@ -1,18 +1,22 @@
 """Unknown eligibility, non-response and response rates.
 
-Belongs here: the sharing of unknown eligibility, weighting classes with their collapse, AAPOR response rates.
-Does not belong here: base weights and the chain of factors (weighting), calibration.
+Belongs here: the sharing of unknown eligibility, weighting classes with their collapse, what becomes of response
+propensities, AAPOR response rates. Does not belong here: the model of response (propensity), base weights and
+the chain of factors (weighting), calibration.
 
 A unit's final ``status`` is 'respondent', 'eligible_nonrespondent', 'unknown_eligibility' or 'out_of_scope'.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError
 from pipelines.stats.collapse import Coarsening, Collapse, collapse_cells
+from pipelines.stats.propensity import propensity_classes, response_propensities
 
 STATUSES = ("respondent", "eligible_nonrespondent", "unknown_eligibility", "out_of_scope")
 
@@ -35,23 +39,43 @@ class CollapseRule:
 
 
 @dataclass(frozen=True)
+class ResponseModel:
+    """How response propensities enter the weights.
+
+    ``use`` 'classes': units get a column ``propensity_class``, quantiles of the propensity, which the rule of the
+    weighting classes names among its parts. 'inverse': inside each weighting class the factors are as the inverse
+    propensities, held at ``max_factor``, and the class keeps its sum. ``terms`` are those of the model.
+    """
+
+    terms: tuple[str, ...]
+    use: Literal["classes", "inverse"]
+    classes: int = 5
+    max_factor: float = 5.0
+
+
+@dataclass(frozen=True)
 class NonresponseAdjustment:
     """``units``: the input with ``nonresponse_class``, ``eligibility_factor``, ``nonresponse_factor``.
 
     The factors are 1 for units that carry no weight afterwards (non-respondents, unknown eligibility).
+    ``coefficients`` of the model of response: term, coefficient; None without one.
     """
 
     units: pl.DataFrame
     collapse: Collapse
+    coefficients: pl.DataFrame | None = None
 
 
-def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> NonresponseAdjustment:
+def adjust_nonresponse(
+    units: pl.DataFrame, *, rule: CollapseRule, model: ResponseModel | None = None
+) -> NonresponseAdjustment:
     """Share unknown eligibility and spread non-respondents' weight, class by class (method.md 2).
 
     In a class with base weight E of known eligible units (of which R responding), O of out-of-scope and U of
     unknown eligibility, the eligibility rate is e = E/(E + O) (AAPOR RR3). e U is shared among the eligible
     and (1 - e) U among the out-of-scope units, so both are multiplied by 1 + U/(E + O); then the respondents
     are multiplied by E/R. Out-of-scope units keep their weight; the sum of weights of a class is kept.
+    With inverse propensities R is the sum of w g and a respondent is multiplied by g E/R, g = min(1/p, max_factor).
 
     Classes start as the parts crossed with three blocks that never merge: sampled units, units of take-all
     strata, and units of take-all strata in which every unit answered or was found out of scope. The last
@@ -59,11 +83,20 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
 
     Args:
         units: the selected units: unit_id, status, selection_stratum, take_all, base_weight, the part
-        columns.
+        columns, and those of the model's terms.
 
     Raises:
+        ViolationsError, AxstatError: of :func:`pipelines.stats.propensity.response_propensities`.
         AxstatError: a part is missing for a unit; a class has unknown or eligible weight and no respondent.
     """
+    fitted = None if model is None else response_propensities(units, model.terms)
+    inverse: pl.Expr | pl.Series = pl.lit(1.0)
+    if model is not None and fitted is not None:
+        if model.use == "classes":
+            weight = units["base_weight"].cast(pl.Float64).to_numpy()
+            units = units.with_columns(propensity_classes(fitted.value, weight, classes=model.classes))
+        else:
+            inverse = pl.Series(np.minimum(1.0 / fitted.value, model.max_factor))
     for name in rule.parts:
         absent = units.filter(pl.col(name).is_null())
         if absent.height:
@@ -84,10 +117,12 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
             .then(pl.lit("take_all"))
             .otherwise(pl.lit("census"))
             .alias("block"),
+            inverse.alias("inverse"),
             *[pl.col(name).cast(pl.String) for name in rule.parts],
         )
         .with_columns(
-            pl.concat_str([pl.col(name) for name in rule.parts] or [pl.lit("all")], separator="/").alias("parts_label")
+            pl.when(pl.col("block") == "census").then(1.0).otherwise(pl.col("inverse")).alias("inverse"),
+            pl.concat_str([pl.col(name) for name in rule.parts] or [pl.lit("all")], separator="/").alias("parts_label"),
         )
         .with_columns(
             pl.when(pl.col("block") == "sampled")
@@ -103,6 +138,7 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
         .agg(
             (status == "respondent").sum().alias("respondents"),
             w.filter(status == "respondent").sum().alias("responding"),
+            (w * pl.col("inverse")).filter(status == "respondent").sum().alias("raised"),
             w.filter(status.is_in(["respondent", "eligible_nonrespondent"])).sum().alias("eligible"),
             w.filter(status == "out_of_scope").sum().alias("out_of_scope"),
             w.filter(status == "unknown_eligibility").sum().alias("unknown"),
@@ -121,7 +157,7 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
             return f"non-response factor {factor:.3f}, at most {rule.max_factor:g} wanted"
         return None
 
-    sums = ["responding", "eligible", "out_of_scope", "unknown"]
+    sums = ["responding", "raised", "eligible", "out_of_scope", "unknown"]
     collapse = collapse_cells(
         cells,
         parts=rule.parts,
@@ -136,7 +172,7 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
         .agg(*[pl.col(name).sum() for name in sums])
         .with_columns(
             (1.0 + pl.col("unknown") / (pl.col("eligible") + pl.col("out_of_scope"))).alias("eligibility_factor"),
-            (pl.col("eligible") / pl.col("responding")).alias("nonresponse_factor"),
+            (pl.col("eligible") / pl.col("raised")).alias("nonresponse_factor"),
         )
     )
     lost = classes.filter(
@@ -168,14 +204,16 @@ def adjust_nonresponse(units: pl.DataFrame, *, rule: CollapseRule) -> Nonrespons
         .with_columns(
             pl.when(weighted).then(pl.col("eligibility_factor")).otherwise(1.0).alias("eligibility_factor"),
             pl.when(status == "respondent")
-            .then(pl.col("nonresponse_factor"))
+            .then(pl.col("nonresponse_factor") * pl.col("inverse"))
             .otherwise(1.0)
             .alias("nonresponse_factor"),
         )
     )
     factors = adjusted.select("unit_id", "nonresponse_class", "eligibility_factor", "nonresponse_factor")
     return NonresponseAdjustment(
-        units=units.join(factors, on="unit_id", how="left", maintain_order="left"), collapse=collapse
+        units=units.join(factors, on="unit_id", how="left", maintain_order="left"),
+        collapse=collapse,
+        coefficients=None if fitted is None else fitted.coefficients,
     )
 
 

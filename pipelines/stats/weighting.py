@@ -14,7 +14,8 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import FloatArray
 from pipelines.stats.calibration import post_stratify
 from pipelines.stats.collapse import LOG_SCHEMA, Collapse, collapse_cells, merge_sparse_strata, merge_take_all_strata
-from pipelines.stats.nonresponse import STATUSES, CollapseRule, adjust_nonresponse
+from pipelines.stats.model_matrix import columns_of
+from pipelines.stats.nonresponse import STATUSES, CollapseRule, ResponseModel, adjust_nonresponse
 
 WEIGHT_COLUMNS = (
     "unit_id",
@@ -43,12 +44,20 @@ class WeightingPlan:
 
     ``strata.parts`` name the '/'-joined parts of ``selection_stratum`` in their order; the parts of
     ``classes`` and ``post_strata`` are columns of the frame (``take_all`` may be one).
-    ``post_strata.max_factor`` holds the calibration factor between its inverse and itself.
+    ``post_strata.max_factor`` holds the calibration factor between its inverse and itself. The terms of
+    ``response_model`` are columns of the frame.
     """
 
     strata: CollapseRule
     classes: CollapseRule
     post_strata: CollapseRule
+    response_model: ResponseModel | None = None
+
+    @property
+    def frame_columns(self) -> list[str]:
+        """What is read of the frame beside unit_id, selection_stratum and take_all."""
+        modelled = columns_of(self.response_model.terms) if self.response_model else []
+        return sorted({*self.classes.parts, *self.post_strata.parts, *modelled} - {"take_all", "propensity_class"})
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
             unit with a probability below 1.
         AxstatError: from the steps, e.g. a post-stratum that cannot be met.
     """
-    parts = sorted({*plan.classes.parts, *plan.post_strata.parts} - {"take_all"})
-    listed = frame.select("unit_id", "selection_stratum", "take_all", *parts)
+    listed = frame.select("unit_id", "selection_stratum", "take_all", *plan.frame_columns)
     selected = sample.select(
         "unit_id", "inclusion_probability", "status", pl.col("selection_stratum").alias("sample_stratum")
     ).join(listed, on="unit_id", how="left")
@@ -95,7 +103,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
     units = units.with_columns((1.0 / pl.col("inclusion_probability")).alias("base_weight"))
 
     strata = _variance_strata(units, listed, plan.strata, modelled=plan.classes.parts)
-    adjusted = adjust_nonresponse(units, rule=plan.classes)
+    adjusted = adjust_nonresponse(units, rule=plan.classes, model=plan.response_model)
     carried = (
         adjusted.units.filter(pl.col("status").is_in(["respondent", "out_of_scope"]))
         .join(

@@ -236,6 +236,21 @@ CASES = [
         "surveys/industry.yaml: stratum",
     ),
     (
+        "surveys/industry.yaml",
+        "post_stratum:\n",
+        "response_model: {terms: [size_class, 'size_class:colour'], use: inverse}\npost_stratum:\n",
+        "unknown_term",
+        "surveys/industry.yaml: response_model",
+    ),
+    (
+        "surveys/industry.yaml",
+        "nonresponse_class:\n  parts: [ksic_group, size_class]\n  collapse: [{part: ksic_group, into: ksic_sections},"
+        " {part: ksic_group}, {part: size_class}]",
+        "nonresponse_class:\n  parts: [propensity_class]\n  collapse: [{part: propensity_class}]",
+        "unknown_part",
+        "surveys/industry.yaml: nonresponse_class",
+    ),
+    (
         "surveys/public.yaml",
         "parts: [main_sector]\n  collapse: [{part: main_sector}]",
         "parts: [colour]\n  collapse: [{part: colour}]",

@@ -1,12 +1,14 @@
 """From sample and frame to weights, on the made-up country of conftest."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.stats.collapse import Coarsening
-from pipelines.stats.nonresponse import CollapseRule
+from pipelines.stats.nonresponse import CollapseRule, ResponseModel
 from pipelines.stats.weighting import WEIGHT_COLUMNS, WeightingPlan, weight_sample
 
 FACTORS = ("base_weight", "eligibility_factor", "nonresponse_factor", "calibration_factor")
@@ -34,6 +36,27 @@ def test_frame_counts_are_met_in_every_post_stratum(country, plan) -> None:
     assert reached.height == len(counts)
     for cell, total in reached.iter_rows():
         assert total == pytest.approx(counts[cell], rel=1e-9), cell
+
+
+def test_a_response_model_changes_the_factors_and_keeps_the_totals(country, plan) -> None:
+    sample = country.sample()
+    by_class = weight_sample(sample, country.frame, plan=plan).weights
+    model = ResponseModel(terms=("group", "size_class"), use="inverse")
+    modelled = weight_sample(sample, country.frame, plan=replace(plan, response_model=model)).weights
+    assert modelled["unit_id"].to_list() == by_class["unit_id"].to_list()
+    assert modelled["weight"].sum() == pytest.approx(by_class["weight"].sum(), rel=1e-9)
+    quantiles = replace(
+        plan,
+        classes=CollapseRule(
+            parts=("propensity_class",),
+            order=(Coarsening("propensity_class", "without propensity_class"),),
+            min_respondents=5,
+        ),
+        response_model=ResponseModel(terms=("group", "size_class"), use="classes", classes=4),
+    )
+    classed = weight_sample(sample, country.frame, plan=quantiles).weights
+    assert {label.partition("#")[0] for label in classed["nonresponse_class"].unique()} <= {"1", "2", "3", "4"}
+    assert classed["weight"].sum() == pytest.approx(by_class["weight"].sum(), rel=1e-9)
 
 
 def test_variance_strata_count_observed_units_and_frame(country, plan) -> None:
