@@ -7,6 +7,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
+from pipelines.stats.nonresponse import response_rates
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.steps import record_step, require_whole
@@ -35,12 +36,14 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
             sample = session.table("core.sample", where=scope)
             frame = session.table("core.frame", where=scope)
         result = weight_sample(sample, frame, plan=weighting_plan(survey, library))
+        responded = response_rates(sample, by=["selection_stratum"])
         placed = [
             pl.lit(scope["survey"]).alias("survey"),
             pl.lit(scope["wave"], dtype=pl.Int32).alias("wave"),
         ]
         with warehouse.session() as session:
             session.replace("core.weights", result.weights.with_columns(placed), where=scope)
+            session.replace("core.stratum_response", responded.with_columns(placed), where=scope)
             session.replace("core.collapse_log", result.collapse_log.with_columns(placed), where=scope)
             session.replace("mart.weight_diagnostic", result.diagnostics.with_columns(placed), where=scope)
             record_step(session, library, **scope, step="weights")
