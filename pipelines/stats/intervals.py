@@ -437,16 +437,12 @@ def confidence_intervals(
     return Intervals(low=cast(FloatArray, np.minimum(low, p)), high=cast(FloatArray, np.maximum(high, p)), rule=rule)
 
 
-def _capped(
-    asked: Intervals, seen: Evidence, level: float, population: FloatArray, exempt: BoolArray | None
-) -> Intervals:
+def _capped(asked: Intervals, seen: Evidence, level: float, population: FloatArray) -> Intervals:
     with np.errstate(divide="ignore", invalid="ignore"):
         cap = seen.n / (1.0 - np.fmin(seen.n / population, 1.0))
         n_star = effective_n(seen.estimate, seen.variance, seen.n, seen.kish_deff)
         over = n_star * df_adjustment(seen.n, seen.df, level=level) > cap
     over &= np.isin(asked.rule, ("as_asked", "angle_clipped"))
-    if exempt is not None:
-        over &= ~exempt
     low, high = beta_interval(seen.estimate, np.where(over, cap, np.nan), level=level)
     return Intervals(
         low=np.where(over, low, asked.low),
@@ -486,16 +482,16 @@ def proportion_intervals(
 
     With ``population``, the units of the domain N: where the df-adjusted n* exceeds n / (1 - n/N), which is what a
     simple random sample of n units would have, the Korn-Graubard interval with that stands in
-    (``n_effective_capped``, decision 0009). Take-all domains are not capped; they have no width
-    where every eligible unit answered (rule ``census``), otherwise clipped to what the missing units leave
-    possible (``take_all_bounds`` where that moved a limit).
+    (``n_effective_capped``, decision 0009). Take-all domains have no width where every eligible unit answered (rule
+    ``census``) and are otherwise clipped to what the missing units leave possible (``take_all_bounds`` where that
+    moved a limit).
     """
     seen = Evidence(estimate=p, variance=variance, df=df, n=n, kish_deff=kish_deff)
     asked = confidence_intervals(seen, method=method, level=level, without_variance="stand_in")
     if method == "asin":
         asked = _unfolded(asked, p, variance, df, level)
     if population is not None:
-        asked = _capped(asked, seen, level, population, None if take_all is None else take_all.take_all)
+        asked = _capped(asked, seen, level, population)
     if take_all is None:
         return asked
     low = np.where(take_all.take_all, np.fmax(asked.low, take_all.floor), asked.low)

@@ -95,26 +95,28 @@ def test_no_zero_width_at_zero_one_no_variance_or_no_df() -> None:
 def test_no_interval_is_narrower_than_that_of_a_simple_random_sample() -> None:
     """n = 50 of N = 100, p = 0.1, n* = 900: capped at 50/(1 - 1/2) = 100, Clopper-Pearson of 10 in 100.
 
-    n* = 90 of the second is below that, so logit stays; the third is take-all; the fourth is of no end of units.
+    n* = 90 of the second is below that, so logit stays; the third is take-all, its missing units leave [0.05, 0.12];
+    the fourth is of no end of units.
     """
     variance = array(0.09 / 900, 0.09 / 90, 0.09 / 900, 0.09 / 900)
     seen = {"df": array(*[49.0] * 4), "n": array(*[50.0] * 4), "kish_deff": array(*[1.0] * 4)}
     known = TakeAll(
         take_all=np.array([False, False, True, False]),
         complete=np.zeros(4, dtype=np.bool_),
-        floor=np.zeros(4),
-        ceiling=np.ones(4),
+        floor=np.full(4, 0.05),
+        ceiling=np.full(4, 0.12),
         response_rate=np.full(4, 0.5),
     )
     p, population = np.full(4, 0.1), array(100.0, 100.0, 100.0, np.inf)
     found = proportion_intervals(p, variance, **seen, population=population, take_all=known)
-    assert found.rule.tolist() == ["n_effective_capped", "as_asked", "as_asked", "n_effective_capped"]
+    assert found.rule.tolist() == ["n_effective_capped", "as_asked", "take_all_bounds", "n_effective_capped"]
     exact = stats.binomtest(10, 100).proportion_ci(method="exact")
     assert (found.low[0], found.high[0]) == pytest.approx((exact.low, exact.high))
     exact = stats.binomtest(5, 50).proportion_ci(method="exact")
     assert (found.low[3], found.high[3]) == pytest.approx((exact.low, exact.high))
+    assert (found.low[2], found.high[2]) == (0.05, 0.12)
     asked = proportion_intervals(p, variance, **seen)
-    assert found.low[1:3].tolist() == asked.low[1:3].tolist()
+    assert (found.low[1], found.high[1]) == (asked.low[1], asked.high[1])
 
 
 def test_a_published_asin_limit_is_clipped_where_r_folds_it() -> None:
