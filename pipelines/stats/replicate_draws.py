@@ -179,16 +179,35 @@ def sampling_deviations(sign: BoolArray, stratum: IntArray, spread: FloatArray) 
     return value
 
 
-def generalised_bootstrap(design: SurveyDesign, draws: SignDraws) -> ReplicateWeights:
-    """The generalised bootstrap of a design's primary units, the signs in the order of their codes.
+def generalised_bootstrap(design: SurveyDesign, unit: pl.Series, draws: SignDraws) -> ReplicateWeights:
+    """The generalised bootstrap of a design's primary units.
+
+    Args:
+        unit: ``(n,)`` label of the primary unit of each row of the design, the ``unit_id`` of the draws.
 
     Raises:
-        AxstatError: lonely_psu 'adjust' or 'average' and a stratum with one PSU.
+        AxstatError: lonely_psu 'adjust' or 'average' and a stratum with one PSU; PSUs without a draw, or of one label.
     """
     stage = design.stages[0]
     _refuse_lonely(design)
+    first = np.zeros(stage.n_units, dtype=np.int64)
+    first[stage.unit[::-1]] = np.arange(design.n_rows - 1, -1, -1)
+    label = unit[first]
+    at = codes_in(label, draws.unit_id)
+    for code, wrong, got in (
+        ("no_draw", label.filter(pl.Series(at < 0)), "none"),
+        ("psu_label_repeated", label.filter(label.is_duplicated()).unique().sort(), "the same label in several strata"),
+    ):
+        if len(wrong):
+            raise AxstatError(
+                code,
+                where=f"primary units {', '.join(wrong.cast(pl.String).head(10).to_list())}",
+                expected="one draw for each primary unit",
+                got=got,
+                hint="draw signs for the labels of the primary units, distinct over the whole file",
+            )
     spread = sampling_spread(stage.sampled.astype(np.float64), stage.population)
-    factor = 1.0 + sampling_deviations(draws.sign, stage.stratum, spread) / TAU
+    factor = 1.0 + sampling_deviations(draws.sign[at], stage.stratum, spread) / TAU
     return ReplicateWeights.from_factors(design.weight, stage.unit, factor, scale=TAU**2 / factor.shape[1], mse=True)
 
 

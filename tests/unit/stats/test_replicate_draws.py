@@ -109,7 +109,7 @@ def test_one_unit_and_a_census_have_the_factor_one() -> None:
     frame, design = sample(MIXED)
     whole = frame["h"].is_in(["d", "e"]).to_numpy()
     for made in (
-        generalised_bootstrap(design, draw_signs(frame["id"], survey="s", replicates=50)),
+        generalised_bootstrap(design, frame["id"], draw_signs(frame["id"], survey="s", replicates=50)),
         rescaled_bootstrap(design, survey="s", replicates=50),
     ):
         assert (made.factor[whole] == 1.0).all()
@@ -122,7 +122,7 @@ def test_factors_are_positive_and_have_mean_one_in_each_stratum(seed: int) -> No
     rng = np.random.default_rng(seed)
     strata = {f"h{k:02d}": (int(n), float(n + rng.integers(0, 60))) for k, n in enumerate(rng.integers(2, 60, 40))}
     frame, design = sample(strata, seed=seed)
-    general = generalised_bootstrap(design, draw_signs(frame["id"], survey=f"s{seed}", replicates=300))
+    general = generalised_bootstrap(design, frame["id"], draw_signs(frame["id"], survey=f"s{seed}", replicates=300))
     rescaled = rescaled_bootstrap(design, survey=f"s{seed}", replicates=300)
     assert general.factor.min() > 1.0 - 2.0 / TAU
     assert rescaled.factor.min() >= 0
@@ -145,12 +145,31 @@ def test_rows_in_another_order_have_the_same_factors() -> None:
     assert by_id(frame, drawn).equals(by_id(turned, draw_signs(turned["id"], survey="s", replicates=20).sign))
 
 
+def test_primary_units_take_the_draw_of_their_label() -> None:
+    """Clusters of two rows, in no order: both rows have the factor that the unit has in a file of units."""
+    frame, design = sample(MIXED)
+    draws = draw_signs(frame["id"], survey="s", replicates=20)
+    alone = pl.DataFrame(generalised_bootstrap(design, frame["id"], draws).analysis_weights()).insert_column(
+        0, frame["id"]
+    )
+    rows = pl.concat([frame, frame]).sample(fraction=1.0, shuffle=True, seed=2)
+    clusters = SurveyDesign.from_frame(rows, weight="w", strata="h", stages=["id"], population=["N"])
+    both = pl.DataFrame(generalised_bootstrap(clusters, rows["id"], draws).analysis_weights())
+    assert both.equals(rows.select("id").join(alone, on="id", how="left", maintain_order="left").drop("id"))
+    with pytest.raises(AxstatError, match="no_draw"):
+        generalised_bootstrap(design, frame["id"], SignDraws(draws.unit_id[:5], draws.sign[:5]))
+    nested = frame.with_columns(pl.col("id").str.slice(1).alias("id"))
+    repeated = SurveyDesign.from_frame(nested, weight="w", strata="h", stages=["id"], population=["N"], nest=True)
+    with pytest.raises(AxstatError, match="psu_label_repeated"):
+        generalised_bootstrap(repeated, nested["id"], draw_signs(nested["id"].unique(), survey="s", replicates=2))
+
+
 def test_every_pattern_of_signs_together_gives_the_linear_variance_exactly() -> None:
     """All 2^n patterns of signs are the expectation over the draws: V of a total is Taylor's to rounding."""
     frame, design = sample({"a": (2, 7.0), "b": (4, 12.0), "c": (3, 40.0), "d": (2, 2.0)})
     n = frame.height
     patterns = (np.arange(2**n)[None, :] >> np.arange(n)[:, None] & 1).astype(np.bool_)
-    made = generalised_bootstrap(design, SignDraws(frame["id"], patterns))
+    made = generalised_bootstrap(design, frame["id"], SignDraws(frame["id"], patterns))
     y = frame["y"].to_numpy()[:, None]
     total = replicate_totals(made, y, domain=np.zeros(n, dtype=np.int64), n_domains=1)
     linear = variance(design, linearized_total(design, y).influence)[0]
@@ -182,7 +201,7 @@ def test_variance_of_a_total_is_the_linear_one(method: str) -> None:
     frame, design = sample(MIXED)
     y = frame["y"].to_numpy()[:, None]
     made = (
-        generalised_bootstrap(design, draw_signs(frame["id"], survey="s", replicates=4000))
+        generalised_bootstrap(design, frame["id"], draw_signs(frame["id"], survey="s", replicates=4000))
         if method == "generalised"
         else rescaled_bootstrap(design, survey="s", replicates=4000)
     )
@@ -303,7 +322,7 @@ def test_bootstrap_covariance_of_two_waves_by_simulation() -> None:
     deviations = []
     for (frame, design), draws in ((one, first), (two, second)):
         y = frame["y"].to_numpy()[:, None]
-        made = generalised_bootstrap(design, draws)
+        made = generalised_bootstrap(design, frame["id"], draws)
         deviations.append(TAU * (made.totals(y)[:, 0] - (design.weight @ y)[0]))
     products = deviations[0] * deviations[1]
     error = products.std() / np.sqrt(replicates)
