@@ -57,7 +57,8 @@ class ResponseModel:
 class NonresponseAdjustment:
     """``units``: the input with ``nonresponse_class``, ``eligibility_factor``, ``nonresponse_factor``.
 
-    The factors are 1 for units that carry no weight afterwards (non-respondents, unknown eligibility).
+    Also ``inverse_propensity``, the g of :func:`adjust_nonresponse`, 1 without a model. The factors are 1 for units
+    that carry no weight afterwards (non-respondents, unknown eligibility).
     ``coefficients`` of the model of response: term, coefficient; None without one.
     """
 
@@ -209,7 +210,13 @@ def adjust_nonresponse(
             .alias("nonresponse_factor"),
         )
     )
-    factors = adjusted.select("unit_id", "nonresponse_class", "eligibility_factor", "nonresponse_factor")
+    factors = adjusted.select(
+        "unit_id",
+        "nonresponse_class",
+        "eligibility_factor",
+        "nonresponse_factor",
+        pl.col("inverse").alias("inverse_propensity"),
+    )
     return NonresponseAdjustment(
         units=units.join(factors, on="unit_id", how="left", maintain_order="left"),
         collapse=collapse,

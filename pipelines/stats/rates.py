@@ -251,6 +251,7 @@ class RateScores:
     size: FloatArray  # (m, 1) what a unit counts: 1 or its employment
     weight: FloatArray  # (m, 1) that of the unit, 1 in known domains
     known: BoolArray  # (D, 1) every unit of a take-all domain responded
+    complete: BoolArray  # (D, M) and is in the base
     acting: FloatArray  # (m, M) weight x denominator
     residual: FloatArray  # (m, M) linearised variable without the weight
     estimate: FloatArray  # (D, M) NaN where the denominator is 0
@@ -300,6 +301,7 @@ class RateScores:
             size=size,
             weight=weight,
             known=known,
+            complete=complete,
             acting=acting,
             residual=residual,
             estimate=estimate,

@@ -33,6 +33,15 @@ WEIGHT_COLUMNS = (
     "nonresponse_class",
     "post_stratum",
 )
+SELECTED_COLUMNS = (
+    "unit_id",
+    "status",
+    "variance_stratum",
+    "stratum_population",
+    "nonresponse_class",
+    "base_weight",
+    "inverse_propensity",
+)
 STRATUM_SEPARATOR = "/"
 # Of a relative distance to a margin; totals are met to 1e-9.
 MARGIN_DECIMALS = 11
@@ -64,6 +73,7 @@ class WeightingPlan:
 class WeightingResult:
     """``weights``: WEIGHT_COLUMNS, one row a respondent or out-of-scope unit, sorted by unit_id.
 
+    ``selected``: SELECTED_COLUMNS of all selected units on the frame, sorted by unit_id: what replicates need.
     ``collapse_log``: purpose, cell, merged_into, step, reason. ``diagnostics``: diagnostic, step, value,
     where step is 'base', 'eligibility', 'nonresponse' or 'calibration' and diagnostic one of n, sum, min,
     max, cv, kish_deff (over the weights carried at that step), ``margin_distance:<post-stratum>`` and
@@ -72,6 +82,7 @@ class WeightingResult:
     """
 
     weights: pl.DataFrame
+    selected: pl.DataFrame
     collapse_log: pl.DataFrame
     diagnostics: pl.DataFrame
 
@@ -104,9 +115,12 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
 
     strata = _variance_strata(units, listed, plan.strata, modelled=plan.classes.parts)
     adjusted = adjust_nonresponse(units, rule=plan.classes, model=plan.response_model)
-    carried = (
-        adjusted.units.filter(pl.col("status").is_in(["respondent", "out_of_scope"]))
-        .join(
+    merged = strata.cells.group_by("merged_cell").agg(
+        pl.col("observed").sum().cast(pl.Int64).alias("stratum_n"),
+        pl.col("population").sum().cast(pl.Int64).alias("stratum_population"),
+    )
+    placed = (
+        adjusted.units.join(
             strata.cells.select(
                 pl.col("stratum").alias("selection_stratum"),
                 "take_all",
@@ -115,16 +129,12 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
             on=["selection_stratum", "take_all"],
             how="left",
         )
-        .with_columns(
-            (pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")).alias("before")
-        )
+        .join(merged, left_on="variance_stratum", right_on="merged_cell", how="left")
         .sort("unit_id")
     )
-    merged = strata.cells.group_by("merged_cell").agg(
-        pl.col("observed").sum().cast(pl.Int64).alias("stratum_n"),
-        pl.col("population").sum().cast(pl.Int64).alias("stratum_population"),
+    carried = placed.filter(pl.col("status").is_in(["respondent", "out_of_scope"])).with_columns(
+        (pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")).alias("before")
     )
-    carried = carried.join(merged, left_on="variance_stratum", right_on="merged_cell", how="left")
 
     post = _post_strata(carried, listed, plan.post_strata)
     carried = carried.join(
@@ -157,6 +167,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
     )
     return WeightingResult(
         weights=weights,
+        selected=placed.select(SELECTED_COLUMNS),
         collapse_log=log,
         diagnostics=_diagnostics(adjusted.units, weights, target, n_off_frame=off_frame.height),
     )
