@@ -309,11 +309,10 @@ def _added_one_by_one(strata: Strata, weight: FloatArray, price: FloatArray, wan
 def bethel(strata: Strata, unit_variance: FloatArray, limit: FloatArray, *, names: Sequence[str]) -> Allocation:
     """The cheapest allocation that meets every precision target: the problem of Bethel (1989) and Chromy (1987).
 
-    Least sum of c g under V_j(g) <= limit_j and the limits of the strata. Chromy's steps, which reach the same optimum,
-    crawl where targets bind weakly or strata are at a limit; an interior point method does not, and the prices of the
-    targets it ends with (Bethel's multipliers) give a bound below every solution, which the result states. Whole
-    numbers: rounded up, then units are taken away where the targets stay met, the dearest for what they add to
-    precision first.
+    Least sum of c g under V_j(g) <= limit_j and the limits of the strata, by an interior point method; Chromy's
+    algorithm, for strata without limits, ends at the same place. The prices of the targets it ends with (Bethel's
+    multipliers) give a bound below every solution, which the result states. Whole numbers: rounded up, then units are
+    taken away where the targets stay met, the dearest for what they add to precision first.
 
     Args:
         unit_variance: ``(J, H)``, see the module.
@@ -488,7 +487,8 @@ def _cheapest(strata: Strata, unit_variance: FloatArray, limit: FloatArray) -> t
     t, prices, bound = problem.solve()
     drawn[choice] = problem.drawn(t)
     price[asking] = prices * limit[asking] / left[asking]
-    return drawn, price, settled + bound
+    # What is left of the price of a target that others decide is no price.
+    return drawn, np.where(price > 10.0 * _SOLVED * (settled + bound), price, 0.0), settled + bound
 
 
 def _whole_numbers(
