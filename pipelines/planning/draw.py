@@ -132,7 +132,7 @@ def _read_frame(specification: DrawSpecification, columns: Sequence[tuple[str, s
         needed=[plan.unit, *plan.strata],
     )
     faults = _repeated(table[plan.unit], f"file {plan.file}, column {plan.unit!r}")
-    values = np.full(table.height, np.nan) if number is None else numbers(table[number])
+    values = np.full(table.height, np.nan) if number is None else numbers(table[number]).copy()
     wrong = np.flatnonzero((values < 0) | (values >= 1))
     if len(wrong):
         faults.append(
