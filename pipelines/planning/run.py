@@ -278,6 +278,7 @@ def _notes(
         more_names = f" and {missed.height - 10} more" if missed.height > 10 else ""
         notes.append(f"targets missed: {', '.join(names)}{more_names}; method bethel meets them")
     for name, row in by_row.items():
+        notes += row.notes
         flat = np.unique(planned.stratum[(row.spread == 0) & (planned.population > 1)])
         if len(flat):
             notes.append(

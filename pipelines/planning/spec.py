@@ -54,12 +54,16 @@ class StrataTable(Section):
 
 
 class Answers(Section):
-    """A file of answers that means and spreads are taken from, by cells of the columns ``by``."""
+    """A file of answers that means and spreads are taken from, by cells of the columns ``by``.
+
+    A cell with fewer than ``least`` answers takes those of the cell without its last column, and so on.
+    """
 
     file: str
     value: Name
     weight: Name | None = None
     by: Names = ()
+    least: int = Field(default=2, ge=2)
 
 
 class Measure(Section):

@@ -4,6 +4,7 @@ Belongs here: rows that are counted, figures of a stratum, means and spreads fro
 belong here: domains and targets (run), the allocation itself (stats.allocation).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,11 @@ class PlannedStrata:
 
 @dataclass(frozen=True, eq=False)
 class MeasureFigures:
-    """Mean and standard deviation of a measure in each row ``(R,)``."""
+    """Mean and standard deviation of a measure in each row ``(R,)``, and what a reader of them must know."""
 
     mean: FloatArray
     spread: FloatArray
+    notes: tuple[str, ...] = ()
 
 
 def read_strata(specification: PlanSpecification) -> PlannedStrata:
@@ -125,7 +127,7 @@ def measure_figures(specification: PlanSpecification, planned: PlannedStrata, me
     """What is known of a measure in each row of the strata.
 
     Raises:
-        ViolationsError: shares outside 0 to 1, spreads below 0; cells of the strata that the answers do not hold.
+        ViolationsError: shares outside 0 to 1, spreads below 0; too few answers.
     """
     rows = planned.rows
     if measure.id in specification.answers:
@@ -177,44 +179,58 @@ def _from_answers(
         numeric=[answers.value, *([] if weight is None else [weight])],
         needed=[] if weight is None else [weight],
     ).filter(pl.col(answers.value).is_not_null())
-    cell = joined_labels(table, answers.by) if answers.by else pl.Series([""]).new_from_index(0, table.height)
-    wanted = joined_labels(planned.rows, answers.by) if answers.by else pl.Series([""] * planned.rows.height)
-    data = pl.DataFrame(
-        {
-            "cell": cell,
-            "y": whole_numbers(table[answers.value]).cast(pl.Float64),
-            "w": pl.Series(np.ones(table.height)) if weight is None else table[weight].cast(pl.Float64),
-        }
-    ).drop_nulls("cell")
-    y, w = pl.col("y"), pl.col("w")
-    cells = (
-        data.group_by("cell")
-        .agg(pl.len().alias("n"), (y * w).sum().alias("wy"), w.sum().alias("sum_w"), (y * y * w).sum().alias("wyy"))
-        .with_columns((pl.col("wy") / pl.col("sum_w")).alias("mean"))
-        .with_columns(
-            ((pl.col("wyy") / pl.col("sum_w") - pl.col("mean") ** 2).clip(0) * pl.col("n") / (pl.col("n") - 1)).alias(
-                "variance"
-            )
-        )
+    data = table.with_columns(
+        whole_numbers(table[answers.value]).cast(pl.Float64).alias("y"),
+        (pl.Series(np.ones(table.height)) if weight is None else table[weight].cast(pl.Float64)).alias("w"),
     )
-    found = pl.DataFrame({"cell": wanted}).join(cells, on="cell", how="left", maintain_order="left")
-    sparse = found.filter((pl.col("n").fill_null(0) < 2) | ~(pl.col("sum_w") > 0).fill_null(value=False))
-    if sparse.height:
-        names = sparse["cell"].unique().sort().to_list()
-        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-        raise ViolationsError(
-            f"file {answers.file}",
-            [
-                Violation(
-                    "cell_too_small",
-                    where=f"{place}.by, cells {shown}",
-                    expected="two answers with weight in each cell of the strata",
-                    got="fewer",
-                    hint="name fewer or coarser columns in by",
-                )
-            ],
+    mean, variance = np.full((2, planned.rows.height), np.nan)
+    notes = []
+    for depth in range(len(answers.by), -1, -1):
+        columns_left = answers.by[:depth]
+        open_rows = np.flatnonzero(np.isnan(mean))
+        wanted = _cell_labels(planned.rows, columns_left).gather(open_rows)
+        cells = _moments(data, _cell_labels(data, columns_left)).filter(
+            (pl.col("n") >= answers.least) & (pl.col("sum_w") > 0)
         )
-    mean = found["mean"].to_numpy()
+        found = pl.DataFrame({"cell": wanted}).join(cells, on="cell", how="left", maintain_order="left")
+        mean[open_rows], variance[open_rows] = (
+            found[name].fill_null(np.nan).to_numpy() for name in ("mean", "variance")
+        )
+        left = wanted.filter(found["mean"].is_null()).unique().sort()
+        if not len(left):
+            break
+        shown = ", ".join(left.head(10)) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
+        if depth == 0:
+            raise ViolationsError(
+                f"file {answers.file}",
+                [Violation("too_few_answers", place, f"{answers.least} answers with weight", "fewer", "add answers")],
+            )
+        notes.append(
+            f"measure {measure}: cells {shown} have fewer than {answers.least} answers; taken for them: the answers by "
+            f"{', '.join(columns_left[:-1]) or 'no column'}"
+        )
     if data["y"].is_in([0.0, 1.0]).all():
-        return MeasureFigures(mean, share_spread(mean, planned.population))
-    return MeasureFigures(mean, np.sqrt(found["variance"].to_numpy()))
+        return MeasureFigures(mean, share_spread(mean, planned.population), tuple(notes))
+    return MeasureFigures(mean, np.sqrt(variance), tuple(notes))
+
+
+def _cell_labels(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """The cell of each row; the rows without one of its columns have none."""
+    return joined_labels(table, columns) if columns else pl.Series(["all"]).new_from_index(0, table.height)
+
+
+def _moments(data: pl.DataFrame, cell: pl.Series) -> pl.DataFrame:
+    """Answers, weight, weighted mean and variance (n/(n - 1) times the weighted mean square) of each cell."""
+    y, w = pl.col("y"), pl.col("w")
+    centred = data.select("y", "w", cell.alias("cell")).drop_nulls("cell")
+    sums = centred.group_by("cell").agg(
+        pl.len().alias("n"), w.sum().alias("sum_w"), ((y * w).sum() / w.sum()).alias("mean")
+    )
+    squares = (
+        centred.join(sums.select("cell", "mean"), on="cell")
+        .group_by("cell")
+        .agg(((y - pl.col("mean")) ** 2 * w).sum().alias("squares"))
+    )
+    return sums.join(squares, on="cell").with_columns(
+        (pl.col("squares") / pl.col("sum_w") * pl.col("n") / (pl.col("n") - 1)).alias("variance")
+    )

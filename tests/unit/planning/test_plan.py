@@ -123,15 +123,29 @@ def test_means_and_spreads_from_answers(run: Plan, strata: pl.DataFrame) -> None
     drawn = made.allocation.filter(pl.col("region") == "03")["drawn"].to_numpy()
     firms = np.array([250, 600])
     assert spend["se"][2] == pytest.approx(np.sqrt((firms**2 * 2.0 * (1 / drawn - 1 / firms)).sum()) / 850)
-    with pytest.raises(ViolationsError, match="cell_too_small") as raised:
-        run(
-            {"s.csv": strata, "a.csv": answers.with_columns(pl.lit("A").alias("industry"))},
-            strata=TABLE,
-            measures=[{"id": "m", "answers": {"file": "a.csv", "value": "adopts", "by": ["industry"]}}],
-            domains=[{"id": "total"}],
-            allocation={"method": "proportional", "size": 400},
-        )
-    assert "cells B" in raised.value.violations[0].where
+
+
+def test_cells_with_too_few_answers_take_those_of_the_cell_around_them(run: Plan, strata: pl.DataFrame) -> None:
+    answers = pl.DataFrame(
+        {
+            "industry": ["A"] * 5 + ["B"] * 3,
+            "region": ["01", "01", "01", "02", "02", "01", "01", "04"],
+            "adopts": [1, 0, 0, 1, 1, 0, 0, 1],
+        }
+    )
+    measure = {"file": "a.csv", "value": "adopts", "by": ["industry", "region"]}
+    keys = {"strata": TABLE, "domains": [{"id": "each", "by": ["industry", "region"]}]}
+    asked = {"allocation": {"method": "proportional", "size": 400}}
+    tables = {"s.csv": strata, "a.csv": answers}
+    made = run(tables, measures=[{"id": "m", "answers": measure}], **keys, **asked)
+    # A/03, A/04: 3 of 5 of industry A; B/02 to B/04: 1 of 3 of industry B, whose region 04 has one answer.
+    assert made.precision["mean"].to_list() == pytest.approx([1 / 3, 1.0, 3 / 5, 3 / 5, 0.0, 1 / 3, 1 / 3, 1 / 3])
+    assert any("cells A/03, A/04, B/02, B/03, B/04 have fewer than 2 answers" in note for note in made.notes)
+    coarser = run(tables, measures=[{"id": "m", "answers": {**measure, "least": 4}}], **keys, **asked)
+    assert coarser.precision["mean"].to_list() == pytest.approx([3 / 5] * 4 + [1 / 2] * 4)
+    assert any("by no column" in note for note in coarser.notes)
+    with pytest.raises(ViolationsError, match="too_few_answers"):
+        run(tables, measures=[{"id": "m", "answers": {**measure, "least": 9}}], **keys, **asked)
 
 
 def test_targets_no_sample_can_meet_are_named(run: Plan, strata: pl.DataFrame) -> None:
