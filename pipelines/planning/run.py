@@ -15,10 +15,8 @@ from pipelines.estimation.domains import partition
 from pipelines.planning.spec import PlanSpecification
 from pipelines.planning.strata import MeasureFigures, PlannedStrata, measure_figures, read_strata
 from pipelines.stats.allocation import (
-    MET,
     Allocation,
     DomainFigures,
-    bethel,
     detectable_change,
     domain_figures,
     neyman,
@@ -28,6 +26,7 @@ from pipelines.stats.allocation import (
     stratum_figures,
 )
 from pipelines.stats.arrays import BoolArray, FloatArray
+from pipelines.stats.precision_targets import MET, bethel
 from pipelines.stats.terms import code_sums
 
 ALLOCATION_COLUMNS = ("population", "drawn", "respondents", "fraction", "cost", "exact", "limit")
@@ -160,6 +159,8 @@ def _allocate(
             np.array([limits[name][d] for name, d in asked]),
             names=[f"{domains.ids[d]} ({domains.names[d]}), {name}" for name, d in asked],
         )
+    if planned.given is not None:
+        return _given(planned, planned.given)
     if plan.method == "proportional":
         return proportional(strata, size=plan.size, budget=plan.budget)
     assert plan.measure is not None
@@ -187,6 +188,22 @@ def _allocate(
             hint="merge these strata, smooth their means, or take method: neyman",
         )
     return power(strata, spread / np.abs(mean), importance, plan.exponent, size=plan.size, budget=plan.budget)
+
+
+def _given(planned: PlannedStrata, drawn: FloatArray) -> Allocation:
+    strata = planned.strata
+    wrong = ~((drawn >= 1) & (drawn % 1 == 0) & (drawn <= strata.population))
+    if wrong.any():
+        names = [strata.labels[h] for h in np.flatnonzero(wrong)]
+        raise AxstatError(
+            "drawn_not_valid",
+            where=f"allocation.drawn, strata {', '.join(names[:10])}"
+            + (f" and {len(names) - 10} more" if len(names) > 10 else ""),
+            expected="a whole number of units, at least 1 and at most the units on the frame",
+            got=f"{drawn[wrong][0]:g}",
+            hint="correct the column; of a stratum without sample there is no estimate",
+        )
+    return Allocation(drawn=drawn.astype(np.int64), exact=drawn, cost=float(strata.cost @ drawn))
 
 
 def _allocation_table(planned: PlannedStrata, made: Allocation) -> pl.DataFrame:

@@ -27,7 +27,7 @@ from pipelines.estimation.sections import (
 )
 from pipelines.stats.terms import unknown_name
 
-Method = Literal["bethel", "neyman", "power", "proportional"]
+Method = Literal["bethel", "neyman", "power", "proportional", "given"]
 Figure = float | str  # a number for all strata, or the column that holds one for each
 
 
@@ -102,6 +102,7 @@ class AllocationPlan(Section):
     measure: Name | None = None
     exponent: float = Field(default=0.5, ge=0, le=1)
     importance: Name | None = None
+    drawn: Name | None = None
 
 
 class Change(Section):
@@ -154,6 +155,7 @@ class PlanSpecification:
             yield from named_columns(f"domains[{index}].where", tuple(domain.where))
             yield from named_columns(f"domains[{index}].by", domain.by)
         yield from named_columns("allocation.importance", self.allocation.importance)
+        yield from named_columns("allocation.drawn", self.allocation.drawn)
 
 
 _ALLOCATION: Mapping[str, Keys] = {
@@ -161,6 +163,7 @@ _ALLOCATION: Mapping[str, Keys] = {
     "neyman": Keys(("measure",), ("method", "size", "budget")),
     "power": Keys(("measure",), ("method", "size", "budget", "exponent", "importance")),
     "proportional": Keys((), ("method", "size", "budget")),
+    "given": Keys(("drawn",), ("method",)),
 }
 
 
@@ -254,7 +257,7 @@ def _allocation_faults(plan: AllocationPlan, ids: Mapping[str, Sequence[str]], *
     if plan.method == "bethel":
         if not targeted:
             faults.append(Violation("no_target", "targets", "a target for method bethel", "none", "add targets"))
-    elif (plan.size is None) == (plan.budget is None):
+    elif plan.method != "given" and (plan.size is None) == (plan.budget is None):
         got = "neither" if plan.size is None else "both"
         faults.append(Violation("one_size", "allocation", "either size or budget", got, "give one of them"))
     return faults

@@ -26,12 +26,14 @@ _COUNT = "units of the row"
 class PlannedStrata:
     """H strata and the R rows they consist of.
 
-    ``table`` holds the labels of each stratum in the columns they came in ``(H rows)``; ``rows`` the columns that
-    domains are made of; ``stratum`` the code and ``population`` the units of each row.
+    ``table`` holds the labels of each stratum in the columns they came in ``(H rows)``; ``given`` the units drawn
+    ``(H,)`` of an allocation that is only looked at; ``rows`` the columns that domains are made of; ``stratum`` the
+    code and ``population`` the units of each row.
     """
 
     strata: Strata
     table: pl.DataFrame
+    given: FloatArray | None
     rows: pl.DataFrame
     stratum: IntArray
     population: FloatArray
@@ -55,7 +57,9 @@ def read_strata(specification: PlanSpecification) -> PlannedStrata:
             mark that varies within a stratum; figures that are not possible.
     """
     plan = specification.strata
-    figures = {key: figure for key, figure in plan.figures().items() if isinstance(figure, str)}
+    figures = {f"strata.{key}": figure for key, figure in plan.figures().items() if isinstance(figure, str)}
+    if specification.allocation.drawn is not None:
+        figures["allocation.drawn"] = specification.allocation.drawn
     measured = [
         column
         for measure in specification.measures
@@ -84,8 +88,9 @@ def read_strata(specification: PlanSpecification) -> PlannedStrata:
     whole = rows_where(rows, plan.take_all) if plan.take_all else np.zeros(rows.height, dtype=np.bool_)
     first = np.unique(stratum, return_index=True)[1]
     faults: list[Violation] = []
-    columns = {key: numbers(rows[column]) for key, column in figures.items()} | {"take_all": whole.astype(np.float64)}
-    for key, values in columns.items():
+    columns = {place: numbers(rows[column]) for place, column in figures.items()}
+    columns["strata.take_all"] = whole.astype(np.float64)
+    for place, values in columns.items():
         different = np.unique(stratum[values != values[first][stratum]])
         if len(different):
             shown = ", ".join(known[h] for h in different[:10])
@@ -93,7 +98,7 @@ def read_strata(specification: PlanSpecification) -> PlannedStrata:
             faults.append(
                 Violation(
                     "varies_in_stratum",
-                    where=f"strata.{key}, strata {shown}{more}",
+                    where=f"{place}, strata {shown}{more}",
                     expected="one value a stratum",
                     got="several",
                     hint="make the value the same in all rows of the stratum, or split the stratum",
@@ -104,7 +109,7 @@ def read_strata(specification: PlanSpecification) -> PlannedStrata:
 
     def figure(key: str, otherwise: float) -> FloatArray | float:
         given = plan.figures().get(key, otherwise)
-        return columns[key][first] if isinstance(given, str) else given
+        return columns[f"strata.{key}"][first] if isinstance(given, str) else given
 
     return PlannedStrata(
         strata=Strata.build(
@@ -117,6 +122,7 @@ def read_strata(specification: PlanSpecification) -> PlannedStrata:
             take_all=whole[first],
         ),
         table=rows[first.tolist()].select(plan.by),
+        given=columns["allocation.drawn"][first] if "allocation.drawn" in columns else None,
         rows=rows,
         stratum=stratum,
         population=population,

@@ -14,8 +14,6 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.data import number_faults, open_data
 from pipelines.stats.terms import unknown_name
 
-SEPARATOR = "/"
-
 
 def read_table(
     folder: Path,
@@ -73,5 +71,7 @@ def read_table(
 
 
 def joined_labels(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    """The labels of several columns of text as one, such as ``C/10-49/11``."""
-    return table.select(pl.concat_str(pl.col(list(columns)).cast(pl.String), separator=SEPARATOR)).to_series()
+    """The labels of several columns as one, such as ``C/10-49/11``; null where one is. A slash inside is ``\\/``."""
+    labels = (pl.col(name).cast(pl.String).str.replace_all("\\", r"\\", literal=True) for name in columns)
+    parts = [label.str.replace_all("/", r"\/", literal=True) for label in labels]
+    return table.select(pl.concat_str(parts, separator="/")).to_series()

@@ -243,3 +243,27 @@ def test_a_missing_label_names_its_rows(run: Plan, strata: pl.DataFrame) -> None
     with pytest.raises(ViolationsError) as raised:
         run({"s.csv": table}, strata=TABLE, measures=SHARE, domains=DOMAINS, targets=TARGETS)
     assert raised.value.violations[0].rows == (3,)
+
+
+def test_an_allocation_that_is_given_is_only_looked_at(run: Plan, strata: pl.DataFrame) -> None:
+    keys = {"strata": TABLE, "measures": SHARE, "domains": DOMAINS, "targets": TARGETS}
+    planned = run({"s.csv": strata}, **keys)
+    table = strata.with_columns(planned.allocation["drawn"])
+    given = run({"s.csv": table}, **keys, allocation={"method": "given", "drawn": "drawn"})
+    assert given.allocation["drawn"].to_list() == planned.allocation["drawn"].to_list()
+    assert given.precision.drop("saving").equals(planned.precision.drop("saving"))
+    too_many = table.with_columns(pl.when(pl.col("firms") == 80).then(81).otherwise("drawn").alias("drawn"))
+    with pytest.raises(AxstatError, match="strata B/02"):
+        run({"s.csv": too_many}, **keys, allocation={"method": "given", "drawn": "drawn"})
+
+
+def test_labels_with_slashes_stay_apart(run: Plan) -> None:
+    table = pl.DataFrame({"a": ["x/y", "x"], "b": ["z", "y/z"], "N": [50, 70], "p": [0.2, 0.5]})
+    made = run(
+        {"s.csv": table},
+        strata={"file": "s.csv", "by": ["a", "b"], "population": "N"},
+        measures=[{"id": "m", "proportion": "p"}],
+        domains=[{"id": "total"}],
+        allocation={"method": "proportional", "size": 12},
+    )
+    assert made.allocation.select("a", "b", "drawn").rows() == [("x", "y/z", 7), ("x/y", "z", 5)]
