@@ -131,7 +131,7 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="Write the allocation to this .parquet, .csv or .json file.")] = None,
     precision: Annotated[Path | None, typer.Option(help="Write the standard errors promised to this file.")] = None,
 ) -> None:
-    """Plan a sample: units to draw in each stratum, and the standard errors they promise.
+    """Plan a sample to precision targets. Units to draw in each stratum, and the standard errors they promise.
 
     How to write one: reports/methodology/planning.md.
     """
@@ -154,7 +154,7 @@ def draw(
     out: Annotated[Path, typer.Option(help="The sample file: .parquet, .csv or .json.", show_default=False)],
     strata: Annotated[Path | None, typer.Option(help="Write the table of strata and starts to this file.")] = None,
 ) -> None:
-    """Draw a sample by permanent random numbers, with the wanted overlap with the last one.
+    """Draw a sample from a frame. By permanent random numbers, with the wanted overlap with the last one.
 
     How to write a specification: reports/methodology/planning.md.
     """
