@@ -38,7 +38,7 @@ def test_the_example_of_the_package_bethel() -> None:
     """Means of income, books and days of sport with a CV of 5 % each, in eight strata of 1,000 persons.
 
     From the package bethel 0.2.1 (of R, and of PyPI by its author), whose ``bth`` rounds each size up: N and variances
-    of the strata and the totals of ``load_pop()`` by ``prepare_strata(pop, "strata", ["income", "books", "sportDays"])``
+    of the strata and totals of ``load_pop()`` by ``prepare_strata(pop, "strata", ["income", "books", "sportDays"])``
     and ``prepare_targets(..., cv=0.05)``; ``bth(...)["bethel_sample"]``.
     """
     population = np.array([158, 120, 126, 40, 124, 180, 197, 55])
