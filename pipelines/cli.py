@@ -5,7 +5,7 @@ heavy imports stay inside the commands so that `axstat --help` answers at once.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -115,18 +115,66 @@ def estimate(
     How to write one: reports/methodology/estimate.md.
     """
     with _readable_errors():
-        from pipelines.estimation.run import check_output, run_specification, write_table
+        from pipelines.estimation.run import check_output, run_specification
         from pipelines.estimation.spec import load_specification
 
         if out is not None:
             check_output(out)
         made = run_specification(load_specification(spec))
-        for note in made.notes:
-            typer.echo(f"note: {note}", err=True)
-        if out is None:
-            _print_frame(made.table)
-        else:
-            write_table(made.table, out)
+        _print_notes(made.notes)
+        _write_or_print([(made.table, out)])
+
+
+@app.command()
+def plan(
+    spec: Annotated[Path, typer.Argument(help="The specification, a YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the allocation to this .parquet, .csv or .json file.")] = None,
+    precision: Annotated[Path | None, typer.Option(help="Write the standard errors promised to this file.")] = None,
+) -> None:
+    """Plan a sample to precision targets. Units to draw in each stratum, and the standard errors they promise.
+
+    How to write one: reports/methodology/planning.md.
+    """
+    with _readable_errors():
+        from pipelines.estimation.run import check_output
+        from pipelines.planning.run import run_plan
+        from pipelines.planning.spec import load_plan
+
+        for path in (out, precision):
+            if path is not None:
+                check_output(path)
+        made = run_plan(load_plan(spec))
+        _print_notes(made.notes)
+        _write_or_print([(made.allocation, out), (made.precision, precision)])
+
+
+@app.command()
+def draw(
+    spec: Annotated[Path, typer.Argument(help="The specification, a YAML file.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The sample file: .parquet, .csv or .json.", show_default=False)],
+    strata: Annotated[Path | None, typer.Option(help="Write the table of strata and starts to this file.")] = None,
+) -> None:
+    """Draw a sample from a frame. By permanent random numbers, with the wanted overlap with the last one.
+
+    How to write a specification: reports/methodology/planning.md.
+    """
+    with _readable_errors():
+        from pipelines.estimation.run import check_output
+        from pipelines.planning.draw import contract_named, run_draw
+        from pipelines.planning.spec import load_draw
+
+        for path in (out, strata):
+            if path is not None:
+                check_output(path)
+        specification = load_draw(spec)
+        contract = None
+        if specification.contract is not None:
+            from pipelines.contracts.library import load_library
+
+            contract = contract_named(specification.contract, load_library(load_settings().contracts_dir).deliveries)
+        made = run_draw(specification, contract)
+        _print_notes(made.notes)
+        _write_or_print([(made.sample, out), (made.strata, strata)])
 
 
 @app.command()
@@ -163,6 +211,29 @@ class _Show:
             typer.echo(text)
         elif self._spinner is not None:
             self._spinner.update(text)  # type: ignore[attr-defined]
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def _write_or_print(tables: Iterable[tuple[object, Path | None]]) -> None:
+    """Each table to its file, or to the terminal where it has none; an empty line between two."""
+    import polars as pl
+
+    from pipelines.estimation.run import write_table
+
+    printed = False
+    for table, path in tables:
+        assert isinstance(table, pl.DataFrame)
+        if path is not None:
+            write_table(table, path)
+            continue
+        if printed:
+            typer.echo()
+        _print_frame(table)
+        printed = True
 
 
 def _print_frame(frame: object) -> None:

@@ -19,6 +19,7 @@ import polars as pl
 
 from pipelines.errors import AxstatError, Violation
 from pipelines.stats.arrays import FloatArray
+from pipelines.stats.terms import whole_numbers
 
 Format = Literal["csv", "tsv", "parquet", "statistical"]
 # Ends of names, without .gz, which text files may have besides
@@ -49,11 +50,12 @@ class DataFile:
     columns: tuple[str, ...]
     content: bytes | None = field(repr=False)  # of a text file, in UTF-8
 
-    def read(self, columns: Sequence[str], *, missing: Sequence[str]) -> pl.DataFrame:
+    def read(self, columns: Sequence[str], *, missing: Sequence[str], text: Sequence[str] = ()) -> pl.DataFrame:
         """The columns named, numbers as numbers.
 
         A text column is one of numbers, or of truth values, where all its values are: 01 is then 1. Categories are
-        text. Cells that hold one of ``missing`` are null, and so are empty cells of text files and NaN.
+        text. Cells that hold one of ``missing`` are null, and so are empty cells of text files and NaN. Columns of
+        ``text`` are labels: 01 stays 01, and numbers of other files become text, whole ones without decimals.
 
         Raises:
             AxstatError: the file cannot be read.
@@ -61,7 +63,8 @@ class DataFile:
         if self.content is not None:
             frame = _cells(self.content, self.name, self.format, columns)
             return frame.select(
-                _without(_typed(_without(frame[name], ("", *missing))), missing) for name in frame.columns
+                _without(_read_as(_without(frame[name], ("", *missing)), label=name in text), missing)
+                for name in frame.columns
             )
         if self.format == "parquet":
             try:
@@ -70,7 +73,8 @@ class DataFile:
                 raise _unreadable(self.name, "a complete Parquet file", error) from None
         else:
             _, frame = _statistical(self.path, self.name, columns)
-        return frame.select(_without(_plain(frame[name]), missing) for name in frame.columns)
+        plain = frame.select(_without(_plain(frame[name]), missing) for name in frame.columns)
+        return plain.with_columns(whole_numbers(plain[name]).cast(pl.String) for name in plain.columns if name in text)
 
 
 def open_data(path: Path, *, name: str) -> DataFile:
@@ -214,6 +218,10 @@ def _without(column: pl.Series, missing: Sequence[str]) -> pl.Series:
         return column
     codes = pl.Series(list(missing), dtype=pl.String).cast(pl.Float64, strict=False).drop_nulls().drop_nans()
     return column.set(column.cast(pl.Float64).is_in(codes.to_list()), None) if len(codes) else column
+
+
+def _read_as(column: pl.Series, *, label: bool) -> pl.Series:
+    return column.str.strip_chars() if label else _typed(column)
 
 
 def _typed(column: pl.Series) -> pl.Series:

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from pipelines.estimation.spec import Label
+from pipelines.estimation.sections import Label
 from pipelines.stats.arrays import BoolArray, IntArray, code_labels, codes_in, distinct_codes
 from pipelines.stats.terms import whole_numbers
 

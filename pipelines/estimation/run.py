@@ -25,7 +25,8 @@ from pipelines.estimation.domains import (
     rows_where,
 )
 from pipelines.estimation.engine import Engine, Figures, Kind, Replicated, Taylor, Variable
-from pipelines.estimation.spec import CalibrationPlan, Design, Estimate, Label, Replicates, Specification
+from pipelines.estimation.sections import Label
+from pipelines.estimation.spec import CalibrationPlan, Design, Estimate, Replicates, Specification
 from pipelines.estimation.waves import Waves
 from pipelines.stats.arrays import BoolArray, FloatArray, codes_in
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake

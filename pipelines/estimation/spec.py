@@ -4,16 +4,28 @@ Belongs here: the keys a specification may have, their types and which of them g
 data file (data), whether its columns exist (run), any estimate (engine).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.estimation.plain_yaml import read_yaml
+from pipelines.errors import Violation, ViolationsError
+from pipelines.estimation.sections import (
+    Condition,
+    Keys,
+    Label,
+    Name,
+    Names,
+    Section,
+    checked_section,
+    listed_sections,
+    named_columns,
+    optional_section,
+    read_document,
+    repeated_ids,
+)
 from pipelines.stats.design import LonelyPsu
 from pipelines.stats.intervals import IntervalMethod
 from pipelines.stats.quantiles import QuantileInterval, QuantileRule
@@ -23,31 +35,9 @@ Statistic = Literal["mean", "proportion", "total", "ratio", "difference", "quant
 Basic = Literal["mean", "proportion", "total", "ratio"]
 # As in stats.hypothesis_tests, which takes long to import.
 AssociationStatistic = Literal["F", "Chisq", "Wald", "adjWald", "saddlepoint", "lincom"]
-Label = bool | int | float | str
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str | int | float) else value
-
-
-def _text(value: object) -> object:
-    """A name or level that YAML took for a number or a truth value."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-Name = Annotated[str, BeforeValidator(_text)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
-Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
-Condition = dict[Name, Labels]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Design(_Section):
+class Design(Section):
     """How the rows were drawn; see SurveyDesign.from_frame. ``nest``: PSU labels are read within their stratum."""
 
     strata: Name | None = None
@@ -62,7 +52,7 @@ class Design(_Section):
     wave_covariance: Literal["stacked", "overlap"] = "stacked"
 
 
-class CalibrationPlan(_Section):
+class CalibrationPlan(Section):
     """Weights to be made to agree with totals: by ``margins`` (rake, poststratify) or ``terms`` and ``totals``."""
 
     method: Literal["rake", "poststratify", "linear", "raking", "logit"]
@@ -84,7 +74,7 @@ class CalibrationPlan(_Section):
         return dict(zip(self.terms, self.totals or (), strict=True))
 
 
-class Replicates(_Section):
+class Replicates(Section):
     """Replicate weights in a file of their own: full sets of weights, or factors with ``combined`` false."""
 
     file: str
@@ -97,14 +87,14 @@ class Replicates(_Section):
     degf: int | None = None
 
 
-class Confidence(_Section):
+class Confidence(Section):
     """Level and methods of the intervals."""
 
     level: float = Field(default=0.95, gt=0, lt=1)
     methods: tuple[IntervalMethod, ...] = ("xlogit",)
 
 
-class Estimate(_Section):
+class Estimate(Section):
     """One estimate; which keys it takes depends on ``statistic`` (see TAKES)."""
 
     id: Name
@@ -129,7 +119,7 @@ class Estimate(_Section):
         return self.of or "mean"
 
 
-class HypothesisTest(_Section):
+class HypothesisTest(Section):
     """A test: ``chisq`` of two columns, or ``ttest`` of an outcome against a group, another column or a value."""
 
     id: Name
@@ -144,7 +134,7 @@ class HypothesisTest(_Section):
     where: Condition = Field(default_factory=dict)
 
 
-class Model(_Section):
+class Model(Section):
     """A regression."""
 
     id: Name
@@ -157,7 +147,7 @@ class Model(_Section):
     where: Condition = Field(default_factory=dict)
 
 
-class _Whole(_Section):
+class _Whole(Section):
     data: str
     missing: Names = ("", "NA")
     design: Any
@@ -187,85 +177,41 @@ class Specification:
     def columns(self) -> Iterator[tuple[str, str]]:
         """Every column of the data file that is named, with its place; calibration terms are left out."""
         for key in ("strata", "stages", "population", "weight", "take_all", "wave"):
-            yield from _named(f"design.{key}", getattr(self.design, key))
+            yield from named_columns(f"design.{key}", getattr(self.design, key))
         if self.calibration is not None:
             for margin in self.calibration.margins or {}:
                 yield from ((f"calibration.margins.{margin}", part) for part in margin.split(":"))
         for index, estimate in enumerate(self.estimates):
             place = f"estimates[{index}]"
             for key in ("measure", "denominator", "by"):
-                yield from _named(f"{place}.{key}", getattr(estimate, key))
+                yield from named_columns(f"{place}.{key}", getattr(estimate, key))
             yield from ((f"{place}.where", name) for name in estimate.where)
             for side, condition in enumerate(estimate.between):
                 yield from ((f"{place}.between[{side}]", name) for name in condition)
         for index, test in enumerate(self.tests):
             for key in ("row", "column", "outcome", "group", "minus"):
-                yield from _named(f"tests[{index}].{key}", getattr(test, key))
+                yield from named_columns(f"tests[{index}].{key}", getattr(test, key))
             yield from ((f"tests[{index}].where", name) for name in test.where)
         for index, model in enumerate(self.models):
-            yield from _named(f"models[{index}].outcome", model.outcome)
-            yield from _named(f"models[{index}].offset", model.offset)
+            yield from named_columns(f"models[{index}].outcome", model.outcome)
+            yield from named_columns(f"models[{index}].offset", model.offset)
             for term in model.terms:
-                yield from _named(f"models[{index}].terms", tuple(term.split(":")))
+                yield from named_columns(f"models[{index}].terms", tuple(term.split(":")))
             yield from ((f"models[{index}].where", name) for name in model.where)
 
 
-def _named(place: str, named: str | Sequence[str] | None) -> Iterator[tuple[str, str]]:
-    if isinstance(named, str):
-        yield place, named
-    else:
-        yield from ((place, name) for name in named or ())
-
-
-@dataclass(frozen=True)
-class _Keys:
-    """Keys that a kind of estimate or test must have, and those it may have besides."""
-
-    must: tuple[str, ...]
-    may: tuple[str, ...]
-
-    def faults(self, item: _Section, *, place: str, kind: str) -> list[Violation]:
-        faults = [
-            Violation(
-                "key_missing",
-                where=f"{place}.{key}",
-                expected=f"a value: {kind} needs it",
-                got="nothing",
-                hint=f"add {key}",
-            )
-            for key in self.must
-            if key not in item.model_fields_set
-        ]
-        for key in sorted(item.model_fields_set - {*self.must, *self.may}):
-            taken = ", ".join((*self.must, *self.may))
-            faults.append(
-                Violation(
-                    "key_not_taken",
-                    where=f"{place}.{key}",
-                    expected=f"the keys of {kind}: {taken}",
-                    got=key,
-                    hint="leave it out",
-                )
-            )
-        return faults
-
-
 _ESTIMATE = ("id", "statistic")
-TAKES: Mapping[str, _Keys] = {
-    "mean": _Keys((*_ESTIMATE, "measure"), ("where", "by")),
-    "proportion": _Keys((*_ESTIMATE, "measure"), ("level", "where", "by")),
-    "total": _Keys((*_ESTIMATE, "measure"), ("level", "where", "by")),
-    "ratio": _Keys((*_ESTIMATE, "measure", "denominator"), ("where", "by")),
-    "difference": _Keys((*_ESTIMATE, "measure", "between"), ("of", "level", "denominator", "where", "by")),
-    "quantile": _Keys((*_ESTIMATE, "measure", "probabilities"), ("rule", "interval", "where", "by")),
-    "contrast": _Keys(
-        (*_ESTIMATE, "coefficients"), ("measure", "between", "of", "level", "denominator", "where", "by")
-    ),
-    "chisq": _Keys(("id", "test", "row", "column"), ("statistic", "where")),
-    "ttest": _Keys(("id", "test", "outcome"), ("group", "minus", "null", "where")),
+TAKES: Mapping[str, Keys] = {
+    "mean": Keys((*_ESTIMATE, "measure"), ("where", "by")),
+    "proportion": Keys((*_ESTIMATE, "measure"), ("level", "where", "by")),
+    "total": Keys((*_ESTIMATE, "measure"), ("level", "where", "by")),
+    "ratio": Keys((*_ESTIMATE, "measure", "denominator"), ("where", "by")),
+    "difference": Keys((*_ESTIMATE, "measure", "between"), ("of", "level", "denominator", "where", "by")),
+    "quantile": Keys((*_ESTIMATE, "measure", "probabilities"), ("rule", "interval", "where", "by")),
+    "contrast": Keys((*_ESTIMATE, "coefficients"), ("measure", "between", "of", "level", "denominator", "where", "by")),
+    "chisq": Keys(("id", "test", "row", "column"), ("statistic", "where")),
+    "ttest": Keys(("id", "test", "outcome"), ("group", "minus", "null", "where")),
 }
-
-Section = TypeVar("Section", bound=_Section)
 
 
 def load_specification(path: Path) -> Specification:
@@ -276,36 +222,19 @@ def load_specification(path: Path) -> Specification:
         ViolationsError: unknown keys and values with the nearest valid name, missing keys, wrong types, keys that do
             not go together; each with its place, such as ``estimates[2].measure``.
     """
-    try:
-        raw = read_yaml(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise AxstatError(
-            "not_yaml",
-            where=f"specification {path.name}",
-            expected="YAML",
-            got=" ".join(str(error).split()),
-            hint="mend the line named",
-        ) from None
-    except (UnicodeDecodeError, FileNotFoundError, IsADirectoryError) as error:
-        raise AxstatError(
-            "specification_unreadable",
-            where=f"specification {path}",
-            expected="a YAML file in UTF-8",
-            got=type(error).__name__,
-            hint="check the path",
-        ) from None
+    raw = read_document(path)
     faults: list[Violation] = []
-    whole = _checked(_Whole, raw, "", faults)
+    whole = checked_section(_Whole, raw, "", faults)
     if whole is None:
         # Sections are still looked at, so that all that is wrong is said.
         whole = _Whole.model_construct(data="", **_sections(raw))
-    design = _checked(Design, whole.design, "design", faults) if whole.design is not None else None
-    calibration = _optional(CalibrationPlan, whole.calibration, "calibration", faults)
-    replicates = _optional(Replicates, whole.replicates, "replicates", faults)
-    confidence = _optional(Confidence, whole.confidence, "confidence", faults)
-    estimates = _items(Estimate, whole.estimates, "estimates", faults)
-    tests = _items(HypothesisTest, whole.tests, "tests", faults)
-    models = _items(Model, whole.models, "models", faults)
+    design = checked_section(Design, whole.design, "design", faults) if whole.design is not None else None
+    calibration = optional_section(CalibrationPlan, whole.calibration, "calibration", faults)
+    replicates = optional_section(Replicates, whole.replicates, "replicates", faults)
+    confidence = optional_section(Confidence, whole.confidence, "confidence", faults)
+    estimates = listed_sections(Estimate, whole.estimates, "estimates", faults)
+    tests = listed_sections(HypothesisTest, whole.tests, "tests", faults)
+    models = listed_sections(Model, whole.models, "models", faults)
     if calibration is not None:
         faults += _calibration_faults(calibration)
     if design is not None:
@@ -314,7 +243,7 @@ def load_specification(path: Path) -> Specification:
         faults += _estimate_faults(estimate, f"estimates[{index}]", estimates, replicated=replicates is not None)
     for index, test in tests.items():
         faults += _test_faults(test, f"tests[{index}]")
-    faults += _repeated_ids(
+    faults += repeated_ids(
         [
             (f"{section}[{index}].id", str(item["id"]))
             for section in ("estimates", "tests", "models")
@@ -348,94 +277,6 @@ def _sections(raw: object) -> dict[str, Any]:
     found |= {key: [] for key in ("estimates", "tests", "models")}
     given = raw if isinstance(raw, dict) else {}
     return {key: value if type(given.get(key)) not in (dict, list) else given[key] for key, value in found.items()}
-
-
-def _optional(model: type[Section], raw: object, place: str, faults: list[Violation]) -> Section | None:
-    return None if raw is None else _checked(model, raw, place, faults)
-
-
-def _items(model: type[Section], raw: Sequence[object], place: str, faults: list[Violation]) -> dict[int, Section]:
-    """The items of a list that are right in themselves, by position."""
-    made = {index: _checked(model, item, f"{place}[{index}]", faults) for index, item in enumerate(raw)}
-    return {index: item for index, item in made.items() if item is not None}
-
-
-def _checked(model: type[Section], raw: object, place: str, faults: list[Violation]) -> Section | None:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        found = [_fault(model, cast(Mapping[str, Any], each), place) for each in error.errors(include_url=False)]
-        faults += _deepest(found)
-        return None
-
-
-def _deepest(found: Sequence[Violation]) -> list[Violation]:
-    """One fault a place, and none of a place whose part has one: members of a union each have their say."""
-    places = {fault.where: fault for fault in reversed(found)}
-    return [
-        fault
-        for where, fault in reversed(places.items())
-        if not any(other.startswith((f"{where}.", f"{where}[")) for other in places)
-    ]
-
-
-def _fault(model: type[_Section], found: Mapping[str, Any], place: str) -> Violation:
-    """A pydantic error in plain words."""
-    kind, location = found["type"], found["loc"]
-    # What pydantic adds to tell the members of a union apart is no place in the file.
-    path = [part for part in location if isinstance(part, int) or part in _keys_of(found) or part == location[0]]
-    where = place
-    for part in path:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
-    where = where or "the whole"
-    if kind == "extra_forbidden":
-        return unknown_name("unknown_key", where, "a key", str(location[-1]), list(model.model_fields))
-    if kind == "missing" and isinstance(location[-1], int):
-        return Violation(
-            "value_not_valid", where.rpartition("[")[0], "two numbers", "fewer", "give the lower and upper"
-        )
-    if kind == "missing":
-        return Violation("key_missing", where, "a value", "nothing", f"add {location[-1]}")
-    if kind == "literal_error":
-        valid = [text.strip(" '") for text in found["ctx"]["expected"].replace(" or ", ",").split(",")]
-        return unknown_name(
-            f"unknown_{location[-1] if isinstance(location[-1], str) else location[0]}",
-            where,
-            "one of",
-            str(found["input"]),
-            valid,
-        )
-    if kind == "model_type":
-        return Violation("not_a_mapping", where, "keys and values", _shown(found["input"]), "write key: value")
-    expected = _KINDS.get(kind, str(found["msg"]).lower().removeprefix("input should be "))
-    return Violation("value_not_valid", where, expected, _shown(found["input"]), "give a value of that kind")
-
-
-_KINDS = {
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "keys and values",
-    "string_type": "text",
-    "bool_type": "a single value",
-    "bool_parsing": "true or false",
-    "int_parsing": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-}
-
-
-def _keys_of(found: Mapping[str, Any]) -> set[str]:
-    """Parts of a location that are keys of the file: not the names of types, which pydantic writes in brackets."""
-    return {
-        part
-        for part in found["loc"]
-        if isinstance(part, str) and part not in ("bool", "int", "float", "str") and not part.endswith("]")
-    }
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _design_faults(
@@ -490,7 +331,7 @@ def _design_faults(
 def _calibration_faults(plan: CalibrationPlan) -> list[Violation]:
     by_margins = plan.by_margins
     must = ("margins",) if by_margins else ("terms", "totals")
-    keys = _Keys(("method", *must), () if by_margins else ("bounds",))
+    keys = Keys(("method", *must), () if by_margins else ("bounds",))
     faults = keys.faults(plan, place="calibration", kind=plan.method)
     if faults:
         return faults
@@ -615,14 +456,4 @@ def _test_faults(test: HypothesisTest, place: str) -> list[Violation]:
     faults = TAKES[test.test].faults(test, place=place, kind=f"test {test.test}")
     if test.group is not None and test.minus is not None:
         faults.append(Violation("key_not_taken", f"{place}.minus", "group or minus", "both", "leave one out"))
-    return faults
-
-
-def _repeated_ids(ids: Sequence[tuple[str, str]]) -> list[Violation]:
-    first: dict[str, str] = {}
-    faults = []
-    for place, name in ids:
-        if name in first:
-            faults.append(Violation("id_repeated", place, f"another id than {first[name]}", name, "rename one"))
-        first.setdefault(name, place)
     return faults

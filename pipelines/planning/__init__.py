@@ -1,0 +1,1 @@
+"""Sample planning from a specification, behind `axstat plan` and `axstat draw`."""
