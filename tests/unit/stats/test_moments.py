@@ -149,7 +149,7 @@ def large(n: int, *, crossed: bool) -> tuple[pl.DataFrame, SurveyDesign, np.ndar
 
 @pytest.mark.parametrize("crossed", [False, True])
 def test_long_chunked_files_and_infinite_values(crossed: bool) -> None:
-    """More rows than a piece holds, read from two chunks; values that are no numbers are missing."""
+    """More rows than a piece holds, read from two chunks, also out of order; values that are no numbers are missing."""
     n = 11_000 * 25
     frame, _, domain = large(n, crossed=crossed)
     frame = pl.concat([frame[: n // 3], frame[n // 3 :]], rechunk=False)
@@ -159,8 +159,7 @@ def test_long_chunked_files_and_infinite_values(crossed: bool) -> None:
     rows = domain_means(design_of(frame), numbers(frame, *measures), domain=domain, n_domains=4)
     for order in (np.arange(n), np.random.default_rng(3).permutation(n)):
         mixed = frame[order]
-        made = summarise(mixed, design_of(mixed), measures=measures, domain=domain[order], n_domains=4)
-        assert isinstance(made, Moments)
+        made = reduce_to_moments(mixed, design_of(mixed), measures=measures, domain=domain[order], n_domains=4)
         assert_same(made.estimates(), rows)
         assert made.estimates().n.sum(axis=0).tolist() == [n, n - 3, n - 1]
 
@@ -180,7 +179,7 @@ def test_values_far_from_zero_are_read_about_their_mean(crossed: bool) -> None:
 
 
 def test_what_moments_cannot_hold_is_left_to_cells() -> None:
-    """Totals that differ by strata only; several stages; a stratum and domain with few rows."""
+    """Totals that differ by strata only; several stages; few cells, scattered; a stratum and domain with few rows."""
     frame, design, domain = large(20_000, crossed=False)
     level = frame.with_columns((1.0 + pl.col("h")).alias("y"), pl.lit(1.0).alias("w"))
     flat = summarise(level, design_of(level), measures=["y"], domain=domain, n_domains=4, totals=True)
@@ -194,6 +193,10 @@ def test_what_moments_cannot_hold_is_left_to_cells() -> None:
         population=["N", "M"],
     )
     assert isinstance(summarise(frame, stages, measures=["y"], domain=domain, n_domains=4), Cells)
+    scattered = frame.sample(fraction=1.0, shuffle=True, seed=2)
+    for domains, kind in ((scattered["d"].to_numpy(), Cells), (np.arange(20_000) % 20, Moments)):
+        made = summarise(scattered, design_of(scattered), measures=["y"], domain=domains, n_domains=20)
+        assert isinstance(made, kind)
     few = frame[::20]
     design = SurveyDesign.from_frame(few, weight="w", strata="h")
     assert isinstance(summarise(few, design, measures=["y"], domain=few["d"].to_numpy(), n_domains=4), Moments)
