@@ -119,7 +119,7 @@ class Moments:
         none = np.zeros(0, dtype=np.int64)
 
         def columns(name: str) -> FloatArray:
-            return table.select(f"{name}:{measure}" for measure in measures).to_numpy()
+            return np.column_stack([table[f"{name}:{measure}"].to_numpy() for measure in measures])
 
         about = np.zeros((n_domains, len(measures)))
         about[domain] = columns("about")
