@@ -15,7 +15,6 @@ from scipy import special
 from pipelines.estimation.domains import Partition
 from pipelines.estimation.waves import Waves
 from pipelines.stats.arrays import BoolArray, FloatArray
-from pipelines.stats.cells import reduce_to_cells
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import replicate_logits
 from pipelines.stats.linearization import (
@@ -31,6 +30,7 @@ from pipelines.stats.linearization import (
     linearized_total,
     safe_divide,
 )
+from pipelines.stats.moments import summarise
 from pipelines.stats.quantiles import (
     QuantileEstimates,
     QuantileInterval,
@@ -122,7 +122,7 @@ class Taylor:
     waves: Waves | None = None
 
     def by_domain(self, variables: Sequence[Variable], domains: Partition) -> list[Figures]:
-        """Means and totals of an uncalibrated design from cells; else row by row."""
+        """Means and totals of an uncalibrated design from sums by stratum or unit; else row by row."""
         code, size = domains.code, len(domains.names)
         found: dict[int, Figures] = {}
         rows = self._rows(domains)
@@ -151,10 +151,16 @@ class Taylor:
             columns = np.column_stack([variable.y for variable in variables])
             return estimator(self.design, columns, domain=code, n_domains=size)
         frame = pl.DataFrame({str(index): variable.y for index, variable in enumerate(variables)})
-        cells = reduce_to_cells(
-            frame, self.design, measures=frame.columns, domain=code, n_domains=size, with_design_effects=True
+        summary = summarise(
+            frame,
+            self.design,
+            measures=frame.columns,
+            domain=code,
+            n_domains=size,
+            totals=kind == "total",
+            with_design_effects=True,
         )
-        return cells.estimates() if kind == "mean" else cells.totals()
+        return summary.estimates() if kind == "mean" else summary.totals()
 
     def _rows(self, domains: Partition) -> FloatArray:
         """Rows ``(D,)`` of each domain of a weight other than 0."""

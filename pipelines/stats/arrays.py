@@ -1,18 +1,26 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of label columns. Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, threads over the pieces of a file.
+Does not belong here: any statistic.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+# Rows of a piece of a long file, so that it stays in the processor's cache; pieces are worked on by so many threads.
+PIECE = 131_072
+THREADS = 2
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def dense_codes(labels: pl.Series) -> tuple[IntArray, list[str]]:
@@ -29,19 +37,26 @@ def code_labels(labels: pl.Series) -> tuple[IntArray, pl.Series]:
     """As :func:`dense_codes`, with the labels in their own type.
 
     Only the first row of each run of equal labels is looked up: a file in the order of its design, as most are,
-    costs little more than a copy.
+    costs little more than a copy. Labels that are such codes already are not copied.
     """
     if isinstance(labels.dtype, pl.Categorical | pl.Enum):
         labels = labels.cast(pl.String)
-    start = run_starts([labels])
-    if len(start) == len(labels):
+    change = _changes([labels])
+    if 2 * np.count_nonzero(change) > len(labels):
         return _look_up(labels)
+    start = np.flatnonzero(change)
     codes, known = _look_up(labels.gather(start))
+    if labels.dtype == pl.Int64 and len(known) and (known[0], known[-1]) == (0, len(known) - 1):
+        return labels.to_numpy(), known  # codes already
     return np.repeat(codes, np.diff(start, append=len(labels))), known
 
 
 def run_starts(columns: Sequence[pl.Series]) -> IntArray:
     """First row of each run of rows that are equal in all columns ``(R,)``."""
+    return np.flatnonzero(_changes(columns)).astype(np.int64)
+
+
+def _changes(columns: Sequence[pl.Series]) -> BoolArray:
     change = np.zeros(len(columns[0]), dtype=np.bool_)
     change[:1] = True
     for column in columns:
@@ -50,7 +65,15 @@ def run_starts(columns: Sequence[pl.Series]) -> IntArray:
             change[1:] |= values[1:] != values[:-1]
         else:
             change |= column.ne_missing(column.shift(1)).to_numpy()
-    return np.flatnonzero(change).astype(np.int64)
+    return change
+
+
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """What the work gives for each item, in their order; numpy lets another thread run while it works on a piece."""
+    if len(items) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        return list(pool.map(work, items))
 
 
 def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
@@ -94,3 +117,23 @@ def distinct_codes(key: IntArray) -> tuple[IntArray, IntArray]:
         return key[np.concatenate([[True], new])], codes
     known, codes = np.unique(key, return_inverse=True)
     return known, codes.astype(np.int64)
+
+
+def ranked_codes(key: IntArray, size: int) -> tuple[IntArray, IntArray]:
+    """The distinct keys of 0..size-1, sorted ``(U,)``, and the rank of each key ``(n,)``; -1 stays -1."""
+    if size > 4 * len(key):
+        known, code = distinct_codes(key)
+        outside = int(len(known) > 0 and known[0] == -1)
+        return known[outside:], code - outside
+    seen = np.zeros(size + 1, dtype=np.bool_)
+    seen[key] = True  # -1 marks the last place
+    seen[-1] = False
+    rank = np.cumsum(seen) - 1
+    rank[-1] = -1
+    return np.flatnonzero(seen), rank[key]
+
+
+def as_floats(column: pl.Series) -> FloatArray:
+    """A column as numbers ``(n,)``, null as NaN; without a copy where it is of floats."""
+    numbers = column.cast(pl.Float64)
+    return (numbers.fill_null(np.nan) if numbers.null_count() else numbers).to_numpy()

@@ -10,7 +10,6 @@ and the cell's influence is (A - R B)/sum B.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,12 +19,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
+from pipelines.stats.arrays import PIECE, BoolArray, FloatArray, IntArray, as_floats, in_threads, ranked_codes
 from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, DomainLayout, design_effects, safe_divide
 
-THREADS = 2
-PIECE = 131_072
 SUMS = ("rows", "n", "weight", "top", "bottom", "bottom_squares", "spread")
 
 
@@ -100,7 +97,7 @@ class Cells:
             by_stratum = [np.zeros(size, dtype=np.int64), np.full(size, np.inf), np.zeros(size)]
             for into, values in zip(by_stratum, (sampled, population, share), strict=True):
                 into[stratum] = values
-            stages.append(Stage(unit, of_unit, by_stratum[0], by_stratum[1], by_stratum[2]))
+            stages.append(Stage(unit, None, of_unit, by_stratum[0], by_stratum[1], by_stratum[2]))
             number += 1
         measures = [name.partition(":")[2] for name in table.columns if name.startswith("top:")]
 
@@ -241,8 +238,8 @@ def reduce_to_cells(
                 groups,
                 weight,
                 sums,
-                _numbers(frame[name]),
-                None if over is None else _numbers(frame[over]),
+                as_floats(frame[name]),
+                None if over is None else as_floats(frame[over]),
                 complete=bool(complete),
                 with_spread=with_design_effects,
             )
@@ -253,7 +250,7 @@ def reduce_to_cells(
         design=replace(
             design,
             weight=np.ones(len(groups.unit)),
-            stages=tuple(replace(each, unit=each.unit[groups.first]) for each in design.stages),
+            stages=tuple(replace(each, run_unit=each.unit[groups.first], run_length=None) for each in design.stages),
         ),
         measures=tuple(measures),
         domain=groups.domain,
@@ -327,12 +324,7 @@ def _product(weight: FloatArray, column: Column, rows: slice) -> FloatArray:
     if column is None:
         return weight[rows]
     with np.errstate(invalid="ignore"):
-        return weight[rows] * (_numbers(column[rows]) if isinstance(column, pl.Series) else column[rows])
-
-
-def _numbers(column: pl.Series) -> FloatArray:
-    numbers = column.cast(pl.Float64)
-    return (numbers.fill_null(np.nan) if numbers.null_count() else numbers).to_numpy()
+        return weight[rows] * (as_floats(column[rows]) if isinstance(column, pl.Series) else column[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,7 +354,7 @@ class _Groups:
         if start is None:
             key += unit
             key[domain < 0] = -1
-        known, code = _ranked(key, n_domains * n_units)
+        known, code = ranked_codes(key, n_domains * n_units)
         first = np.empty(len(known), dtype=np.int64)
         first[code[code >= 0]] = at[code >= 0]
         cell_domain, cell_unit = np.divmod(known, n_units)
@@ -375,15 +367,16 @@ class _Groups:
 
         A series is turned into numbers a piece at a time, so that a long file is never copied.
         """
-        with ThreadPoolExecutor(max_workers=THREADS) as pool:  # numpy lets another thread run while it adds up
-            if self.start is None:
-                everything = slice(0, self.n_rows)
-                return list(pool.map(lambda column: self._by_code(_product(weight, column, everything)), columns))
-            runs = np.empty((len(columns), len(self.start)))
-            # Pieces stay in the processor's cache while all columns are added up.
-            bounds = np.unique(np.searchsorted(self.start, [*range(0, self.n_rows, PIECE), self.n_rows]))
-            list(pool.map(lambda piece: self._add_piece(weight, columns, piece[0], piece[1], runs), pairwise(bounds)))
-            return list(pool.map(self._by_code, runs))
+        if self.start is None:
+            everything = slice(0, self.n_rows)
+            return in_threads(lambda column: self._by_code(_product(weight, column, everything)), columns)
+        runs = np.empty((len(columns), len(self.start)))
+        # Pieces stay in the processor's cache while all columns are added up.
+        bounds = np.unique(np.searchsorted(self.start, [*range(0, self.n_rows, PIECE), self.n_rows]))
+        in_threads(
+            lambda piece: self._add_piece(weight, columns, piece[0], piece[1], runs), list(pairwise(bounds.tolist()))
+        )
+        return in_threads(self._by_code, list(runs))
 
     def _add_piece(
         self, weight: FloatArray, columns: Sequence[Column], first: int, last: int, runs: FloatArray
@@ -412,17 +405,3 @@ class _Groups:
         """The cell's value ``(C,)`` on each of its rows ``(n,)``; of no meaning outside the domains."""
         by_code = np.append(0.0, by_cell)[self.code]
         return by_code if self.start is None else np.repeat(by_code, np.diff(self.start, append=self.n_rows))
-
-
-def _ranked(key: IntArray, size: int) -> tuple[IntArray, IntArray]:
-    """The distinct keys of 0..size-1, sorted, and the rank of each key; -1 stays -1."""
-    if size > 4 * len(key):
-        known, code = distinct_codes(key)
-        outside = int(len(known) > 0 and known[0] == -1)
-        return known[outside:], code - outside
-    seen = np.zeros(size + 1, dtype=np.bool_)
-    seen[key] = True  # -1 marks the last place
-    seen[-1] = False
-    rank = np.cumsum(seen) - 1
-    rank[-1] = -1
-    return np.flatnonzero(seen), rank[key]

@@ -11,6 +11,7 @@ in a stratum, which at a later stage is the parent unit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeVar, cast, get_args
 
 import numpy as np
@@ -61,13 +62,23 @@ class SingletonStratumError(AxstatError):
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One stage of sampling: U units in S strata, which at a later stage are the units of the stage before."""
+    """One stage of sampling: U units in S strata, which at a later stage are the units of the stage before.
 
-    unit: IntArray  # (n,) unit of each row, 0..U-1
+    The units of the n rows are held by runs of rows, so that a long file in the order of its units needs no codes of
+    its length unless they are asked for.
+    """
+
+    run_unit: IntArray  # (r,) unit of each run, 0..U-1; two runs next to each other may be of one unit
+    run_length: IntArray | None  # (r,) rows of each; None: one
     stratum: IntArray  # (U,) stratum of each unit, 0..S-1
     sampled: IntArray  # (S,) units drawn, of the full design
     population: FloatArray  # (S,) units there; inf where drawn with replacement or not given
     share: FloatArray  # (S,) n/N multiplied over the stages above: what the stage's variance counts
+
+    @cached_property
+    def unit(self) -> IntArray:
+        """Unit ``(n,)`` of each row, 0..U-1."""
+        return self.run_unit if self.run_length is None else np.repeat(self.run_unit, self.run_length)
 
     @property
     def n_units(self) -> int:
@@ -535,7 +546,8 @@ class _Sheet:
             there = self.populations[level] if self.populations else np.full(len(sampled), np.inf)
             made.append(
                 Stage(
-                    unit=np.arange(len(parent), dtype=np.int64) if self.whole else self.spread(self.units[level]),
+                    run_unit=np.arange(len(parent), dtype=np.int64) if self.whole else self.units[level],
+                    run_length=None if self.whole else self.length,
                     stratum=parent,
                     sampled=sampled,
                     population=there,

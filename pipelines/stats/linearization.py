@@ -35,7 +35,7 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
-from pipelines.stats.design import Stage, SurveyDesign
+from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,38 +311,60 @@ class DomainLayout:
         self, scores: list[FloatArray], used: BoolArray | None
     ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         """What :meth:`Level.sum_of_squares` takes, of each level: the one place where the rules of V stand."""
-        rule = self.design.lonely_psu
+        counted = used if self.design.lonely_psu in ("adjust", "average") else None
         for level, score in zip(self.levels, scores, strict=True):
-            factor = level.stage.variance_factor[level.cell_stratum][:, None]
-            uncentred = None
-            if rule in ("adjust", "average"):
-                alone = self._alone(level, used)
-                if rule == "adjust":
-                    uncentred = alone
-                elif alone.any():
-                    factor = np.where(alone, 0.0, factor) * self._average_scale(level, alone, used)
+            units = level.cell_pairs if counted is None else level.cells @ level.has_rows(counted).astype(np.float64)
+            factor, uncentred = stratum_rules(
+                level.stage,
+                stratum=level.cell_stratum,
+                cell_sum=level.cell_sum,
+                units=units,
+                lonely_psu=self.design.lonely_psu,
+                lonely_psu_in_domain=self.design.lonely_psu_in_domain,
+                calibrated=self.design.calibrated,
+            )
             yield *level.deviations(score, uncentred=uncentred), factor
 
-    def _alone(self, level: Level, used: BoolArray | None) -> BoolArray:
-        """Cells ``(C, 1)`` or ``(C, K)`` without a mean: one unit in the stratum, or on request in the domain."""
-        lonely = level.stage.lonely[level.cell_stratum][:, None]
-        if not self.design.lonely_psu_in_domain or self.design.calibrated:
-            return lonely
-        units = level.cell_pairs if used is None else level.cells @ level.has_rows(used).astype(np.float64)
-        sampled = level.stage.unsampled_share[level.cell_stratum][:, None] > 0
-        return cast(BoolArray, lonely | ((units == 1) & sampled))
 
-    def _average_scale(self, level: Level, alone: BoolArray, used: BoolArray | None) -> FloatArray:
-        """Strata over strata with a variance ``(C, 1)`` or ``(C, K)``: what 'average' multiplies the rest by."""
-        if self.design.calibrated:
-            strata = float(level.stage.n_strata)
-            scale = safe_divide(np.array(strata), strata - level.stage.lonely.sum())
-            return np.broadcast_to(scale, (len(level.cell_stratum), 1))
-        in_cell = np.ones(alone.shape) if used is None else level.cells @ level.has_rows(used).astype(np.float64)
-        strata = level.cell_sum @ (in_cell > 0).astype(np.float64)
-        without = level.cell_sum @ ((in_cell > 0) & alone).astype(np.float64)
-        cell_domain = np.repeat(np.arange(self.n_domains), np.diff(level.cell_sum.indptr))
-        return safe_divide(strata, strata - without)[cell_domain]
+def stratum_rules(
+    stage: Stage,
+    *,
+    stratum: IntArray,
+    cell_sum: sparse.csr_array,
+    units: FloatArray,
+    lonely_psu: LonelyPsu,
+    lonely_psu_in_domain: bool,
+    calibrated: bool = False,
+) -> tuple[FloatArray, BoolArray | None]:
+    """What each cell's sum of squares is multiplied by, and the cells that deviate from 0 instead of their mean.
+
+    Args:
+        stratum: of each cell of a stratum and a domain ``(C,)``.
+        cell_sum: adds the cells up by domain ``(D, C)``.
+        units: those with a row used in the cell, ``(C, 1)`` or ``(C, K)``; R counts them.
+
+    Returns:
+        factors, and marks or None for no cell; ``(C, 1)`` or ``(C, K)``.
+    """
+    factor = stage.variance_factor[stratum][:, None]
+    if lonely_psu not in ("adjust", "average"):
+        return factor, None
+    alone = stage.lonely[stratum][:, None]
+    if lonely_psu_in_domain and not calibrated:
+        alone = alone | ((units == 1) & (stage.unsampled_share[stratum][:, None] > 0))
+    if lonely_psu == "adjust":
+        return factor, alone
+    if not alone.any():
+        return factor, None
+    if calibrated:
+        strata = np.array(float(stage.n_strata))
+        scale = np.broadcast_to(safe_divide(strata, strata - stage.lonely.sum()), (len(stratum), 1))
+    else:
+        there = units > 0
+        counted = cell_sum @ there.astype(np.float64)
+        without = cell_sum @ (there & alone).astype(np.float64)
+        scale = np.repeat(safe_divide(counted, counted - without), np.diff(cell_sum.indptr), axis=0)
+    return np.where(alone, 0.0, factor) * scale, None
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ from pipelines.stats.cells import Cells, reduce_to_cells
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import Evidence, confidence_intervals
 from pipelines.stats.linearization import DomainEstimates
+from pipelines.stats.moments import Moments, summarise
 from pipelines.stats.replication import ReplicateWeights
 
 ROOT = Path(__file__).parents[2]
@@ -70,22 +71,29 @@ def with_intervals(result: DomainEstimates) -> DomainEstimates:
     return result
 
 
-def cells_of(frame: pl.DataFrame) -> Cells:
+def added_up(frame: pl.DataFrame) -> Moments | Cells:
     """The engine's first step: the design read and checked, the rows added up."""
     design = SurveyDesign.from_frame(frame, weight="w", strata="stratum", stages=["psu"])
     domain, known = code_labels(frame["domain"])
-    return reduce_to_cells(frame, design, measures=MEASURES, domain=domain, n_domains=len(known))
+    return summarise(frame, design, measures=MEASURES, domain=domain, n_domains=len(known))
 
 
 def estimate(frame: pl.DataFrame) -> DomainEstimates:
     """From a frame to estimates with intervals."""
-    return with_intervals(cells_of(frame).estimates())
+    return with_intervals(added_up(frame).estimates())
 
 
-def estimate_cells(table: pl.DataFrame) -> DomainEstimates:
-    """From stored cells to estimates with intervals."""
+def estimate_stored(table: pl.DataFrame, kind: type[Moments | Cells]) -> DomainEstimates:
+    """From stored moments or cells to estimates with intervals."""
     n_domains = int(table["domain"][-1]) + 1
-    return with_intervals(Cells.from_frame(table, n_domains=n_domains, lonely_psu="fail").estimates())
+    return with_intervals(kind.from_frame(table, n_domains=n_domains, lonely_psu="fail").estimates())
+
+
+def cells_of(frame: pl.DataFrame) -> Cells:
+    """Sums by PSU and domain, which replicate factors of the PSUs need."""
+    design = SurveyDesign.from_frame(frame, weight="w", strata="stratum", stages=["psu"])
+    domain, known = code_labels(frame["domain"])
+    return reduce_to_cells(frame, design, measures=MEASURES, domain=domain, n_domains=len(known))
 
 
 def replicated(cells: Cells, factor: np.ndarray) -> np.ndarray:
@@ -105,9 +113,10 @@ def memory_mib(name: str) -> float:
 
 def measure_in_process(folder: Path, rounds: int) -> dict[str, object]:
     """Figures of one data set, the ways taken in turn; run in a process of its own."""
-    parquet, stored = folder / "rows.parquet", folder / "cells.parquet"
+    parquet, stored = folder / "rows.parquet", folder / "stored.parquet"
     frame = pl.read_parquet(parquet)
-    cells_of(frame).to_frame().write_parquet(stored)
+    summary = added_up(frame)
+    summary.to_frame().write_parquet(stored)
     table = pl.read_parquet(stored)
     connection = duckdb.connect()
     connection.execute("set threads = 2")
@@ -117,7 +126,7 @@ def measure_in_process(folder: Path, rounds: int) -> dict[str, object]:
         "engine_memory": lambda: estimate(frame),
         "engine_parquet": lambda: estimate(pl.read_parquet(parquet)),
         "group_by_parquet": lambda: connection.sql(GROUP_BY.format(source=f"'{parquet}'")).fetchall(),
-        "engine_cells": lambda: estimate_cells(table),
+        "engine_stored": lambda: estimate_stored(table, type(summary)),
     }
     if frame.height == SIZES["1M"]:
         cells = cells_of(frame)
@@ -138,7 +147,7 @@ def measure_in_process(folder: Path, rounds: int) -> dict[str, object]:
             for name in ways
             if name.startswith("engine")
         },
-        "cells": table.height,
+        "stored": f"{type(summary).__name__.lower()}, {table.height} rows",
     }
 
 
