@@ -26,6 +26,7 @@ _POLARS_TYPES: Mapping[str, pl.DataType] = MappingProxyType(
         "BOOLEAN": pl.Boolean(),
         "DATE": pl.Date(),
         "TIMESTAMP": pl.Datetime("us"),
+        "BLOB": pl.Binary(),
     }
 )
 

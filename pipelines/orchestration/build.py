@@ -9,6 +9,7 @@ from pipelines.orchestration.assets.deliveries import delivery_assets
 from pipelines.orchestration.assets.estimates import estimate_assets
 from pipelines.orchestration.assets.progress import progress_asset
 from pipelines.orchestration.assets.release import mart_assets, release_asset
+from pipelines.orchestration.assets.replicates import replicate_assets
 from pipelines.orchestration.assets.staging import staging_assets
 from pipelines.orchestration.assets.weights import weight_assets
 from pipelines.orchestration.checks import boundary_checks
@@ -38,6 +39,7 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
             *staging_assets(survey, waves),
             *weight_assets(survey, waves),
             *estimate_assets(survey, waves),
+            *replicate_assets(survey, waves),
         )
     ]
     assets += [progress_asset(library, waves), mart_assets(library, waves), release_asset(library, waves)]

@@ -15,7 +15,7 @@ from pipelines.warehouse.catalogue import SqlCatalogue, Statement
 from pipelines.warehouse.database import Warehouse
 
 # Schema of the tables a check reads -> the step after which they are there; the last one in this order counts
-_STEPS = ("core", "weights", "marts")
+_STEPS = ("core", "weights", "replicates", "marts")
 _SHOWN = 5
 _SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
@@ -28,7 +28,7 @@ def boundary_checks(library: ContractLibrary, catalogue: SqlCatalogue) -> list[d
     checks = [
         _checks(dg.AssetKey([survey, step]), by_step[step], survey)
         for survey in library.surveys
-        for step in ("core", "weights")
+        for step in ("core", "weights", "replicates")
     ]
     return [*checks, _checks(dg.AssetKey(["mart", "adoption_rate"]), by_step["marts"], None)]
 
@@ -36,6 +36,8 @@ def boundary_checks(library: ContractLibrary, catalogue: SqlCatalogue) -> list[d
 def _step_of(table: str) -> str:
     if table == "core.weights":
         return "weights"
+    if table == "estimates.replicate_rate":
+        return "replicates"
     return "marts" if table.startswith("mart.") else "core"
 
 

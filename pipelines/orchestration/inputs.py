@@ -35,7 +35,7 @@ def read_wave(session: Session, *, survey: str, wave: int) -> WaveInput:
         answers=session.table(
             "core.unit_measure", where=scope, columns=("unit_id", "field", "measure", "value", "answer_status")
         ),
-        frame=session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "take_all")),
+        frame=session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "selection_stratum", "take_all")),
         frame_fields=session.table("core.frame_field", where=scope, columns=("unit_id", "field")),
         sample=session.table("core.sample", where=scope),
     )

@@ -12,7 +12,7 @@ from pipelines.errors import AxstatError
 from pipelines.warehouse.database import Session
 
 # In the order in which a wave goes through them
-STEPS = ("core", "weights", "estimates")
+STEPS = ("core", "weights", "estimates", "replicates")
 
 
 def fingerprint(session: Session, library: ContractLibrary, *, survey: str, wave: int) -> str:

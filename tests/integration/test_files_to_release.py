@@ -8,6 +8,10 @@ import polars as pl
 import pytest
 
 from pipelines.release.overview import latest_database, overview
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+
+KEY = ("survey", "wave", "domain_type", "domain_code", "measure", "base", "unit_weighting")
 
 pytestmark = pytest.mark.xdist_group("country")
 
@@ -71,6 +75,28 @@ def test_every_estimate_travels_with_its_uncertainty(country) -> None:
     for column in ("n", "se", "df", "ci_low", "ci_high"):
         assert shown[column].null_count() == 0, column
     assert shown.filter((pl.col("ci_low") > pl.col("estimate")) | (pl.col("ci_high") < pl.col("estimate"))).is_empty()
+
+
+def test_both_engines_agree_and_replicates_are_carried_over_the_waves(country) -> None:
+    """500 replicates a wave; a panel unit keeps its signs as often as the covariance of the waves asks."""
+    settings = country.settings
+    warehouse = Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), country.library)
+    with warehouse.session() as session:
+        rates = session.table("estimates.replicate_rate")
+        drawn = session.table("core.replicate_unit", columns=("survey", "wave", "unit_id", "sampling_draw"))
+        published = session.table("estimates.adoption_rate", columns=(*KEY, "estimate"))
+    assert set(rates["status"].unique()) <= {"pass", "warn", "none"}
+    headline = rates.filter(pl.col("domain_type").is_in(["total", "ax_total"]), pl.col("se_taylor") > 0)
+    assert headline["status"].unique().to_list() == ["pass"]
+    assert headline["replicates"].unique().to_list() == [500]
+    joined = rates.join(published, on=KEY, suffix="_published")
+    assert joined.height == rates.height
+    assert joined["estimate"].to_numpy() == pytest.approx(joined["estimate_published"].to_numpy(), nan_ok=True)
+    for survey in country.library.surveys:
+        old, new = (drawn.filter(pl.col("survey") == survey, pl.col("wave") == wave) for wave in (2022, 2023))
+        common = old.join(new, on="unit_id", suffix="_new")
+        same = (common["sampling_draw"] == common["sampling_draw_new"]).mean()
+        assert 0 < same < 1
 
 
 def test_the_break_is_marked_and_not_crossed(country) -> None:

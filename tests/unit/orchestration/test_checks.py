@@ -86,6 +86,8 @@ def test_a_check_stands_behind_what_it_reads(
             assert steps[statement.table] == "adoption_rate", statement.name
         elif "core.weights" in reads:
             assert steps[statement.table] == "weights", statement.name
+        elif "estimates.replicate_rate" in reads:
+            assert steps[statement.table] == "replicates", statement.name
         else:
             assert steps[statement.table] == "core", statement.name
 

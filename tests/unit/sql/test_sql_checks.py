@@ -43,6 +43,11 @@ def progress(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+ENGINES = [
+    {"domain_code": code, "status": status}
+    for code, status in (("sound", "pass"), ("empty", "none"), ("headline", "stop"), ("domain", "warn"))
+]
+
 # check -> tables with one sound row and one (or more) that break it; what identifies the broken ones
 CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str, list[Any]]] = {
     "duplicate_units": (
@@ -307,6 +312,8 @@ CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str, list[Any]]] = {
         "measure",
         ["ai_adoption", "tech_unknown"],
     ),
+    "engines_disagree": ({"estimates__replicate_rate": ENGINES}, "domain_code", ["headline"]),
+    "engines_differ": ({"estimates__replicate_rate": ENGINES}, "domain_code", ["domain"]),
     "progress": (
         {
             "mart__adoption_rate": [
