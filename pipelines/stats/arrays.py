@@ -1,6 +1,7 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of label columns. Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns, division where 0 may divide. Does not belong here: any
+statistic.
 """
 
 from collections.abc import Sequence
@@ -33,9 +34,10 @@ def code_labels(labels: pl.Series) -> tuple[IntArray, pl.Series]:
     """
     if isinstance(labels.dtype, pl.Categorical | pl.Enum):
         labels = labels.cast(pl.String)
-    start = run_starts([labels])
-    if len(start) == len(labels):
+    head = labels.head(4096)
+    if 2 * len(run_starts([head])) > len(head):
         return _look_up(labels)
+    start = run_starts([labels])
     codes, known = _look_up(labels.gather(start))
     return np.repeat(codes, np.diff(start, append=len(labels))), known
 
@@ -64,6 +66,8 @@ def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
             known = pl.Series(np.flatnonzero(seen) + low).cast(labels.dtype)
             return cast(IntArray, values if seen.all() else (np.cumsum(seen) - 1)[values]), known
     known = labels.unique().sort()
+    if labels.dtype == pl.String and not labels.null_count():
+        return labels.cast(pl.Enum(known)).to_physical().to_numpy().astype(np.int64), known
     return codes_in(labels, known), known
 
 
@@ -94,3 +98,10 @@ def distinct_codes(key: IntArray) -> tuple[IntArray, IntArray]:
         return key[np.concatenate([[True], new])], codes
     known, codes = np.unique(key, return_inverse=True)
     return known, codes.astype(np.int64)
+
+
+def divide(a: FloatArray, b: FloatArray, *, otherwise: float = 0.0) -> FloatArray:
+    """``a / b``, and ``otherwise`` where b is 0."""
+    out = np.full(np.broadcast_shapes(a.shape, b.shape), otherwise)
+    np.divide(a, b, out=out, where=b != 0)
+    return out

@@ -169,10 +169,10 @@ def _level_codes(column: pl.Series, named: Sequence[str]) -> IntArray:
 
 def whole_numbers(column: pl.Series) -> pl.Series:
     """A column of labels; whole numbers stored as floats become integers, so that their label is "1", not "1.0"."""
+    if not column.dtype.is_float():
+        return column
     values = column.drop_nulls()
-    if column.dtype.is_float() and bool(((values % 1 == 0) & (values.abs() < 2**53)).all()):
-        return column.cast(pl.Int64)
-    return column
+    return column.cast(pl.Int64) if bool(((values % 1 == 0) & (values.abs() < 2**53)).all()) else column
 
 
 def row_numbers(rows: BoolArray) -> tuple[int, ...]:
@@ -209,7 +209,7 @@ def _in_use(code: IntArray, size: int) -> tuple[IntArray, IntArray]:
         occupied, position = np.unique(code, return_inverse=True)
         return occupied, position
     present = np.bincount(code, minlength=size) > 0
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[code]
+    return np.flatnonzero(present), code if present.all() else (np.cumsum(present) - 1)[code]
 
 
 def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str]) -> Violation:

@@ -1,0 +1,254 @@
+"""Whether totals can be reached at all, and if not which of them contradict each other.
+
+Belongs here: linear programmes over the g-weights: the nearest that totals can come within bounds, the totals in
+conflict, the narrowest bounds that have a solution. Does not belong here: the calibrated weights themselves
+(calibration).
+
+The programmes are solved by HiGHS (``scipy.optimize.linprog``), in terms relative to their totals.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import linprog
+
+from pipelines.errors import AxstatError, Violation
+from pipelines.stats.arrays import FloatArray, IntArray
+from pipelines.stats.calibration_faults import combination
+from pipelines.stats.calibration_problem import TotalsProblem
+from pipelines.stats.distances import Bounds
+from pipelines.stats.terms import TermsMatrix, raise_faults
+
+PROGRAMME_PATTERNS: Final = 200_000
+"""With more patterns than this a linear programme takes minutes: then terms not met are named, not the reason."""
+
+MISSED: Final = 1e-8
+"""A total is out of reach when the nearest point misses it by more than this share; HiGHS is no finer."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Programme:
+    """``rows`` ``(p, C)``: what a g-weight of 1 gives to each total, relative to it; ``goal`` ``(p,)``: 1, -1 or 0."""
+
+    rows: sparse.csr_array
+    goal: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def build(cls, X: FloatArray | sparse.csr_array, weight: FloatArray, target: FloatArray) -> "_Programme":
+        used = weight > 0
+        rows = sparse.csr_array(sparse.csr_array(X)[used].multiply(weight[used, None]).T)
+        gross = np.abs(rows).sum(axis=1)
+        scale = np.where(target != 0, np.abs(target), np.where(gross > 0, gross, 1.0))
+        return cls(sparse.csr_array(rows.multiply(1.0 / scale[:, None])), target / scale, scale)
+
+    def only(self, kept: IntArray) -> "_Programme":
+        return _Programme(self.rows[kept], self.goal[kept], self.scale[kept])
+
+    def nearest(self, bounds: Bounds) -> tuple[FloatArray, FloatArray]:
+        """Shares of the totals missed ``(p,)`` where their sum is least, and the multipliers ``(p,)`` that prove it."""
+        size, patterns = self.rows.shape
+        eye = sparse.eye_array(size, format="csr")
+        found = linprog(
+            np.concatenate([np.zeros(patterns), np.ones(2 * size)]),
+            A_eq=sparse.hstack([self.rows, eye, -eye], format="csr"),
+            b_eq=self.goal,
+            bounds=[(bounds.low, bounds.high)] * patterns + [(0, None)] * (2 * size),
+            method="highs",
+        )
+        slack = found.x[-2 * size :]
+        return slack[:size] - slack[size:], np.asarray(found.eqlin.marginals)
+
+    def highest(self, multipliers: FloatArray, bounds: Bounds) -> float:
+        """The largest value that the combination of relative totals takes within the bounds."""
+        value = self.rows.T @ multipliers
+        value[np.abs(value) <= 1e-9 * (np.abs(self.rows).T @ np.abs(multipliers))] = 0.0
+        up, down = value > 0, value < 0
+        return float(_product(value[up], bounds.high).sum() + _product(value[down], bounds.low).sum())
+
+
+def out_of_range(problem: TotalsProblem, bounds: Bounds) -> FloatArray:
+    """By how much each total ``(p,)`` lies beyond what its term alone can reach within the bounds."""
+    above, below = (problem.gross + problem.start) / 2, (problem.gross - problem.start) / 2
+    lowest = _product(above, bounds.low) - _product(below, bounds.high)
+    highest = _product(above, bounds.high) - _product(below, bounds.low)
+    return np.maximum(problem.target - highest, 0.0) - np.maximum(lowest - problem.target, 0.0)
+
+
+def range_faults(problem: TotalsProblem, bounds: Bounds) -> list[Violation]:
+    """Totals that their term alone cannot reach."""
+    return _missed(problem.terms, problem.target, out_of_range(problem, bounds), bounds)
+
+
+def conflict_faults(
+    terms: Sequence[str],
+    X: FloatArray | sparse.csr_array,
+    weight: FloatArray,
+    target: FloatArray,
+    bounds: Bounds,
+) -> list[Violation]:
+    """Why no g-weights within the bounds meet all totals; none if some do, or with too many patterns to tell.
+
+    First the terms not met at the nearest point. Then the proof that it cannot be done (Farkas' lemma): a combination
+    of terms whose largest value within the bounds lies below what the totals make of it. Of its terms none can be left
+    out: without it the others could be met.
+
+    Args:
+        terms: p names. X: ``(C, p)``. weight: ``(C,)``, 0 or more. target: ``(p,)``.
+    """
+    if len(weight) > PROGRAMME_PATTERNS:
+        return []
+    programme = _Programme.build(X, weight, target)
+    missed, multipliers = programme.nearest(bounds)
+    faults = _missed(terms, target, missed * programme.scale, bounds)
+    if not faults:
+        return []
+    kept = np.flatnonzero(np.abs(multipliers) > 1e-9)
+    for j in kept.tolist():
+        rest = kept[kept != j]
+        if len(rest) and np.abs(programme.only(rest).nearest(bounds)[0]).max() > MISSED:
+            kept = rest
+    proof = programme.only(kept)
+    _, share = proof.nearest(bounds)
+    unit = float(np.abs(share / proof.scale).max())
+    names = [terms[j] for j in kept.tolist()]
+    shown = combination(names, share / proof.scale / unit)
+    largest, asked = proof.highest(share, bounds) / unit, float(share @ proof.goal) / unit
+    return [
+        *faults,
+        Violation(
+            "totals_in_conflict",
+            where=f"terms {', '.join(names)}",
+            expected=f"{shown} of at most {largest:.10g}: more no g-weights of {bounds.low:g} to {bounds.high:g} make",
+            got=f"{asked:.10g}",
+            hint="change one of these totals, collapse or drop one of the terms, or widen the bounds",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class NarrowestBounds:
+    """The narrowest interval of g-weights in which some meet the totals.
+
+    ``rescaled``: the bounds hold after the weights were scaled by this, as in ``Calibration.rescaled``.
+    """
+
+    low: float
+    high: float
+    rescaled: float = 1.0
+
+    def widened(self, share: float = 0.1) -> tuple[float, float]:
+        """Bounds wider by this share of the width, half of it on each side, and a low that stays above 0 if it is.
+
+        At the narrowest bounds themselves hardly any freedom is left: weights pile up at both, and logit, which stays
+        strictly inside, has no solution.
+        """
+        room = share * max(self.high - self.low, 1e-6) / 2
+        low = self.low - room
+        return (max(low, self.low / 2) if self.low > 0 else low), self.high + room
+
+
+def narrowest_bounds(
+    weight: FloatArray,
+    matrix: TermsMatrix,
+    totals: Mapping[str, float],
+    *,
+    floor: float = 0.0,
+    drop_redundant: bool = False,
+) -> NarrowestBounds:
+    """The narrowest bounds low <= 1 <= high between which some g-weights meet the totals.
+
+    Minimises high - low in one linear programme over the g-weight of each pattern; of several such intervals the one
+    with the smallest high, which holds the largest weights down. The width, not the ratio high/low: it is linear, it is
+    defined for a low of 0 or below, and near 1, where bounds should be, the two agree.
+
+    Args:
+        weight: ``(n,)`` weights before, 0 or more.
+        matrix: the calibration variables, from `terms_matrix`.
+        totals: the population total of each term.
+        floor: low is not below this; minus infinity lets weights become negative.
+        drop_redundant: as in `calibrate`.
+
+    Raises:
+        ViolationsError: faults of weights, terms and totals as in `calibrate`; totals in conflict above the floor.
+        AxstatError: too many patterns for the programme.
+    """
+    problem = TotalsProblem.build(weight, matrix, totals, rescale=True, drop_redundant=drop_redundant)
+    patterns = len(problem.weight)
+    if patterns > PROGRAMME_PATTERNS:
+        raise AxstatError(
+            "too_many_patterns",
+            where="narrowest bounds",
+            expected=f"at most {PROGRAMME_PATTERNS} different rows of calibration variables",
+            got=str(patterns),
+            hint="ask for the bounds on a sample of the rows, or on classes of the numeric variables",
+        )
+    programme = _Programme.build(problem.X, problem.weight, problem.target)
+    size = programme.rows.shape[1]
+    # Variables: the g-weights above low, low, and the width.
+    sums = programme.rows.sum(axis=1)[:, None]
+    equal = sparse.hstack([programme.rows, sums, np.zeros_like(sums)], format="csr")
+    ones = np.ones((size, 1))
+    within = sparse.vstack(
+        [
+            sparse.hstack([sparse.eye_array(size), np.zeros((size, 1)), -ones]),
+            sparse.csr_array(np.array([[*np.zeros(size), -1.0, -1.0]])),
+        ],
+        format="csr",
+    )
+    limit = np.array([*np.zeros(size), -1.0])
+
+    def solve(objective: tuple[float, float], width: tuple[float, float | None]) -> FloatArray | None:
+        found = linprog(
+            np.array([*np.zeros(size), *objective]),
+            A_ub=within,
+            b_ub=limit,
+            A_eq=equal,
+            b_eq=programme.goal,
+            bounds=[(0, None)] * size + [(floor, 1.0), width],
+            method="highs",
+        )
+        return np.asarray(found.x) if found.x is not None else None
+
+    first = solve((0.0, 1.0), (0.0, None))
+    if first is None:
+        raise_faults(
+            "narrowest bounds",
+            conflict_faults(problem.terms, problem.X, problem.weight, problem.target, Bounds(low=floor)),
+        )
+        raise AxstatError(
+            "bounds_not_found",
+            where="narrowest bounds",
+            expected="a solution of the linear programme",
+            got="none, though the totals do not contradict each other",
+            hint="bring the terms to similar sizes",
+        )
+    width = float(first[-1])
+    second = solve((1.0, 1.0), (0.0, width * (1 + 1e-9) + 1e-12))
+    low, width = (first if second is None else second)[-2:].tolist()
+    return NarrowestBounds(low=low, high=max(low + width, 1.0), rescaled=problem.rescaled)
+
+
+def _missed(terms: Sequence[str], target: FloatArray, short: FloatArray, bounds: Bounds) -> list[Violation]:
+    scale = np.where(target != 0, np.abs(target), 1.0)
+    return [
+        Violation(
+            "bounds_infeasible",
+            where=f"term {term}",
+            expected=f"a total of {total:.10g} within g-weights of {bounds.low:g} to {bounds.high:g}",
+            got=f"at the nearest {total - missing:.10g}, off by {abs(missing) / size:.3g} of it",
+            hint="widen the bounds, drop or collapse the term, or check its total",
+        )
+        for term, total, missing, size in zip(terms, target.tolist(), short.tolist(), scale.tolist(), strict=True)
+        if abs(missing) > MISSED * size
+    ]
+
+
+def _product(a: FloatArray, b: float) -> FloatArray:
+    """``a * b``, and 0 where a is 0 even if b is infinite."""
+    out = np.zeros_like(a)
+    np.multiply(a, b, out=out, where=a != 0)
+    return out
