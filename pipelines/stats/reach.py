@@ -72,7 +72,8 @@ class _Programme:
 
 def out_of_range(problem: TotalsProblem, bounds: Bounds) -> FloatArray:
     """By how much each total ``(p,)`` lies beyond what its term alone can reach within the bounds."""
-    above, below = (problem.gross + problem.start) / 2, (problem.gross - problem.start) / 2
+    above = np.maximum(problem.X, 0.0).T @ problem.weight
+    below = np.maximum(-problem.X, 0.0).T @ problem.weight
     lowest = _product(above, bounds.low) - _product(below, bounds.high)
     highest = _product(above, bounds.high) - _product(below, bounds.low)
     return np.maximum(problem.target - highest, 0.0) - np.maximum(lowest - problem.target, 0.0)

@@ -97,6 +97,50 @@ def terms_matrix(frame: pl.DataFrame, terms: Sequence[str]) -> TermsMatrix:
     return TermsMatrix(terms=tuple(terms), patterns=values, pattern=pattern)
 
 
+def unit_means(matrix: TermsMatrix, unit: pl.Series, weight: FloatArray) -> TermsMatrix:
+    """The matrix for one g-weight in each unit of several rows, such as a household and its members.
+
+    Every row gets the mean of its unit in each term, so that totals are those of the rows, and a unit counts with the
+    number of its rows: R's ``calibrate(aggregate.stage=)``. Totals of units stand beside totals of rows by way of a
+    column 1/(rows in the unit), `unit_shares`, and its products with labels.
+
+    Args:
+        matrix: the terms of the rows, from `terms_matrix`.
+        unit: label of the unit of each row.
+        weight: ``(n,)`` weights before, one in each unit.
+
+    Raises:
+        ViolationsError: rows without a unit; the rows of units within which the weights differ.
+    """
+    raise_faults("calibration by unit", missing_faults(unit))
+    codes, labels = dense_codes(whole_numbers(unit))
+    size, count = len(labels), np.bincount(codes, minlength=len(labels)).astype(np.float64)
+    mean = code_sums(codes, weight, size) / count
+    differs = np.abs(weight - mean[codes]) > 1e-9 * mean[codes]
+    if differs.any():
+        raise_faults(
+            "calibration by unit",
+            [
+                Violation(
+                    "weights_differ_in_unit",
+                    where=f"unit {unit.name or 'without a name'}",
+                    expected="one weight in all rows of a unit",
+                    got=f"{len(np.unique(codes[differs]))} unit(s) with several, first {labels[codes[differs][0]]}",
+                    hint="give each unit one weight first, for instance the mean of its rows",
+                    rows=row_numbers(differs),
+                )
+            ],
+        )
+    sums = column_sums(codes, matrix.spread(matrix.patterns), size)
+    return TermsMatrix(terms=matrix.terms, patterns=sums / count[:, None], pattern=codes)
+
+
+def unit_shares(unit: pl.Series) -> pl.Series:
+    """1/(rows in the unit) for each row, named "unit_share": its sum over rows counts units."""
+    codes, labels = dense_codes(unit)
+    return pl.Series("unit_share", 1.0 / np.bincount(codes, minlength=len(labels))[codes])
+
+
 @dataclass(frozen=True)
 class _Factor:
     """One factor of a term: a column's value, or whether it is at a level."""
