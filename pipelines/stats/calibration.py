@@ -33,7 +33,7 @@ from pipelines.stats.calibration_faults import (
 )
 from pipelines.stats.calibration_problem import TotalsProblem
 from pipelines.stats.distances import Bounds, distance_named
-from pipelines.stats.reach import conflict_faults, range_faults
+from pipelines.stats.reach import conflict_faults, forced_to_zero, range_faults
 from pipelines.stats.residuals import (
     CellMeans,
     CellResiduals,
@@ -150,7 +150,7 @@ def rake(
     totals: Mapping[str, Mapping[str, float]],
     *,
     epsilon: float = 1e-12,
-    max_sweeps: int = 500,
+    max_sweeps: int = 2000,
     tolerance: float = 1e-9,
 ) -> Calibration:
     """Post-stratify to one margin after the other until the weights stand still (R's ``rake``).
@@ -207,7 +207,6 @@ def rake(
         )
 
     limit = epsilon * float(start.sum()) if epsilon < 1 else epsilon
-    multiplier = np.ones(size)
     sweeps = 0
     while True:
         sweeps += 1
@@ -215,7 +214,6 @@ def rake(
         for level, total in zip(levels, wanted, strict=True):
             factors.append(divide(total, code_sums(level, cells, len(total)), otherwise=1.0)[level])
             cells = cells * factors[-1]
-            multiplier = multiplier * factors[-1]
         change = float(np.max(np.abs(cells - previous)))
         distance = max(
             float(np.max(relative_distance(after, total, before)))
@@ -228,15 +226,21 @@ def rake(
             belongs = sparse.hstack(
                 [_indicators(level, len(known)) for level, known in zip(levels, labels, strict=True)], format="csr"
             )
+            asked = np.concatenate(wanted)
             # The nearest point is one of many: of the programme only the proof is told.
-            proof = conflict_faults(terms, belongs, start, np.concatenate(wanted), Bounds(low=0.0))[-1:]
-            after_sweeps = f"{sweeps} sweeps, the last of which moved {change:.3g}"
-            not_converged("raking", table(), tolerance, after_sweeps, because=proof)
+            why = conflict_faults(terms, belongs, start, asked, Bounds(low=0.0))[-1:]
+            not_converged(
+                "raking",
+                table(),
+                tolerance,
+                f"{sweeps} sweeps, the last of which moved {change:.3g}",
+                because=why or forced_to_zero(terms, belongs, start, asked, divide(cells, start)),
+            )
 
     ratios = [np.ones(size)]
     for factor in factors[:0:-1]:
         ratios.insert(0, ratios[0] / factor)
-    row_factor = multiplier[cell]
+    row_factor = divide(cells, start, otherwise=1.0)[cell]
     after = weight * row_factor
     weighted = after != 0
     in_use = rows if weighted.all() else np.bincount(cell[weighted], minlength=size)
@@ -328,10 +332,16 @@ def calibrate(
         sums,
         gross=np.abs(matrix.patterns).T @ before,
     )
-    if not solution.converged:
-        raise_faults("calibration", conflict_faults(problem.terms, problem.X, problem.weight, problem.target, reach))
     if not solution.converged or (drop_redundant and np.any(table["distance_after"].to_numpy() > tolerance)):
-        not_converged("calibration", table, min(epsilon, tolerance), f"{solution.iterations} iterations")
+        asked = (problem.terms, problem.X, problem.weight, problem.target)
+        raise_faults("calibration", conflict_faults(*asked, reach))
+        not_converged(
+            "calibration",
+            table,
+            min(epsilon, tolerance),
+            f"{solution.iterations} iterations",
+            because=forced_to_zero(*asked, solution.factor) if reach.low == 0 else (),
+        )
 
     after = weight * matrix.spread(factor)
     return Calibration(

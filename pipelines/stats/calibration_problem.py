@@ -41,8 +41,8 @@ class Solution:
 class TotalsProblem:
     """Find g-weights with ``X' (weight * g) = target``, a row of X for each of C patterns of the variables.
 
-    ``terms`` the p names and ``kept`` ``(p,)`` their positions in the matrix they come from; ``start`` and ``gross``
-    the sums of X and of its absolute value; ``X * sqrt(weight)[:, None] = basis @ triangle``. ``rescaled``: what R's
+    ``terms`` the p names and ``kept`` ``(p,)`` their positions in the matrix they come from; ``gross`` the sums of the
+    absolute values of X; ``X * sqrt(weight)[:, None] = basis @ triangle``. ``rescaled``: what R's
     algorithm scaled the weights by first.
     """
 
@@ -51,7 +51,6 @@ class TotalsProblem:
     X: FloatArray
     weight: FloatArray
     target: FloatArray
-    start: FloatArray
     gross: FloatArray
     basis: FloatArray
     triangle: FloatArray
@@ -103,10 +102,9 @@ class TotalsProblem:
             basis, kept, norms = basis @ turn, kept[own], norms[own]
         target = wanted[kept]
         X = matrix.patterns if len(kept) == len(matrix.terms) else matrix.patterns[:, kept]
-        start = X.T @ before
         rescaled = 1.0
         if rescale:
-            ratios = divide(target, start, otherwise=math.inf)
+            ratios = divide(target, X.T @ before, otherwise=math.inf)
             rescaled = float(ratios.mean()) if ratios.min() > RESCALE_ABOVE else 1.0
         return cls(
             terms=tuple(matrix.terms[j] for j in kept),
@@ -114,7 +112,6 @@ class TotalsProblem:
             X=X,
             weight=before * rescaled,
             target=target,
-            start=start * rescaled,
             gross=gross[kept] * rescaled,
             basis=basis,
             triangle=triangle * norms * math.sqrt(rescaled),

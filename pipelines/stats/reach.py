@@ -25,6 +25,9 @@ from pipelines.stats.terms import TermsMatrix, raise_faults
 PROGRAMME_PATTERNS: Final = 200_000
 """With more patterns than this a linear programme takes minutes: then terms not met are named, not the reason."""
 
+SUSPECTS: Final = 20
+"""So many of the smallest g-weights are looked at for units that the totals leave no weight."""
+
 MISSED: Final = 1e-8
 """A total is out of reach when the nearest point misses it by more than this share; HiGHS is no finer."""
 
@@ -128,6 +131,47 @@ def conflict_faults(
             hint="change one of these totals, collapse or drop one of the terms, or widen the bounds",
         ),
     ]
+
+
+def forced_to_zero(
+    terms: Sequence[str],
+    X: FloatArray | sparse.csr_array,
+    weight: FloatArray,
+    target: FloatArray,
+    factor: FloatArray,
+) -> list[Violation]:
+    """Units to which the totals leave no weight at all, among those whose g-weight is nearly 0.
+
+    Raking and entropy, which keep every weight above 0, then come near the totals for ever and never meet them.
+
+    Args:
+        factor: ``(C,)`` g-weights at which the calibration stopped. Others as in `conflict_faults`.
+    """
+    if len(weight) > PROGRAMME_PATTERNS:
+        return []
+    used = np.flatnonzero(weight > 0)
+    programme = _Programme.build(X, weight, target)
+    faults = []
+    for position in np.argsort(factor[used], kind="stable")[:SUSPECTS].tolist():
+        if factor[used[position]] > 0.1:
+            break
+        objective = np.zeros(len(used))
+        objective[position] = -1.0
+        found = linprog(objective, A_eq=programme.rows, b_eq=programme.goal, bounds=(0, None), method="highs")
+        if found.x is None or found.x[position] > MISSED:
+            continue
+        row = sparse.csr_array(X)[[used[position]]].toarray()[0]
+        unit = ", ".join(t if v == 1 else f"{t} {v:.6g}" for t, v in zip(terms, row.tolist(), strict=True) if v != 0)
+        faults.append(
+            Violation(
+                "weight_forced_to_zero",
+                where=f"units with {unit}",
+                expected="totals that leave every unit some weight",
+                got="the totals are only met when these have none",
+                hint="collapse one of these levels with another, check its total, or use linear with a low of 0",
+            )
+        )
+    return faults
 
 
 @dataclass(frozen=True)
