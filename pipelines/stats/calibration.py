@@ -32,7 +32,7 @@ from pipelines.stats.calibration_faults import (
     weight_faults,
 )
 from pipelines.stats.calibration_problem import TotalsProblem
-from pipelines.stats.distances import Bounds, distance_named
+from pipelines.stats.distances import Bounds, distance_named, limits_of_weights
 from pipelines.stats.reach import conflict_faults, forced_to_zero, range_faults
 from pipelines.stats.residuals import (
     CellMeans,
@@ -49,6 +49,7 @@ from pipelines.stats.terms import (
     missing_faults,
     raise_faults,
     row_numbers,
+    split_by_weight,
     unknown_name,
     whole_numbers,
 )
@@ -271,6 +272,7 @@ def calibrate(
     *,
     distance: str = "linear",
     bounds: tuple[float, float] = (-math.inf, math.inf),
+    weight_bounds: tuple[float, float] = (-math.inf, math.inf),
     epsilon: float = 1e-12,
     max_iterations: int = 50,
     tolerance: float = 1e-9,
@@ -291,6 +293,8 @@ def calibrate(
         distance: a name in `DISTANCES`.
         bounds: smallest and largest g-weight. Where R scales the weights first (see ``Calibration.rescaled``), they
             hold after that, as in R.
+        weight_bounds: smallest and largest weight after calibration, of rows with a weight above 0 (R's
+            ``bounds.const``); not with logit, whose weights never come to a bound.
         epsilon: R's rule: each misfit is below this share of 1 + total (R's own default is 1e-7), or within the
             rounding of the sum itself.
         max_iterations: Newton steps before it is given up.
@@ -306,15 +310,21 @@ def calibrate(
         AxstatError: unknown distance, bounds that do not hold 1.
     """
     method, limits = distance_named(distance, bounds)
+    bounded_weights = weight_bounds != (-math.inf, math.inf)
+    if bounded_weights:
+        raise_faults("calibration", weight_faults(weight, matrix.n, negative=False))
+        matrix = split_by_weight(matrix, weight)
     problem = TotalsProblem.build(
         weight,
         matrix,
         totals,
-        rescale=distance != "linear" or limits != Bounds(),
+        rescale=distance != "linear" or bounds != (-math.inf, math.inf) or bounded_weights,
         drop_redundant=drop_redundant,
         tolerance=tolerance,
     )
-    reach = Bounds(max(limits.low, method.floor), limits.high)
+    if bounded_weights:
+        limits = limits_of_weights(distance, limits, weight_bounds, problem.weight / matrix.row_counts())
+    reach = Bounds(np.maximum(limits.low, method.floor), limits.high)
     raise_faults("calibration", range_faults(problem, reach))
     solution = problem.solve(method, limits, epsilon=epsilon, tolerance=tolerance, max_iterations=max_iterations)
 
@@ -340,10 +350,13 @@ def calibrate(
             table,
             min(epsilon, tolerance),
             f"{solution.iterations} iterations",
-            because=forced_to_zero(*asked, solution.factor) if reach.low == 0 else (),
+            because=forced_to_zero(*asked, solution.factor) if method.floor == 0 else (),
         )
 
     after = weight * matrix.spread(factor)
+    if bounded_weights:
+        # A weight at its bound is at it exactly, whatever the rounding of bound/weight x weight.
+        after = np.where(weight > 0, np.clip(after, *weight_bounds), after)
     return Calibration(
         factor=matrix.spread(factor),
         weight=after,

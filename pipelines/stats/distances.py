@@ -28,12 +28,21 @@ from pipelines.stats.arrays import FloatArray, divide
 from pipelines.stats.terms import raise_faults, unknown_name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds:
-    """Smallest and largest g-weight allowed."""
+    """Smallest and largest g-weight allowed, the same of all or ``(C,)`` one of each."""
 
-    low: float = -math.inf
-    high: float = math.inf
+    low: float | FloatArray = -math.inf
+    high: float | FloatArray = math.inf
+
+    def __str__(self) -> str:
+        if isinstance(self.low, float) and isinstance(self.high, float):
+            return f"g-weights of {self.low:g} to {self.high:g}"
+        return "the bounds of each weight"
+
+    def each(self, patterns: int) -> tuple[FloatArray, FloatArray]:
+        """Low and high of each ``(C,)``."""
+        return np.broadcast_to(self.low, patterns), np.broadcast_to(self.high, patterns)
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,10 @@ def _raking_slope(u: FloatArray, bounds: Bounds) -> FloatArray:
     return np.where((factor > bounds.low) & (factor < bounds.high), factor, 0.0)
 
 
-def _logit_share(u: FloatArray, bounds: Bounds) -> tuple[FloatArray, float]:
+def _logit_share(u: FloatArray, bounds: Bounds) -> tuple[FloatArray, float | FloatArray]:
     span = bounds.high - bounds.low
     steepness = span / ((bounds.high - 1.0) * (1.0 - bounds.low))
-    centre = math.log((1.0 - bounds.low) / (bounds.high - 1.0))
+    centre = np.log((1.0 - bounds.low) / (bounds.high - 1.0))
     return expit(steepness * u + centre), steepness * span
 
 
@@ -115,14 +124,38 @@ def distance_named(name: str, bounds: tuple[float, float]) -> tuple[Distance, Bo
     """
     if name not in DISTANCES:
         raise_faults("calibration", [unknown_name("unknown_distance", "distance", "a distance", name, list(DISTANCES))])
-    method, limits = DISTANCES[name], Bounds(*bounds)
-    finite = math.isfinite(limits.low) and math.isfinite(limits.high)
-    if not limits.low < 1 < limits.high or (method.bounded and not finite):
+    method, (low, high) = DISTANCES[name], bounds
+    if not low < 1 < high or (method.bounded and not (math.isfinite(low) and math.isfinite(high))):
         raise AxstatError(
             "bounds_not_valid",
             where=f"bounds of {name} calibration",
             expected="low < 1 < high" + (", both finite" if method.bounded else ""),
-            got=f"[{limits.low:g}, {limits.high:g}]",
+            got=f"[{low:g}, {high:g}]",
             hint="give the smallest and the largest factor by which a weight may change, e.g. [0.3, 3]",
         )
-    return method, limits
+    return method, Bounds(float(low), float(high))
+
+
+def limits_of_weights(name: str, bounds: Bounds, weight_bounds: tuple[float, float], weight: FloatArray) -> Bounds:
+    """Bounds of g-weights under which weights ``(C,)`` keep bounds of their own too.
+
+    Raises:
+        AxstatError: bounds of the weight that exclude each other or those of a g-weight; a distance that never comes
+            to its bounds, for weights that start at them.
+    """
+    low, high = weight_bounds
+    lowest, highest = (
+        np.where(weight > 0, divide(np.full_like(weight, bound), weight), unbound)
+        for bound, unbound in ((low, -math.inf), (high, math.inf))
+    )
+    lowest, highest = np.maximum(lowest, bounds.low), np.minimum(highest, bounds.high)
+    apart = int((lowest > highest).sum())
+    if DISTANCES[name].bounded or apart:
+        raise AxstatError(
+            "weight_bounds_not_valid",
+            where=f"bounds of the weights in {name} calibration",
+            expected="a truncated distance (linear, raking, entropy) and bounds that some g-weight of each can keep",
+            got=f"[{low:g}, {high:g}]" + (f", outside the bounds of the g-weight for {apart}" if apart else ""),
+            hint="use raking, or widen the bounds",
+        )
+    return Bounds(lowest, highest)

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from pipelines.errors import AxstatError, Violation
-from pipelines.stats.arrays import FloatArray, IntArray
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
 from pipelines.stats.calibration_faults import combination
 from pipelines.stats.calibration_problem import TotalsProblem
 from pipelines.stats.distances import Bounds
@@ -34,11 +34,15 @@ MISSED: Final = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class _Programme:
-    """``rows`` ``(p, C)``: what a g-weight of 1 gives to each total, relative to it; ``goal`` ``(p,)``: 1, -1 or 0."""
+    """``rows`` ``(p, C)``: what a g-weight of 1 gives to each total, relative to it; ``goal`` ``(p,)``: 1, -1 or 0.
+
+    Only of the patterns that have a weight, marked ``used``.
+    """
 
     rows: sparse.csr_array
     goal: FloatArray
     scale: FloatArray
+    used: BoolArray
 
     @classmethod
     def build(cls, X: FloatArray | sparse.csr_array, weight: FloatArray, target: FloatArray) -> "_Programme":
@@ -46,10 +50,14 @@ class _Programme:
         rows = sparse.csr_array(sparse.csr_array(X)[used].multiply(weight[used, None]).T)
         gross = np.abs(rows).sum(axis=1)
         scale = np.where(target != 0, np.abs(target), np.where(gross > 0, gross, 1.0))
-        return cls(sparse.csr_array(rows.multiply(1.0 / scale[:, None])), target / scale, scale)
+        return cls(sparse.csr_array(rows.multiply(1.0 / scale[:, None])), target / scale, scale, used)
 
     def only(self, kept: IntArray) -> "_Programme":
-        return _Programme(self.rows[kept], self.goal[kept], self.scale[kept])
+        return _Programme(self.rows[kept], self.goal[kept], self.scale[kept], self.used)
+
+    def _bounds(self, bounds: Bounds) -> tuple[FloatArray, FloatArray]:
+        low, high = bounds.each(len(self.used))
+        return low[self.used], high[self.used]
 
     def nearest(self, bounds: Bounds) -> tuple[FloatArray, FloatArray]:
         """Shares of the totals missed ``(p,)`` where their sum is least, and the multipliers ``(p,)`` that prove it."""
@@ -59,7 +67,7 @@ class _Programme:
             np.concatenate([np.zeros(patterns), np.ones(2 * size)]),
             A_eq=sparse.hstack([self.rows, eye, -eye], format="csr"),
             b_eq=self.goal,
-            bounds=[(bounds.low, bounds.high)] * patterns + [(0, None)] * (2 * size),
+            bounds=np.vstack([np.column_stack(self._bounds(bounds)), np.tile([0.0, np.inf], (2 * size, 1))]),
             method="highs",
         )
         slack = found.x[-2 * size :]
@@ -70,15 +78,19 @@ class _Programme:
         value = self.rows.T @ multipliers
         value[np.abs(value) <= 1e-9 * (np.abs(self.rows).T @ np.abs(multipliers))] = 0.0
         up, down = value > 0, value < 0
-        return float(_product(value[up], bounds.high).sum() + _product(value[down], bounds.low).sum())
+        low, high = self._bounds(bounds)
+        return float(value[up] @ high[up] + value[down] @ low[down])
 
 
 def out_of_range(problem: TotalsProblem, bounds: Bounds) -> FloatArray:
     """By how much each total ``(p,)`` lies beyond what its term alone can reach within the bounds."""
-    above = np.maximum(problem.X, 0.0).T @ problem.weight
-    below = np.maximum(-problem.X, 0.0).T @ problem.weight
-    lowest = _product(above, bounds.low) - _product(below, bounds.high)
-    highest = _product(above, bounds.high) - _product(below, bounds.low)
+    low, high = bounds.each(len(problem.weight))
+    above, below = np.maximum(problem.X, 0.0), np.maximum(-problem.X, 0.0)
+
+    def sums(of_above: FloatArray, of_below: FloatArray) -> FloatArray:
+        return _sums(above, problem.weight, of_above) - _sums(below, problem.weight, of_below)
+
+    lowest, highest = sums(low, high), sums(high, low)
     return np.maximum(problem.target - highest, 0.0) - np.maximum(lowest - problem.target, 0.0)
 
 
@@ -126,7 +138,7 @@ def conflict_faults(
         Violation(
             "totals_in_conflict",
             where=f"terms {', '.join(names)}",
-            expected=f"{shown} of at most {largest:.10g}: more no g-weights of {bounds.low:g} to {bounds.high:g} make",
+            expected=f"{shown} of at most {largest:.10g}: no more is made within {bounds}",
             got=f"{asked:.10g}",
             hint="change one of these totals, collapse or drop one of the terms, or widen the bounds",
         ),
@@ -283,7 +295,7 @@ def _missed(terms: Sequence[str], target: FloatArray, short: FloatArray, bounds:
         Violation(
             "bounds_infeasible",
             where=f"term {term}",
-            expected=f"a total of {total:.10g} within g-weights of {bounds.low:g} to {bounds.high:g}",
+            expected=f"a total of {total:.10g} within {bounds}",
             got=f"at the nearest {total - missing:.10g}, off by {abs(missing) / size:.3g} of it",
             hint="widen the bounds, drop or collapse the term, or check its total",
         )
@@ -292,8 +304,11 @@ def _missed(terms: Sequence[str], target: FloatArray, short: FloatArray, bounds:
     ]
 
 
-def _product(a: FloatArray, b: float) -> FloatArray:
-    """``a * b``, and 0 where a is 0 even if b is infinite."""
-    out = np.zeros_like(a)
-    np.multiply(a, b, out=out, where=a != 0)
-    return out
+def _sums(columns: FloatArray, weight: FloatArray, bound: FloatArray) -> FloatArray:
+    """Sums ``(p,)`` of columns ``(C, p)`` x weight x bound: an infinite bound counts only where both are above 0."""
+    finite = np.isfinite(bound)
+    sums = columns.T @ np.where(finite, weight * np.where(finite, bound, 0.0), 0.0)
+    for sign in (-np.inf, np.inf):
+        endless = columns.T @ (weight * (bound == sign)) > 0
+        sums = np.where(endless, sign, sums)
+    return np.asarray(sums, dtype=np.float64)

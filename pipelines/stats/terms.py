@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, nested_codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,15 @@ def terms_matrix(frame: pl.DataFrame, terms: Sequence[str]) -> TermsMatrix:
             else:
                 values[:, j] *= coded[factor.column] == levels[factor.column].index(factor.level)
     return TermsMatrix(terms=tuple(terms), patterns=values, pattern=pattern)
+
+
+def split_by_weight(matrix: TermsMatrix, weight: FloatArray) -> TermsMatrix:
+    """The matrix with patterns of one weight each, for bounds that are bounds of the weight."""
+    if matrix.pattern is None:
+        return matrix
+    codes, labels = dense_codes(pl.Series(weight))
+    pattern, outer, _ = nested_codes(matrix.pattern, codes)
+    return TermsMatrix(matrix.terms, matrix.patterns[outer], pattern) if len(labels) > 1 else matrix
 
 
 def unit_means(matrix: TermsMatrix, unit: pl.Series, weight: FloatArray) -> TermsMatrix:

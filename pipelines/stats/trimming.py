@@ -1,27 +1,27 @@
 """Caps on the weights that hold together with the totals.
 
-Belongs here: limits of weights, cutting weights to them and sharing out what is cut, the loop of trimming and
-calibration. Does not belong here: the calibration that the loop calls (calibration), bounds on the g-weights
-(distances, reach).
+Belongs here: limits of weights, cutting weights to them and sharing out what is cut, calibration within the limits
+afterwards. Does not belong here: the calibration itself (calibration), bounds on the g-weights (distances, reach).
 
 Trimming trades variance for bias (Potter 1990, Proc. ASA Survey Research Methods, 225-230); calibration afterwards
-takes out the bias in the calibration variables, but makes some weights grow beyond the cap again. The two are
-therefore repeated until both hold.
+takes out the bias in the calibration variables, but makes some weights grow beyond the cap again. Trimming and
+calibrating in turn until both hold is slow, and where both cannot hold it never tells. Its fixed points are the weights
+that meet the totals within the limits, so the calibration here is given the limits as bounds of the weights: one
+problem, solved at once, or refused with the totals that contradict each other.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.stats.arrays import FloatArray
-from pipelines.stats.calibration import Calibration
+from pipelines.stats.arrays import FloatArray, divide
+from pipelines.stats.calibration import Calibration, calibrate
 from pipelines.stats.calibration_faults import weight_faults
-from pipelines.stats.terms import raise_faults, row_numbers
+from pipelines.stats.terms import TermsMatrix, raise_faults, row_numbers
 
 Share = Literal["proportional", "equal"]
 """How what is cut is shared out: in proportion to the weights, or the same amount to each (R's ``trimWeights``)."""
@@ -70,7 +70,19 @@ def trim(weight: FloatArray, limits: WeightLimits, *, share: Share = "proportion
     acting = weight > 0
     count, total = int(acting.sum()), float(weight.sum())
     if not count * limits.low <= total <= count * limits.high:
-        raise ViolationsError("trimming", [_out_of_reach("sum of the weights", count, total, limits)])
+        raise ViolationsError(
+            "trimming",
+            [
+                Violation(
+                    "limits_infeasible",
+                    where="sum of the weights",
+                    expected=f"{count * limits.low:.10g} to {count * limits.high:.10g}, what {count} weight(s) within "
+                    f"{limits.low:g} to {limits.high:g} make",
+                    got=f"{total:.10g}",
+                    hint="widen the limits",
+                )
+            ],
+        )
     made = weight.copy()
     while True:
         outside = acting & ((made < limits.low) | (made > limits.high))
@@ -90,142 +102,93 @@ def trim(weight: FloatArray, limits: WeightLimits, *, share: Share = "proportion
 class Trimming:
     """Weights that keep their limits and meet their totals.
 
-    ``weight`` and ``factor`` ``(n,)``: the weight at the end, and it over the calibrated weight before trimming.
-    ``calibration``: the first one, before trimming; ``recalibration``: the last, with the weights at the end, the
-    margins as they meet them, and the residualizer for the variance. ``at_low`` and ``at_high``: rows at a limit,
-    1-based. ``rounds``: one row a round: round, outside (rows beyond a limit), excess (weight beyond), distance
-    (largest relative distance from a total after cutting).
+    ``calibration``: before trimming. ``trimmed`` ``(n,)``: its weights cut, what was cut shared out. ``recalibration``:
+    of these within the limits; its weights are the result, its residualizer is for the variance. ``cut``: rows beyond a
+    limit before trimming, ``at_low`` and ``at_high``: rows at a limit at the end, all 1-based.
     """
 
-    weight: FloatArray
-    factor: FloatArray
-    limits: WeightLimits
     calibration: Calibration
+    limits: WeightLimits
+    trimmed: FloatArray
     recalibration: Calibration
+    cut: tuple[int, ...]
     at_low: tuple[int, ...]
     at_high: tuple[int, ...]
-    rounds: pl.DataFrame
+
+    @property
+    def weight(self) -> FloatArray:
+        """The weights at the end ``(n,)``."""
+        return self.recalibration.weight
+
+    @property
+    def factor(self) -> FloatArray:
+        """The weights at the end over those calibrated before trimming ``(n,)``; 1 where these are 0."""
+        return divide(self.weight, self.calibration.weight, otherwise=1.0)
 
     @property
     def trimmed_share(self) -> float:
-        """Share of the calibrated weight that lay beyond the limits before trimming."""
-        return float(self.rounds["excess"][0] / self.calibration.weight.sum())
+        """Share of the calibrated weight that lay beyond a limit before trimming."""
+        before = self.calibration.weight
+        return float(np.abs(before - _clipped(before, self.limits)).sum() / before.sum())
 
     @property
     def moved_share(self) -> float:
-        """Half the sum of absolute changes of the weights, as a share of their sum: weight that went elsewhere."""
+        """Half the sum of the absolute changes, as a share of the calibrated weight: weight that went elsewhere."""
         before = self.calibration.weight
         return float(np.abs(self.weight - before).sum() / 2 / before.sum())
 
 
 def trim_and_calibrate(
     weight: FloatArray,
-    calibrate: Callable[[FloatArray], Calibration],
+    matrix: TermsMatrix,
+    totals: Mapping[str, float],
     limits: WeightLimits | Callable[[FloatArray], WeightLimits],
     *,
+    distance: str = "raking",
+    bounds: tuple[float, float] = (-math.inf, math.inf),
     share: Share = "proportional",
-    tolerance: float = 1e-9,
-    max_rounds: int = 500,
+    drop_redundant: bool = False,
 ) -> Trimming:
-    """Calibrate, trim, share out, calibrate again, until weights within the limits meet the totals.
-
-    Each round cuts to the limits exactly; the loop ends when the weights so cut still meet every total within the
-    tolerance. Where such weights exist, alternating between the two sets leads to some (Csiszar 1975, Annals of
-    Probability 3, for raking; von Neumann's alternating projections for linear). Bounds on the g-weights hold in each
-    round for the calibration of that round.
+    """Calibrate, cut the weights to the limits, share out what was cut, and calibrate again within the limits.
 
     Args:
         weight: ``(n,)`` weights before calibration, 0 or more.
-        calibrate: a calibration of any weights, such as ``lambda w: rake(w, margins, totals)``.
+        matrix: the calibration variables, from `terms_matrix` or `margin_terms`.
+        totals: the population total of each term.
         limits: of the weights, or a rule that makes them from the calibrated weights, such as `iqr_limits`.
-        tolerance: largest relative distance from a total at the end.
-        max_rounds: rounds before it is given up.
+        distance: of both calibrations; in place of logit the second is raking, because weights stay at their limit.
+        bounds: of the g-weights, in the first calibration: those of the second are the limits.
+        share: how what is cut is shared out.
+        drop_redundant: as in `calibrate`.
 
     Raises:
-        ViolationsError: limits that the total of a level cannot keep, naming each; limits and totals that do not
-            come together, naming the levels that are furthest; faults of the calibration.
+        ViolationsError: calibrated weights below 0, naming the rows; limits that the sum of the weights cannot keep;
+            totals that no weights within the limits meet, naming the terms, how near they can come and which of them
+            contradict each other; faults of the calibration.
     """
-    first = calibrate(weight)
-    if np.any(first.weight < 0):
-        raise ViolationsError(
-            "trimming",
-            [
-                Violation(
-                    "weight_negative",
-                    where="calibrated weights",
-                    expected="0 or more",
-                    got=f"{int((first.weight < 0).sum())} negative",
-                    hint="use raking or entropy, or bounds with a low of 0 or more",
-                    rows=first.negative_rows,
-                )
-            ],
-        )
+    first = calibrate(weight, matrix, totals, distance=distance, bounds=bounds, drop_redundant=drop_redundant)
+    raise_faults("trimming", weight_faults(first.weight, matrix.n, negative=False))
     caps = limits if isinstance(limits, WeightLimits) else limits(first.weight)
-    raise_faults("trimming", _level_limits(first.margins, caps))
-    made, history = first, list[tuple[int, int, float, float]]()
-    while True:
-        beyond = made.weight - _clipped(made.weight, caps)
-        cut = trim(made.weight, caps, share=share) if beyond.any() else made.weight
-        made = calibrate(cut)
-        excess = float(np.abs(beyond).sum())
-        history.append((len(history) + 1, int((beyond != 0).sum()), excess, made.largest_distance_before))
-        if made.largest_distance_before <= tolerance:
-            break
-        if len(history) == max_rounds:
-            raise ViolationsError("trimming", _apart(made.margins, caps, len(history), tolerance))
-    acting = cut > 0
-    # What is reported and used is the weights as cut, which meet the totals as they are.
-    before = pl.col("before"), pl.col("distance_before")
-    margins = made.margins.with_columns(before[0].alias("after"), before[1].alias("distance_after"))
+    trimmed = trim(first.weight, caps, share=share)
+    second = calibrate(
+        trimmed,
+        matrix,
+        totals,
+        distance="raking" if distance == "logit" else distance,
+        weight_bounds=(caps.low, caps.high),
+        drop_redundant=drop_redundant,
+    )
+    acting = second.weight > 0
     return Trimming(
-        weight=cut,
-        factor=np.divide(cut, first.weight, out=np.ones_like(cut), where=first.weight > 0),
-        limits=caps,
         calibration=first,
-        recalibration=replace(made, weight=cut, factor=np.ones_like(cut), margins=margins),
-        at_low=row_numbers(acting & (cut == caps.low)),
-        at_high=row_numbers(acting & (cut == caps.high)),
-        rounds=pl.DataFrame(
-            history,
-            schema={"round": pl.Int64, "outside": pl.Int64, "excess": pl.Float64, "distance": pl.Float64},
-            orient="row",
-        ),
+        limits=caps,
+        trimmed=trimmed,
+        recalibration=second,
+        cut=row_numbers(_clipped(first.weight, caps) != first.weight),
+        at_low=row_numbers(acting & (second.weight == caps.low)),
+        at_high=row_numbers(acting & (second.weight == caps.high)),
     )
 
 
 def _clipped(weight: FloatArray, limits: WeightLimits) -> FloatArray:
     return np.where(weight > 0, np.clip(weight, limits.low, limits.high), weight)
-
-
-def _out_of_reach(where: str, count: int, total: float, limits: WeightLimits) -> Violation:
-    return Violation(
-        "limits_infeasible",
-        where=where,
-        expected=f"{count * limits.low:.10g} to {count * limits.high:.10g}, what {count} weight(s) within "
-        f"{limits.low:g} to {limits.high:g} make",
-        got=f"{total:.10g}",
-        hint="widen the limits, or collapse the level with another",
-    )
-
-
-def _level_limits(margins: pl.DataFrame, limits: WeightLimits) -> list[Violation]:
-    """Levels whose total is more than all their rows at the cap make, rows of weight 0 among them."""
-    return [
-        _out_of_reach(f"margin {margin}, level {level}", n, total, limits)
-        for margin, level, n, total in margins.select("margin", "level", "n", "total").iter_rows()
-        if level is not None and total > n * limits.high
-    ]
-
-
-def _apart(margins: pl.DataFrame, limits: WeightLimits, rounds: int, tolerance: float) -> list[Violation]:
-    far = margins.filter(pl.col("distance_before") > tolerance).sort("distance_before", descending=True)
-    return [
-        Violation(
-            "trimming_not_converged",
-            where=f"margin {row['margin']}" + ("" if row["level"] is None else f", level {row['level']}"),
-            expected=f"{row['total']:.10g} of weights within {limits.low:g} to {limits.high:g}",
-            got=f"{row['before']:.10g}, off by {row['distance_before']:.3g} of it after {rounds} rounds",
-            hint="widen the limits, or collapse levels that hold many weights at a limit",
-        )
-        for row in far.iter_rows(named=True)
-    ]

@@ -1,7 +1,7 @@
 # Golden values of tests/unit/stats/test_golden_calibration_levels.py, made with R 4.2.2 and survey 4.1-1:
 #   Rscript tests/golden/calibration_levels.R      (run in the repository's root)
 # Calibration with one factor a household (aggregate.stage), minimum entropy by make.calfun, categorical margins with a
-# continuous total, truncated linear near its narrowest bounds, trimming, and raking to margins of 26, 10 and 5 levels.
+# continuous total, truncated linear, bounds of the weights, trimming, and raking to margins of 26, 10 and 5 levels.
 # Writes calibration_levels_data.csv, _weights.csv, _results.csv, and calibration_rake_data.csv.
 suppressMessages(library(survey))
 options(digits = 17, survey.lonely.psu = "fail")
@@ -54,6 +54,8 @@ cases <- list(
   unit_entropy = tot(mixed, both, calfun = entropy, aggregate.stage = 1),
   levels_raking = tot(household, levels_of, calfun = "raking", aggregate.stage = 1),
   levels_linear = tot(household, levels_of, aggregate.stage = 1),
+  const_linear = tot(mixed, both, bounds = c(16.5, 30), bounds.const = TRUE),
+  const_raking = tot(mixed, both, bounds = c(16.5, 30), bounds.const = TRUE, calfun = "raking"),
   trimmed = trimWeights(base, upper = 27, lower = 19, strict = TRUE)
 )
 weights_table <- data.frame(row = seq_len(n))

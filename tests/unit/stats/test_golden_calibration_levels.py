@@ -44,11 +44,14 @@ def totals(of: str) -> dict[str, float]:
     return {R_TERMS[name]: value for name, value in rows}
 
 
-def to_totals(of: str, distance: str, bounds: tuple[float, float] = WIDE, *, by_unit: bool) -> Calibration:
+def made(case: str) -> Calibration:
+    of, distance, bounds, by_unit = CASES[case]
     wanted = totals(of)
     matrix = terms_matrix(FRAME, list(wanted))
     if by_unit:
         matrix = unit_means(matrix, DATA["hh"], WEIGHT)
+    if case.startswith("const"):
+        return calibrate(WEIGHT, matrix, wanted, distance=distance, weight_bounds=bounds)
     return calibrate(WEIGHT, matrix, wanted, distance=distance, bounds=bounds)
 
 
@@ -65,12 +68,9 @@ CASES = {
     "unit_entropy": ("mixed", "entropy", WIDE, True),
     "levels_raking": ("levels", "raking", WIDE, True),
     "levels_linear": ("levels", "linear", WIDE, True),
+    "const_linear": ("mixed", "linear", (16.5, 30.0), False),
+    "const_raking": ("mixed", "raking", (16.5, 30.0), False),
 }
-
-
-def made(case: str) -> Calibration:
-    of, distance, bounds, by_unit = CASES[case]
-    return to_totals(of, distance, bounds, by_unit=by_unit)
 
 
 def test_every_case_of_the_script_is_tested() -> None:
