@@ -105,7 +105,8 @@ class TotalsProblem:
         rescaled = 1.0
         if rescale:
             ratios = divide(target, X.T @ before, otherwise=math.inf)
-            rescaled = float(ratios.mean()) if ratios.min() > RESCALE_ABOVE else 1.0
+            if ratios.min() > RESCALE_ABOVE and math.isfinite(ratios.max()):
+                rescaled = float(ratios.mean())
         return cls(
             terms=tuple(matrix.terms[j] for j in kept),
             kept=kept,

@@ -55,30 +55,46 @@ class _Programme:
     def only(self, kept: IntArray) -> "_Programme":
         return _Programme(self.rows[kept], self.goal[kept], self.scale[kept], self.used)
 
-    def _bounds(self, bounds: Bounds) -> tuple[FloatArray, FloatArray]:
-        low, high = bounds.each(len(self.used))
-        return low[self.used], high[self.used]
+    def _bounds(self, bounds: Bounds) -> FloatArray:
+        return np.column_stack(bounds.each(len(self.used)))[self.used]
 
-    def nearest(self, bounds: Bounds) -> tuple[FloatArray, FloatArray]:
-        """Shares of the totals missed ``(p,)`` where their sum is least, and the multipliers ``(p,)`` that prove it."""
+    def nearest(self, bounds: Bounds) -> FloatArray:
+        """Shares of the totals missed ``(p,)`` at the point where their sum is least."""
         size, patterns = self.rows.shape
         eye = sparse.eye_array(size, format="csr")
         found = linprog(
             np.concatenate([np.zeros(patterns), np.ones(2 * size)]),
             A_eq=sparse.hstack([self.rows, eye, -eye], format="csr"),
             b_eq=self.goal,
-            bounds=np.vstack([np.column_stack(self._bounds(bounds)), np.tile([0.0, np.inf], (2 * size, 1))]),
+            bounds=np.vstack([self._bounds(bounds), np.tile([0.0, np.inf], (2 * size, 1))]),
             method="highs",
         )
         slack = found.x[-2 * size :]
-        return slack[:size] - slack[size:], np.asarray(found.eqlin.marginals)
+        return np.asarray(slack[:size] - slack[size:], dtype=np.float64)
+
+    def proof(self, bounds: Bounds) -> tuple[float, FloatArray]:
+        """The least that the largest share missed can be, and the multipliers ``(p,)`` that prove it.
+
+        Their sum of absolute values is bounded, so that proofs of few terms are preferred.
+        """
+        size, patterns = self.rows.shape
+        ones = np.ones((size, 1))
+        found = linprog(
+            np.array([*np.zeros(patterns), 1.0]),
+            A_ub=sparse.vstack([sparse.hstack([self.rows, -ones]), sparse.hstack([-self.rows, -ones])], format="csr"),
+            b_ub=np.concatenate([self.goal, -self.goal]),
+            bounds=np.vstack([self._bounds(bounds), [0.0, np.inf]]),
+            method="highs",
+        )
+        dual = found.ineqlin.marginals
+        return float(found.fun), np.asarray(dual[:size] - dual[size:], dtype=np.float64)
 
     def highest(self, multipliers: FloatArray, bounds: Bounds) -> float:
         """The largest value that the combination of relative totals takes within the bounds."""
         value = self.rows.T @ multipliers
         value[np.abs(value) <= 1e-9 * (np.abs(self.rows).T @ np.abs(multipliers))] = 0.0
         up, down = value > 0, value < 0
-        low, high = self._bounds(bounds)
+        low, high = self._bounds(bounds).T
         return float(value[up] @ high[up] + value[down] @ low[down])
 
 
@@ -118,17 +134,16 @@ def conflict_faults(
     if len(weight) > PROGRAMME_PATTERNS:
         return []
     programme = _Programme.build(X, weight, target)
-    missed, multipliers = programme.nearest(bounds)
-    faults = _missed(terms, target, missed * programme.scale, bounds)
+    faults = _missed(terms, target, programme.nearest(bounds) * programme.scale, bounds)
     if not faults:
         return []
-    kept = np.flatnonzero(np.abs(multipliers) > 1e-9)
+    kept = np.flatnonzero(np.abs(programme.proof(bounds)[1]) > 1e-9)
     for j in kept.tolist():
         rest = kept[kept != j]
-        if len(rest) and np.abs(programme.only(rest).nearest(bounds)[0]).max() > MISSED:
+        if len(rest) and programme.only(rest).proof(bounds)[0] > MISSED:
             kept = rest
     proof = programme.only(kept)
-    _, share = proof.nearest(bounds)
+    _, share = proof.proof(bounds)
     unit = float(np.abs(share / proof.scale).max())
     names = [terms[j] for j in kept.tolist()]
     shown = combination(names, share / proof.scale / unit)
@@ -198,14 +213,14 @@ class NarrowestBounds:
     rescaled: float = 1.0
 
     def widened(self, share: float = 0.1) -> tuple[float, float]:
-        """Bounds wider by this share of the width, half of it on each side, and a low that stays above 0 if it is.
+        """Bounds wider by this share of the width, half of it on each side; a low of 0 or more does not go below.
 
         At the narrowest bounds themselves hardly any freedom is left: weights pile up at both, and logit, which stays
         strictly inside, has no solution.
         """
         room = share * max(self.high - self.low, 1e-6) / 2
         low = self.low - room
-        return (max(low, self.low / 2) if self.low > 0 else low), self.high + room
+        return (max(low, self.low / 2) if self.low >= 0 else low), self.high + room
 
 
 def narrowest_bounds(

@@ -90,8 +90,9 @@ def trim(weight: FloatArray, limits: WeightLimits, *, share: Share = "proportion
             return made
         cut = np.where(acting, np.clip(made, limits.low, limits.high), 0.0)
         excess = float((made - cut).sum())
-        # Those at a limit from an earlier round may give way to the other side, but take no more on this one.
-        takers = acting & ~outside & ((cut < limits.high) if excess > 0 else (cut > limits.low))
+        room = acting & ((cut < limits.high) if excess > 0 else (cut > limits.low))
+        # Those cut in this round take part only where no others can.
+        takers = room & ~outside if np.any(room & ~outside) else room
         if not takers.any():
             return cut
         made = cut

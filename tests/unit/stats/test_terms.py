@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import ViolationsError
-from pipelines.stats.terms import cross_codes, terms_matrix
+from pipelines.stats.terms import cross_codes, split_by_weight, terms_matrix, unit_means, unit_shares
 
 
 def test_terms_by_hand() -> None:
@@ -64,3 +64,42 @@ def test_joint_codes_are_those_of_the_pairs(spread: int) -> None:
     pairs, expected = np.unique(np.column_stack([a, b]), axis=0, return_inverse=True)
     np.testing.assert_array_equal(cell, expected)
     np.testing.assert_array_equal(np.column_stack(parts), pairs * spread)
+
+
+def test_unit_means_by_hand() -> None:
+    frame = pl.DataFrame({"hh": [7, 7, 9], "sex": [*"ABB"], "emp": [2.0, 4.0, 5.0]})
+    matrix = unit_means(terms_matrix(frame, ["1", "sex=A", "emp"]), frame["hh"], np.array([2.0, 2.0, 3.0]))
+    assert matrix.patterns.tolist() == [[1.0, 0.5, 3.0], [1.0, 0.0, 5.0]]
+    assert matrix.pattern is not None
+    assert matrix.pattern.tolist() == [0, 0, 1]
+    # Sums over the rows stay what they were.
+    assert (matrix.patterns.T @ matrix.row_counts()).tolist() == [3.0, 1.0, 11.0]
+
+
+def test_weights_that_differ_within_a_unit_are_refused() -> None:
+    frame = pl.DataFrame({"hh": [7, 7, 9, None]})
+    matrix = terms_matrix(frame, ["1"])
+    with pytest.raises(ViolationsError) as error:
+        unit_means(matrix, frame["hh"], np.ones(4))
+    assert [(v.code, v.rows) for v in error.value.violations] == [("calibration_variable_missing", (4,))]
+    with pytest.raises(ViolationsError) as error:
+        unit_means(matrix, pl.Series("hh", [7, 7, 9, 8]), np.array([1.0, 2.0, 1.0, 1.0]))
+    (violation,) = error.value.violations
+    assert (violation.code, violation.rows) == ("weights_differ_in_unit", (1, 2))
+    assert violation.got == "1 unit(s) with several, first 7"
+
+
+def test_shares_of_units_add_up_to_their_number() -> None:
+    shares = unit_shares(pl.Series("hh", ["a", "b", "b", "c", "c", "c"]))
+    assert shares.name == "unit_share"
+    assert shares.to_list() == pytest.approx([1, 0.5, 0.5, 1 / 3, 1 / 3, 1 / 3])
+
+
+def test_patterns_split_by_weight() -> None:
+    frame = pl.DataFrame({"sex": [*"ABBA"]})
+    matrix = terms_matrix(frame, ["sex=B"])
+    split = split_by_weight(matrix, np.array([1.0, 1.0, 2.0, 1.0]))
+    assert split.patterns.tolist() == [[0.0], [1.0], [1.0]]
+    assert split.pattern is not None
+    assert split.pattern.tolist() == [0, 1, 2, 0]
+    assert split_by_weight(matrix, np.ones(4)) is matrix
