@@ -66,8 +66,6 @@ def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
             known = pl.Series(np.flatnonzero(seen) + low).cast(labels.dtype)
             return cast(IntArray, values if seen.all() else (np.cumsum(seen) - 1)[values]), known
     known = labels.unique().sort()
-    if labels.dtype == pl.String and not labels.null_count():
-        return labels.cast(pl.Enum(known)).to_physical().to_numpy().astype(np.int64), known
     return codes_in(labels, known), known
 
 

@@ -45,7 +45,7 @@ from pipelines.stats.residuals import (
 from pipelines.stats.terms import (
     TermsMatrix,
     code_sums,
-    cross_codes,
+    joint_cells,
     missing_faults,
     raise_faults,
     row_numbers,
@@ -186,12 +186,11 @@ def rake(
         faults.append(Violation("no_margin", "totals", "at least one margin", "none", "name the margins to rake on"))
     raise_faults("raking", faults)
 
-    coded = [dense_codes(whole_numbers(margins[name])) for name in here]
-    labels = [known for _, known in coded]
-    cell, levels = cross_codes([codes for codes, _ in coded], [len(known) for known in labels])
-    size = len(levels[0])
+    # polars codes the text of several columns at once.
+    joint = joint_cells([whole_numbers(each) for each in margins.select(here).cast({pl.String: pl.Categorical})])
+    cell, levels, labels, rows = joint.cell, joint.levels, joint.labels, joint.rows
+    size = len(rows)
     start = cells = code_sums(cell, weight, size)
-    rows = np.bincount(cell, minlength=size)
 
     def sums(values: FloatArray | IntArray) -> list[FloatArray]:
         return [code_sums(level, values, len(known)) for level, known in zip(levels, labels, strict=True)]

@@ -281,9 +281,10 @@ def narrowest_bounds(
             A_eq=equal,
             b_eq=programme.goal,
             bounds=[(0, None)] * size + [(floor, 1.0), width],
-            method="highs",
+            # With a column for each row of the file the interior point method is several times faster than the simplex.
+            method="highs-ipm",
         )
-        return np.asarray(found.x) if found.x is not None else None
+        return np.asarray(found.x) if found.status == 0 else None
 
     first = solve((0.0, 1.0), (0.0, None))
     if first is None:

@@ -4,12 +4,14 @@ Belongs here: reading a term such as "sex=B" and saying what is wrong with it, c
 by code. Does not belong here: totals and weights (calibration).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.errors import Violation, ViolationsError
@@ -256,6 +258,71 @@ def cross_codes(codes: Sequence[IntArray], sizes: Sequence[int]) -> tuple[IntArr
     return cell, parts
 
 
+@dataclass(frozen=True, eq=False)
+class JointCells:
+    """Joint cells of several columns of labels.
+
+    ``cell`` ``(n,)`` the cell of each row and ``rows`` ``(C,)`` the number of rows of each; of every column ``labels``,
+    sorted, as text, and ``levels`` ``(C,)`` the position in them of each cell's label.
+    """
+
+    cell: IntArray
+    rows: IntArray
+    labels: list[list[str]]
+    levels: list[IntArray]
+
+
+def joint_cells(columns: Sequence[pl.Series]) -> JointCells:
+    """Code columns without nulls jointly; few labels, as whole numbers or categories, in one pass for each column."""
+    values, lows, sizes = zip(*[_small_codes(column) for column in columns], strict=True)
+    if any(size == 0 for size in sizes) or math.prod(sizes) > max(len(columns[0]), 65536):
+        coded = [dense_codes(column) for column in columns]
+        cell, levels = cross_codes([code for code, _ in coded], [len(known) for _, known in coded])
+        return JointCells(cell, np.bincount(cell), [known for _, known in coded], levels)
+    joint, offset = values[0].astype(np.int64), lows[0]
+    for value, low, size in zip(values[1:], lows[1:], sizes[1:], strict=True):
+        joint *= size
+        joint += value
+        offset = offset * size + low
+    if offset:
+        joint -= offset
+    counts = np.bincount(joint, minlength=math.prod(sizes))
+    occupied = left = np.flatnonzero(counts)
+    labels: list[list[str]] = []
+    levels: list[IntArray] = []
+    for column, low, size in zip(reversed(columns), reversed(lows), reversed(sizes), strict=True):
+        used, level = np.unique(left % size, return_inverse=True)
+        left = left // size
+        known = _labels_of_codes(column, used + low)
+        order = known.arg_sort().to_numpy()
+        labels.insert(0, known.gather(order).cast(pl.String).to_list())
+        levels.insert(0, np.argsort(order)[level])
+    # Polars numbers categories as it meets them: the order of the cells, and with it every sum, is that of the labels.
+    order = np.lexsort(levels[::-1])
+    if len(occupied) < len(counts) or np.any(np.diff(order) < 0):
+        position = np.zeros(len(counts), dtype=np.int64)
+        position[occupied[order]] = np.arange(len(order))
+        joint = position[joint]
+    return JointCells(joint, counts[occupied[order]], labels, [level[order] for level in levels])
+
+
+def _small_codes(column: pl.Series) -> tuple[npt.NDArray[np.integer], int, int]:
+    """Whole numbers or categories as they are stored, the smallest, and how many there may be; 0: it is neither."""
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.to_physical()
+    if not len(column) or column.null_count() or not column.dtype.is_integer():
+        return np.zeros(0, dtype=np.int64), 0, 0
+    low, high = cast(int, column.min()), cast(int, column.max())
+    return column.to_numpy(), low, high - low + 1
+
+
+def _labels_of_codes(column: pl.Series, codes: IntArray) -> pl.Series:
+    made = pl.Series(column.name, codes)
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        return made.cast(column.to_physical().dtype).cat.to(column.dtype).cast(pl.String)
+    return made
+
+
 def _in_use(code: IntArray, size: int) -> tuple[IntArray, IntArray]:
     """The codes that occur, in order, and the position of each row's code among them."""
     if size > max(4 * len(code), 65536):
@@ -280,6 +347,8 @@ def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str
 
 def missing_faults(column: pl.Series) -> list[Violation]:
     """The rows without a usable value, as one violation or none."""
+    if not column.dtype.is_float() and not column.null_count():
+        return []
     missing = column.is_null()
     if column.dtype.is_float():
         missing = missing | ~column.is_finite().fill_null(value=False)

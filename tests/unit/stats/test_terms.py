@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import ViolationsError
-from pipelines.stats.terms import cross_codes, split_by_weight, terms_matrix, unit_means, unit_shares
+from pipelines.stats.terms import cross_codes, joint_cells, split_by_weight, terms_matrix, unit_means, unit_shares
 
 
 def test_terms_by_hand() -> None:
@@ -103,3 +103,31 @@ def test_patterns_split_by_weight() -> None:
     assert split.pattern is not None
     assert split.pattern.tolist() == [0, 1, 2, 0]
     assert split_by_weight(matrix, np.ones(4)) is matrix
+
+
+@pytest.mark.parametrize("kind", [pl.Int16, pl.String, pl.Categorical, pl.Float64])
+def test_joint_cells_are_those_of_codes_crossed(kind: pl.DataType) -> None:
+    """Levels in the order of the labels (numbers as numbers), cells in the order of their levels."""
+    rng = np.random.default_rng(4)
+    columns = [pl.Series(name, rng.integers(low, low + size, 400)) for name, low, size in (("a", -3, 9), ("b", 95, 12))]
+    columns = [column.cast(pl.String).cast(kind) if kind != pl.Float64 else column.cast(kind) for column in columns]
+    joint = joint_cells(columns)
+    labels = [
+        [str(label) for label in (column.cast(pl.String) if kind == pl.Categorical else column).unique().sort()]
+        for column in columns
+    ]
+    assert joint.labels == labels
+    text = [[known[level] for level in levels] for known, levels in zip(labels, joint.levels, strict=True)]
+    for column, known in zip(columns, text, strict=True):
+        assert [known[cell] for cell in joint.cell] == [str(label) for label in column]
+    np.testing.assert_array_equal(joint.rows, np.bincount(joint.cell))
+    pairs = list(zip(*[levels.tolist() for levels in joint.levels], strict=True))
+    assert pairs == sorted(set(pairs))
+
+
+def test_joint_cells_of_columns_with_many_labels() -> None:
+    rng = np.random.default_rng(5)
+    columns = [pl.Series(name, rng.permutation(600)) for name in "ab"]
+    joint = joint_cells(columns)
+    assert len(joint.rows) == 600
+    assert [int(joint.labels[0][level]) for level in joint.levels[0][joint.cell]] == columns[0].to_list()
