@@ -277,8 +277,8 @@ def joint_cells(columns: Sequence[pl.Series]) -> JointCells:
     values, lows, sizes = zip(*[_small_codes(column) for column in columns], strict=True)
     if any(size == 0 for size in sizes) or math.prod(sizes) > max(len(columns[0]), 65536):
         coded = [dense_codes(column) for column in columns]
-        cell, levels = cross_codes([code for code, _ in coded], [len(known) for _, known in coded])
-        return JointCells(cell, np.bincount(cell), [known for _, known in coded], levels)
+        cell, parts = cross_codes([code for code, _ in coded], [len(known) for _, known in coded])
+        return JointCells(cell, np.bincount(cell), [known for _, known in coded], parts)
     joint, offset = values[0].astype(np.int64), lows[0]
     for value, low, size in zip(values[1:], lows[1:], sizes[1:], strict=True):
         joint *= size
