@@ -273,7 +273,7 @@ def calibrate(
     bounds: tuple[float, float] = (-math.inf, math.inf),
     weight_bounds: tuple[float, float] = (-math.inf, math.inf),
     epsilon: float = 1e-12,
-    max_iterations: int = 50,
+    max_iterations: int = 200,
     tolerance: float = 1e-9,
     drop_redundant: bool = False,
 ) -> Calibration:
