@@ -137,14 +137,17 @@ class TotalsProblem:
         u = np.zeros(len(self.weight))
         factor = method.factor(u, bounds)
         misfit = self.target - self.X.T @ (self.weight * factor)
+        whole = float(np.linalg.norm(self._whiten(np.where(self.target != 0, self.target, self.gross))))
         iterations = 0
         # R takes one step in any case.
         while (iterations == 0 or np.any(np.abs(misfit) > allowed)) and iterations < max_iterations:
             iterations += 1
             rise = self._whiten(misfit)
             values, vectors = np.linalg.eigh(self.basis.T @ (method.slope(u, bounds)[:, None] * self.basis))
-            # Along a direction in which every weight is at its bound the slope is 0: the floor keeps the step finite.
-            step = vectors @ ((vectors.T @ rise) / np.maximum(values, 1e-8))
+            # Along a direction in which every weight is at its bound the slope is 0. The floor keeps the step finite,
+            # and of the size of the others while the totals are far, so that these are not cut short with it.
+            floor = max(1e-8, 0.1 * min(1.0, float(np.linalg.norm(rise)) / whole))
+            step = vectors @ ((vectors.T @ rise) / np.maximum(values, floor))
             with np.errstate(over="ignore", invalid="ignore"):
                 for _ in range(80):
                     u = (self.basis @ (eta + step)) * inverse_root
@@ -155,6 +158,9 @@ class TotalsProblem:
                         break
                     step = step / 2
             eta = eta + step
+        if math.isfinite(tolerance):
+            # Where rounding keeps the steps from R's rule, the tolerance is what was asked for.
+            allowed = np.maximum(allowed, tolerance * np.where(self.target != 0, np.abs(self.target), self.gross))
         return Solution(factor, misfit, iterations, converged=bool(np.all(np.abs(misfit) <= allowed)))
 
     def _whiten(self, misfit: FloatArray) -> FloatArray:

@@ -302,7 +302,10 @@ def narrowest_bounds(
     width = float(first[-1])
     second = solve((1.0, 1.0), (0.0, width * (1 + 1e-9) + 1e-12))
     low, width = (first if second is None else second)[-2:].tolist()
-    return NarrowestBounds(low=low, high=max(low + width, 1.0), rescaled=problem.rescaled)
+    high = max(low + width, 1.0)
+    # What the interior point leaves above the floor is its tolerance.
+    low = floor if low - floor <= MISSED else low
+    return NarrowestBounds(low=low, high=high, rescaled=problem.rescaled)
 
 
 def _missed(terms: Sequence[str], target: FloatArray, short: FloatArray, bounds: Bounds) -> list[Violation]:
