@@ -146,7 +146,7 @@ class TotalsProblem:
             values, vectors = np.linalg.eigh(self.basis.T @ (method.slope(u, bounds)[:, None] * self.basis))
             # Along a direction in which every weight is at its bound the slope is 0. The floor keeps the step finite,
             # and of the size of the others while the totals are far, so that these are not cut short with it.
-            floor = max(1e-8, 0.1 * min(1.0, float(np.linalg.norm(rise)) / whole))
+            floor = max(1e-8, 0.1 * values[-1] * min(1.0, float(np.linalg.norm(rise)) / whole))
             step = vectors @ ((vectors.T @ rise) / np.maximum(values, floor))
             with np.errstate(over="ignore", invalid="ignore"):
                 for _ in range(80):
