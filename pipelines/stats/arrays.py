@@ -1,7 +1,7 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, threads over the pieces of a file.
-Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, division where 0 may divide, threads
+over the pieces of a file. Does not belong here: any statistic.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,10 +41,10 @@ def code_labels(labels: pl.Series) -> tuple[IntArray, pl.Series]:
     """
     if isinstance(labels.dtype, pl.Categorical | pl.Enum):
         labels = labels.cast(pl.String)
-    change = _changes([labels])
-    if 2 * np.count_nonzero(change) > len(labels):
+    head = labels.head(4096)
+    if 2 * np.count_nonzero(_changes([head])) > len(head):
         return _look_up(labels)
-    start = np.flatnonzero(change)
+    start = run_starts([labels])
     codes, known = _look_up(labels.gather(start))
     if labels.dtype == pl.Int64 and len(known) and (known[0], known[-1]) == (0, len(known) - 1):
         return labels.to_numpy(), known  # codes already
@@ -137,3 +137,10 @@ def as_floats(column: pl.Series) -> FloatArray:
     """A column as numbers ``(n,)``, null as NaN; without a copy where it is of floats."""
     numbers = column.cast(pl.Float64)
     return (numbers.fill_null(np.nan) if numbers.null_count() else numbers).to_numpy()
+
+
+def divide(a: FloatArray, b: FloatArray, *, otherwise: float = 0.0) -> FloatArray:
+    """``a / b``, and ``otherwise`` where b is 0."""
+    out = np.full(np.broadcast_shapes(a.shape, b.shape), otherwise)
+    np.divide(a, b, out=out, where=b != 0)
+    return out

@@ -28,7 +28,7 @@ from pipelines.stats.arrays import (
     nested_codes,
     run_starts,
 )
-from pipelines.stats.calibration import Residualizer
+from pipelines.stats.residuals import Residualizer
 
 LonelyPsu = Literal["fail", "adjust", "average", "certainty", "remove"]
 

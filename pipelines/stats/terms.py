@@ -4,16 +4,18 @@ Belongs here: reading a term such as "sex=B" and saying what is wrong with it, c
 by code. Does not belong here: totals and weights (calibration).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, nested_codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,59 @@ def terms_matrix(frame: pl.DataFrame, terms: Sequence[str]) -> TermsMatrix:
     return TermsMatrix(terms=tuple(terms), patterns=values, pattern=pattern)
 
 
+def split_by_weight(matrix: TermsMatrix, weight: FloatArray) -> TermsMatrix:
+    """The matrix with patterns of one weight each, for bounds that are bounds of the weight."""
+    if matrix.pattern is None:
+        return matrix
+    codes, labels = dense_codes(pl.Series(weight))
+    pattern, outer, _ = nested_codes(matrix.pattern, codes)
+    return TermsMatrix(matrix.terms, matrix.patterns[outer], pattern) if len(labels) > 1 else matrix
+
+
+def unit_means(matrix: TermsMatrix, unit: pl.Series, weight: FloatArray) -> TermsMatrix:
+    """The matrix for one g-weight in each unit of several rows, such as a household and its members.
+
+    Every row gets the mean of its unit in each term, so that totals are those of the rows, and a unit counts with the
+    number of its rows: R's ``calibrate(aggregate.stage=)``. Totals of units stand beside totals of rows by way of a
+    column 1/(rows in the unit), `unit_shares`, and its products with labels.
+
+    Args:
+        matrix: the terms of the rows, from `terms_matrix`.
+        unit: label of the unit of each row.
+        weight: ``(n,)`` weights before, one in each unit.
+
+    Raises:
+        ViolationsError: rows without a unit; the rows of units within which the weights differ.
+    """
+    raise_faults("calibration by unit", missing_faults(unit))
+    codes, labels = dense_codes(whole_numbers(unit))
+    size, count = len(labels), np.bincount(codes, minlength=len(labels)).astype(np.float64)
+    mean = code_sums(codes, weight, size) / count
+    differs = np.abs(weight - mean[codes]) > 1e-9 * mean[codes]
+    if differs.any():
+        raise_faults(
+            "calibration by unit",
+            [
+                Violation(
+                    "weights_differ_in_unit",
+                    where=f"unit {unit.name or 'without a name'}",
+                    expected="one weight in all rows of a unit",
+                    got=f"{len(np.unique(codes[differs]))} unit(s) with several, first {labels[codes[differs][0]]}",
+                    hint="give each unit one weight first, for instance the mean of its rows",
+                    rows=row_numbers(differs),
+                )
+            ],
+        )
+    sums = column_sums(codes, matrix.spread(matrix.patterns), size)
+    return TermsMatrix(terms=matrix.terms, patterns=sums / count[:, None], pattern=codes)
+
+
+def unit_shares(unit: pl.Series) -> pl.Series:
+    """1/(rows in the unit) for each row, named "unit_share": its sum over rows counts units."""
+    codes, labels = dense_codes(unit)
+    return pl.Series("unit_share", 1.0 / np.bincount(codes, minlength=len(labels))[codes])
+
+
 @dataclass(frozen=True)
 class _Factor:
     """One factor of a term: a column's value, or whether it is at a level."""
@@ -169,10 +224,10 @@ def _level_codes(column: pl.Series, named: Sequence[str]) -> IntArray:
 
 def whole_numbers(column: pl.Series) -> pl.Series:
     """A column of labels; whole numbers stored as floats become integers, so that their label is "1", not "1.0"."""
+    if not column.dtype.is_float():
+        return column
     values = column.drop_nulls()
-    if column.dtype.is_float() and bool(((values % 1 == 0) & (values.abs() < 2**53)).all()):
-        return column.cast(pl.Int64)
-    return column
+    return column.cast(pl.Int64) if bool(((values % 1 == 0) & (values.abs() < 2**53)).all()) else column
 
 
 def row_numbers(rows: BoolArray) -> tuple[int, ...]:
@@ -203,13 +258,78 @@ def cross_codes(codes: Sequence[IntArray], sizes: Sequence[int]) -> tuple[IntArr
     return cell, parts
 
 
+@dataclass(frozen=True, eq=False)
+class JointCells:
+    """Joint cells of several columns of labels.
+
+    ``cell`` ``(n,)`` the cell of each row and ``rows`` ``(C,)`` the number of rows of each; of every column ``labels``,
+    sorted, as text, and ``levels`` ``(C,)`` the position in them of each cell's label.
+    """
+
+    cell: IntArray
+    rows: IntArray
+    labels: list[list[str]]
+    levels: list[IntArray]
+
+
+def joint_cells(columns: Sequence[pl.Series]) -> JointCells:
+    """Code columns without nulls jointly; few labels, as whole numbers or categories, in one pass for each column."""
+    values, lows, sizes = zip(*[_small_codes(column) for column in columns], strict=True)
+    if any(size == 0 for size in sizes) or math.prod(sizes) > max(len(columns[0]), 65536):
+        coded = [dense_codes(column) for column in columns]
+        cell, parts = cross_codes([code for code, _ in coded], [len(known) for _, known in coded])
+        return JointCells(cell, np.bincount(cell), [known for _, known in coded], parts)
+    joint, offset = values[0].astype(np.int64), lows[0]
+    for value, low, size in zip(values[1:], lows[1:], sizes[1:], strict=True):
+        joint *= size
+        joint += value
+        offset = offset * size + low
+    if offset:
+        joint -= offset
+    counts = np.bincount(joint, minlength=math.prod(sizes))
+    occupied = left = np.flatnonzero(counts)
+    labels: list[list[str]] = []
+    levels: list[IntArray] = []
+    for column, low, size in zip(reversed(columns), reversed(lows), reversed(sizes), strict=True):
+        used, level = np.unique(left % size, return_inverse=True)
+        left = left // size
+        known = _labels_of_codes(column, used + low)
+        order = known.arg_sort().to_numpy()
+        labels.insert(0, known.gather(order).cast(pl.String).to_list())
+        levels.insert(0, np.argsort(order)[level])
+    # Polars numbers categories as it meets them: the order of the cells, and with it every sum, is that of the labels.
+    order = np.lexsort(levels[::-1])
+    if len(occupied) < len(counts) or np.any(np.diff(order) < 0):
+        position = np.zeros(len(counts), dtype=np.int64)
+        position[occupied[order]] = np.arange(len(order))
+        joint = position[joint]
+    return JointCells(joint, counts[occupied[order]], labels, [level[order] for level in levels])
+
+
+def _small_codes(column: pl.Series) -> tuple[npt.NDArray[np.integer], int, int]:
+    """Whole numbers or categories as they are stored, the smallest, and how many there may be; 0: it is neither."""
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.to_physical()
+    if not len(column) or column.null_count() or not column.dtype.is_integer():
+        return np.zeros(0, dtype=np.int64), 0, 0
+    low, high = cast(int, column.min()), cast(int, column.max())
+    return column.to_numpy(), low, high - low + 1
+
+
+def _labels_of_codes(column: pl.Series, codes: IntArray) -> pl.Series:
+    made = pl.Series(column.name, codes)
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        return made.cast(column.to_physical().dtype).cat.to(column.dtype).cast(pl.String)
+    return made
+
+
 def _in_use(code: IntArray, size: int) -> tuple[IntArray, IntArray]:
     """The codes that occur, in order, and the position of each row's code among them."""
     if size > max(4 * len(code), 65536):
         occupied, position = np.unique(code, return_inverse=True)
         return occupied, position
     present = np.bincount(code, minlength=size) > 0
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[code]
+    return np.flatnonzero(present), code if present.all() else (np.cumsum(present) - 1)[code]
 
 
 def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str]) -> Violation:
@@ -227,6 +347,8 @@ def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str
 
 def missing_faults(column: pl.Series) -> list[Violation]:
     """The rows without a usable value, as one violation or none."""
+    if not column.dtype.is_float() and not column.null_count():
+        return []
     missing = column.is_null()
     if column.dtype.is_float():
         missing = missing | ~column.is_finite().fill_null(value=False)

@@ -13,12 +13,22 @@ from scipy.optimize import minimize
 
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.stats.arrays import FloatArray
-from pipelines.stats.calibration import DISTANCES, Bounds, Calibration, ResidualSequence, calibrate, post_stratify, rake
+from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
+from pipelines.stats.distances import DISTANCES, Bounds
+from pipelines.stats.residuals import ResidualSequence
 from pipelines.stats.terms import terms_matrix
 
 REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference"
 WIDE = (-math.inf, math.inf)
-METHODS = [("linear", WIDE), ("linear", (0.2, 4.0)), ("raking", WIDE), ("raking", (0.2, 4.0)), ("logit", (0.2, 4.0))]
+METHODS = [
+    ("linear", WIDE),
+    ("linear", (0.2, 4.0)),
+    ("raking", WIDE),
+    ("raking", (0.2, 4.0)),
+    ("entropy", WIDE),
+    ("entropy", (0.2, 4.0)),
+    ("logit", (0.2, 4.0)),
+]
 
 
 def faults(error: pytest.ExceptionInfo[ViolationsError]) -> dict[str, str]:
@@ -250,6 +260,7 @@ def test_row_order_does_not_matter() -> None:
     [
         ("linear", lambda g: (g - 1) ** 2 / 2),
         ("raking", lambda g: g * np.log(g) - g + 1),
+        ("entropy", lambda g: g - 1 - np.log(g)),
     ],
 )
 def test_no_other_weights_within_the_bounds_are_nearer(
@@ -285,7 +296,8 @@ def test_slopes_are_derivatives(distance: str, u: float, low: float, high: float
     at = np.array([u - h, u, u + h])
     values = method.factor(at, bounds)
     assert method.factor(np.zeros(1), bounds)[0] == pytest.approx(1.0, abs=1e-12)
-    edge = {"linear": 1 + at, "raking": np.exp(at), "logit": at}[distance]
+    grown = np.divide(1, 1 - at, out=np.full(3, math.inf), where=at < 1)
+    edge = {"linear": 1 + at, "raking": np.exp(at), "entropy": grown, "logit": at}[distance]
     if distance == "logit" or not np.any((np.abs(edge - low) < 2e-2) | (np.abs(edge - high) < 2e-2)):
         numeric = (values[2] - values[0]) / (2 * h)
         assert method.slope(at[1:2], bounds)[0] == pytest.approx(numeric, rel=1e-5, abs=1e-5)
@@ -401,11 +413,13 @@ def test_totals_out_of_reach_together_are_found() -> None:
     # A and N count row 1 twice, row 4 not at all: 2.6 + 2.6 - 4 = g1 - g4 = 1.2; within 0.5 to 1.5 it is at most 1.
     with pytest.raises(ViolationsError) as error:
         calibrate(np.ones(4), terms_matrix(frame, list(totals)), totals, distance="logit", bounds=(0.5, 1.5))
-    (violation,) = error.value.violations
+    violation, proof = error.value.violations
     assert violation.code == "bounds_infeasible"
     # 5.2 - 4 must come down to 1: one of the three gives way by 0.2, cheapest on the largest total.
     assert violation.where == "term 1"
     assert violation.got == "at the nearest 4.2, off by 0.05 of it"
+    assert (proof.code, proof.where, proof.got) == ("totals_in_conflict", "terms 1, sex=A, reg=N", "1.2")
+    assert proof.expected.startswith("-1 x (1) +1 x (sex=A) +1 x (reg=N) of at most 1:")
 
 
 def test_a_negative_total_is_out_of_reach_of_raking() -> None:
@@ -464,11 +478,15 @@ def test_rake_that_cannot_converge_names_the_levels_and_the_distance() -> None:
     frame = pl.DataFrame({"sex": [*"AABB"], "reg": [*"NNSS"]})
     with pytest.raises(ViolationsError) as error:
         rake(np.ones(4), frame, {"sex": {"A": 60.0, "B": 40.0}, "reg": {"N": 50.0, "S": 50.0}}, max_sweeps=20)
-    found = {v.where: v.got for v in error.value.violations}
+    *levels, proof = error.value.violations
+    found = {v.where: v.got for v in levels}
     # The last margin is met; sex A is left at 50 of 60 (0.167), B at 50 of 40 (0.25).
     assert set(found) == {"margin sex, level A", "margin sex, level B"}
     assert found["margin sex, level A"].startswith("50, off by 0.167 of it after 20 sweeps")
     assert found["margin sex, level B"].startswith("50, off by 0.25 of it after 20 sweeps")
+    # A - N is 0 in every row and 60 - 50 in the totals; so is S - B.
+    assert (proof.code, proof.got) == ("totals_in_conflict", "10")
+    assert proof.where in ("terms sex=A, reg=N", "terms sex=B, reg=S")
 
 
 # R's reference weights

@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 
 from pipelines.stats.arrays import FloatArray
-from pipelines.stats.calibration import Calibration, ResidualSequence, calibrate, post_stratify, rake
+from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import Linearized, evaluate, linearized_mean, linearized_ratio, linearized_total
+from pipelines.stats.residuals import ResidualSequence
 from pipelines.stats.terms import terms_matrix
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
