@@ -1,7 +1,7 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, division where 0 may divide, threads
-over the pieces of a file. Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, division where 0 may divide,
+threads over the pieces of a file. Does not belong here: any statistic.
 """
 
 from collections.abc import Callable, Sequence
