@@ -219,7 +219,7 @@ def rake(
             float(np.max(relative_distance(after, total, before)))
             for after, total, before in zip(sums(cells), wanted, sums(start), strict=True)
         )
-        if change < limit and distance <= tolerance:
+        if change <= limit and distance <= tolerance:
             break
         if sweeps == max_sweeps:
             terms = [f"{name}={label}" for name, known in zip(here, labels, strict=True) for label in known]

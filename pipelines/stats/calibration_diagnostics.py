@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from pipelines.errors import AxstatError
 from pipelines.stats.arrays import FloatArray
 from pipelines.stats.calibration import Calibration
 from pipelines.stats.terms import raise_faults, unknown_name
@@ -57,6 +58,7 @@ def diagnose(
 
     Raises:
         ViolationsError: standard errors of levels that were not calibrated on.
+        AxstatError: no row with a weight.
     """
     known = standard_errors or {}
     keys = list(zip(calibration.margins["margin"].to_list(), calibration.margins["level"].to_list(), strict=True))
@@ -70,6 +72,14 @@ def diagnose(
         ],
     )
     acting = before > 0
+    if not acting.any():
+        raise AxstatError(
+            "no_weight",
+            where="diagnostics",
+            expected="rows with a weight above 0 before calibration",
+            got="none",
+            hint="check the weights that went into the calibration",
+        )
     factor, after = calibration.factor[acting], calibration.weight
     kept = factor / calibration.rescaled
     room = AT_BOUND * (bounds[1] - bounds[0]) if math.isfinite(bounds[1] - bounds[0]) else AT_BOUND

@@ -12,6 +12,7 @@ from typing import Final, cast
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from pipelines.errors import Violation
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, divide
 from pipelines.stats.calibration_faults import (
     RANK_TOLERANCE,
@@ -75,11 +76,16 @@ class TotalsProblem:
                 ``tolerance``; refuse it otherwise.
 
         Raises:
-            ViolationsError: faults of weights and totals, terms without units, redundant terms.
+            ViolationsError: faults of weights and totals, weights that are all 0, terms without units, redundant terms.
         """
         raise_faults(
             "calibration", [*weight_faults(weight, matrix.n, negative=False), *total_faults(matrix.terms, totals)]
         )
+        if not weight.any():
+            raise_faults(
+                "calibration",
+                [Violation("no_weight", "weights", "a weight above 0", "none", "give the weights before calibration")],
+            )
         before = matrix.sums(weight[:, None])[:, 0]
         wanted = np.array([totals[term] for term in matrix.terms], dtype=np.float64)
         gross = np.abs(matrix.patterns).T @ before
@@ -137,17 +143,19 @@ class TotalsProblem:
         u = np.zeros(len(self.weight))
         factor = method.factor(u, bounds)
         misfit = self.target - self.X.T @ (self.weight * factor)
-        whole = float(np.linalg.norm(self._whiten(np.where(self.target != 0, self.target, self.gross))))
+        whole = float(np.linalg.norm(self._whiten(np.where(self.target != 0, self.target, self.gross)))) or 1.0
         iterations = 0
         # R takes one step in any case.
         while (iterations == 0 or np.any(np.abs(misfit) > allowed)) and iterations < max_iterations:
             iterations += 1
             rise = self._whiten(misfit)
-            values, vectors = np.linalg.eigh(self.basis.T @ (method.slope(u, bounds)[:, None] * self.basis))
-            # Along a direction in which every weight is at its bound the slope is 0. The floor keeps the step finite,
-            # and of the size of the others while the totals are far, so that these are not cut short with it.
-            floor = max(1e-8, 0.1 * values[-1] * min(1.0, float(np.linalg.norm(rise)) / whole))
-            step = vectors @ ((vectors.T @ rise) / np.maximum(values, floor))
+            # At a bound the slope is 0, near one that logit never reaches next to it. Where a direction holds nothing
+            # else, its step would be endless and the others be cut short with it: these weights count with a slope that
+            # goes to 0 with what is missing of the totals.
+            slope, least = method.slope(u, bounds), 0.1 * min(1.0, float(np.linalg.norm(rise)) / whole)
+            slope = np.where(slope > (least if method.bounded else 0.0), slope, least)
+            values, vectors = np.linalg.eigh(self.basis.T @ (slope[:, None] * self.basis))
+            step = vectors @ ((vectors.T @ rise) / np.maximum(values, 1e-8))
             with np.errstate(over="ignore", invalid="ignore"):
                 for _ in range(80):
                     u = (self.basis @ (eta + step)) * inverse_root

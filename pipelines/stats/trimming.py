@@ -69,7 +69,7 @@ def trim(weight: FloatArray, limits: WeightLimits, *, share: Share = "proportion
     raise_faults("trimming", weight_faults(weight, len(weight), negative=False))
     acting = weight > 0
     count, total = int(acting.sum()), float(weight.sum())
-    if not count * limits.low <= total <= count * limits.high:
+    if count and not count * limits.low <= total <= count * limits.high:
         raise ViolationsError(
             "trimming",
             [

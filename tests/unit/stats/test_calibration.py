@@ -392,6 +392,13 @@ def test_negative_weights_are_refused_and_named() -> None:
     assert [(v.code, v.rows) for v in error.value.violations] == [("weight_negative", (3, 5))]
 
 
+def test_weights_that_are_all_zero_are_refused() -> None:
+    frame, weight, _ = sample(1)
+    with pytest.raises(ViolationsError) as error:
+        calibrate(0 * weight, terms_matrix(frame, ["1"]), {"1": 0.0})
+    assert faults(error) == {"no_weight": "weights"}
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_total_out_of_reach_says_how_far(distance: str) -> None:
     frame, weight, _ = sample(1)

@@ -28,6 +28,7 @@ FAULTS_OF_INPUT = {
     "post_stratum_without_weight",
     "empty_total",
     "margins_disagree",
+    "no_weight",
 }
 OUT_OF_REACH = {"bounds_infeasible", "totals_in_conflict", "limits_infeasible"}
 

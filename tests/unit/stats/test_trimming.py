@@ -71,6 +71,7 @@ def test_trimmed_weights_keep_limits_and_sum(weights: list[float], low: float, h
 
 def test_weights_of_zero_stay_and_take_nothing() -> None:
     np.testing.assert_allclose(trim(np.array([0.0, 2.0, 10.0]), WeightLimits(1, 8)), [0.0, 4.0, 8.0])
+    np.testing.assert_array_equal(trim(np.zeros(2), WeightLimits(1, 8)), [0.0, 0.0])
 
 
 def test_limits_that_the_sum_cannot_keep() -> None:
