@@ -441,9 +441,9 @@ def _capped(asked: Intervals, seen: Evidence, level: float, population: FloatArr
     with np.errstate(divide="ignore", invalid="ignore"):
         cap = seen.n / (1.0 - np.fmin(seen.n / population, 1.0))
         n_star = effective_n(seen.estimate, seen.variance, seen.n, seen.kish_deff)
-        over = n_star * df_adjustment(seen.n, seen.df, level=level) > cap
+        over = n_star > cap
     over &= np.isin(asked.rule, ("as_asked", "angle_clipped"))
-    low, high = beta_interval(seen.estimate, np.where(over, cap, np.nan), level=level)
+    low, high = wilson_interval(seen.estimate, np.where(over, cap, np.nan), seen.df, level=level)
     return Intervals(
         low=np.where(over, low, asked.low),
         high=np.where(over, high, asked.high),
@@ -480,11 +480,10 @@ def proportion_intervals(
     That of :func:`confidence_intervals`, with a stand-in where the variance is 0. Where a limit of ``asin`` would
     fold back it ends at 0 or 1 (``angle_clipped``): folded limits may even meet.
 
-    With ``population``, the units of the domain N: where the df-adjusted n* exceeds n / (1 - n/N), which is what a
-    simple random sample of n units would have, the Korn-Graubard interval with that stands in
-    (``n_effective_capped``, decision 0009). Take-all domains have no width where every eligible unit answered (rule
-    ``census``) and are otherwise clipped to what the missing units leave possible (``take_all_bounds`` where that
-    moved a limit).
+    With ``population``, the units of the domain N: where n* exceeds n / (1 - n/N), which is what a simple random
+    sample of n units would have, the Wilson interval with that stands in (``n_effective_capped``, decision 0009).
+    Take-all domains have no width where every eligible unit answered (rule ``census``) and are otherwise clipped to
+    what the missing units leave possible (``take_all_bounds`` where that moved a limit).
     """
     seen = Evidence(estimate=p, variance=variance, df=df, n=n, kish_deff=kish_deff)
     asked = confidence_intervals(seen, method=method, level=level, without_variance="stand_in")
