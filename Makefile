@@ -37,6 +37,8 @@ ui: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python tests/bench/pipeline.py
 	$(BIN)/python tests/bench/engine.py
+	$(BIN)/python tests/bench/weighting.py
+	$(BIN)/python tests/bench/replicates.py
 
 # The Python peer of the engine's bench, in an environment of its own: it wants other versions than ours
 bench-peers:
