@@ -182,14 +182,21 @@ def _other_rows(told: pl.DataFrame) -> list[list[str]]:
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """A table whose first column names its rows."""
+    """A table whose first column names its rows; columns of words are set to the left."""
+    first = rows[0] if rows else header
     head = Markup("").join(
-        Markup("<th scope='col'{}>{}</th>").format(Markup("" if place else " class='label'"), name)
-        for place, name in enumerate(header)
+        Markup("<th scope='col'{}>{}</th>").format(
+            Markup(" class='label'") if not place or _is_words(cell) else "", name
+        )
+        for place, (name, cell) in enumerate(zip(header, first, strict=True))
     )
     body = Markup("").join(
         Markup("<tr><th scope='row'>{}</th>{}</tr>").format(
-            row[0], Markup("").join(Markup("<td{}>{}</td>").format(_class_of(cell), cell) for cell in row[1:])
+            row[0],
+            Markup("").join(
+                Markup("<td{}>{}</td>").format(Markup(" class='w'") if _is_words(cell) else "", cell)
+                for cell in row[1:]
+            ),
         )
         for row in rows
     )
@@ -199,6 +206,5 @@ def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -
     ).format(caption, head, body)
 
 
-def _class_of(cell: str) -> Markup:
-    """Words stand at the left, numbers at the right."""
-    return Markup("") if not cell or cell[0] in "-0123456789" else Markup(' class="w"')
+def _is_words(cell: str) -> bool:
+    return bool(cell) and cell[0] not in "-0123456789"
