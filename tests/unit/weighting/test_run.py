@@ -134,7 +134,7 @@ def test_margins_and_totals_are_counted_on_the_frame(weigh: Weigh, firms: pl.Dat
 
 
 def test_narrowest_bounds_by_hand(weigh: Weigh, firms: pl.DataFrame) -> None:
-    """Sums before are 80 and 50: the factors are 60/80 and 60/50, bounds wider by a tenth of 0.45, half on each side."""
+    """Sums before are 80 and 50: factors 60/80 and 60/50, the bounds wider by a tenth of 0.45 in all."""
     plan = {"method": "logit", "margins": {"region": {"01": 60.0, "02": 60.0}}, "bounds": "narrowest"}
     told = weigh({"sample.csv": firms}, **KEYS, calibration=plan).diagnostics
     assert value(told, "bound_low", "calibration") == pytest.approx(0.75 - 0.0225, rel=1e-6)
