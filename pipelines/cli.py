@@ -178,6 +178,39 @@ def draw(
 
 
 @app.command()
+def weight(
+    spec: Annotated[Path, typer.Argument(help="The specification, a YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the weights to this .parquet, .csv or .json file.")] = None,
+    diagnostics: Annotated[Path | None, typer.Option(help="Write what the steps did to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the weight report to this .html file.")] = None,
+) -> None:
+    """Weight any survey's sample by a specification. Every factor of every unit, and the final weight.
+
+    How to write one: reports/methodology/weighting.md.
+    """
+    with _readable_errors():
+        from pipelines.estimation.run import check_output
+        from pipelines.weighting.run import run_weighting
+        from pipelines.weighting.spec import load_weighting
+
+        for path in (out, diagnostics):
+            if path is not None:
+                check_output(path)
+        if report is not None:
+            check_output(report, suffixes=(".html",))
+        made = run_weighting(load_weighting(spec))
+        page = None
+        if report is not None:
+            from pipelines.weighting.report import weight_report
+
+            page = weight_report(made, template_dir=load_settings().annual_dir)
+        _print_notes(made.notes)
+        _write_or_print([(made.weights, out), (made.diagnostics, diagnostics)])
+        if report is not None and page is not None:
+            report.write_text(page, encoding="utf-8")
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
     """Serve Dagster's UI on this machine. Asset graph, checks, runs, schedule."""
     with _readable_errors():

@@ -109,13 +109,13 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         table.write_json(path)
 
 
-def check_output(path: Path) -> None:
-    """Refuse an ending that :func:`write_table` does not know, or a folder that is not there."""
-    if path.suffix not in SUFFIXES:
+def check_output(path: Path, *, suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Refuse an ending that is not one of these (:func:`write_table` knows them), or a folder that is not there."""
+    if path.suffix not in suffixes:
         raise AxstatError(
             "unknown_format",
             where=f"--out {path.name}",
-            expected=f"a name that ends in {', '.join(SUFFIXES)}",
+            expected=f"a name that ends in {', '.join(suffixes)}",
             got=path.suffix or "no ending",
             hint="give the file one of these endings",
         )

@@ -166,7 +166,7 @@ def _fault(model: type[Section], found: Mapping[str, Any], place: str) -> Violat
     if kind == "literal_error":
         valid = [text.strip(" '") for text in found["ctx"]["expected"].replace(" or ", ",").split(",")]
         return unknown_name(
-            f"unknown_{location[-1] if isinstance(location[-1], str) else location[0]}",
+            f"unknown_{[part for part in path if isinstance(part, str)][-1]}",
             where,
             "one of",
             str(found["input"]),

@@ -13,8 +13,8 @@ import polars as pl
 from pipelines.contracts.models import TableContract
 from pipelines.errors import Violation, ViolationsError
 from pipelines.estimation.data import numbers
+from pipelines.estimation.tables import joined_labels, read_table
 from pipelines.planning.spec import DrawSpecification, LastSample
-from pipelines.planning.tables import joined_labels, read_table
 from pipelines.stats.arrays import FloatArray, IntArray, code_labels, codes_in
 from pipelines.stats.selection import found_start, moved_start, permanent_random_numbers, select
 from pipelines.stats.terms import code_sums, unknown_name

@@ -13,8 +13,8 @@ import polars as pl
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.data import numbers
 from pipelines.estimation.domains import rows_where
+from pipelines.estimation.tables import joined_labels, read_table
 from pipelines.planning.spec import Answers, Measure, PlanSpecification
-from pipelines.planning.tables import joined_labels, read_table
 from pipelines.stats.allocation import Strata, share_spread
 from pipelines.stats.arrays import FloatArray, IntArray, dense_codes
 from pipelines.stats.terms import whole_numbers

@@ -74,7 +74,7 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["svg"] = _svg
+    environment.globals["svg"] = inline_svg
     environment.filters["tight"] = _tight
     environment.filters["group_runs"] = _group_runs
     environment.filters["data_value"] = _data_value
@@ -88,7 +88,7 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
     )
     style = (template_dir / "style.css").read_text(encoding="utf-8")
     font = embedded_font([body, *_standing_texts(data, template_dir)])
-    return body.replace("@@STYLE@@", f"{_font_face(font)}\n{_chart_colours()}\n{style}", 1)
+    return body.replace("@@STYLE@@", f"{font_face(font)}\n{chart_colours()}\n{style}", 1)
 
 
 def _standing_texts(data: ReportData, template_dir: Path) -> Iterator[str]:
@@ -99,12 +99,13 @@ def _standing_texts(data: ReportData, template_dir: Path) -> Iterator[str]:
     yield from (repr(data.marts[name].rows()) for name in ("domain", "measure"))
 
 
-def _font_face(font: str) -> str:
+def font_face(font: str) -> str:
+    """The rule that embeds the typeface, given as base64 of WOFF2."""
     source = f"url(data:font/woff2;base64,{font}) format('woff2')"
     return f"@font-face{{font-family:'Noto Sans KR Report';src:{source};font-display:block}}"
 
 
-def _chart_colours() -> str:
+def chart_colours() -> str:
     """Rules that give each colour of the charts to the variable of the reader's theme."""
     return "\n".join(
         f'svg [fill="{value}"]{{fill:var(--c-{name.replace("_", "-")})}}'
@@ -113,7 +114,7 @@ def _chart_colours() -> str:
     )
 
 
-def _svg(drawing: str, alternative: str, css_class: str) -> Markup:
+def inline_svg(drawing: str, alternative: str, css_class: str) -> Markup:
     """An inline chart with its alternative text."""
     opening = Markup('<svg role="img" class="chart {}" aria-label="{}" ').format(css_class, alternative)
     return opening + Markup(drawing.removeprefix("<svg ").replace(' class="marks"', "", 1))

@@ -199,6 +199,39 @@ def merge_sparse_strata(
     )
 
 
+def merge_post_strata(
+    cells: pl.DataFrame,
+    *,
+    parts: Sequence[str],
+    order: Sequence[Coarsening],
+    min_respondents: int,
+    max_factor: float | None = None,
+) -> Collapse:
+    """Merge post-strata of too few respondents, or of a factor not between 1/max_factor and max_factor.
+
+    Args:
+        cells: one row a post-stratum: ``cell``, the parts, ``respondents``, ``before`` (sum of the weights before
+            calibration), ``population`` (its total).
+    """
+
+    def sufficient(counts: Mapping[str, float]) -> str | None:
+        if counts["respondents"] < min_respondents or counts["before"] <= 0:
+            return f"{counts['respondents']:.0f} respondent(s), at least {min_respondents} needed"
+        factor = counts["population"] / counts["before"]
+        if max_factor is not None and not 1.0 / max_factor <= factor <= max_factor:
+            return f"calibration factor {factor:.3f}, between {1.0 / max_factor:.3f} and {max_factor:g} wanted"
+        return None
+
+    return collapse_cells(
+        cells,
+        parts=parts,
+        order=order,
+        counts=["respondents", "before", "population"],
+        size="respondents",
+        sufficient=sufficient,
+    )
+
+
 def _merge_bucket(
     bucket: list[_Group],
     step: str,

@@ -13,7 +13,7 @@ import polars as pl
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import FloatArray
 from pipelines.stats.calibration import post_stratify
-from pipelines.stats.collapse import LOG_SCHEMA, Collapse, collapse_cells, merge_sparse_strata, merge_take_all_strata
+from pipelines.stats.collapse import LOG_SCHEMA, Collapse, merge_post_strata, merge_sparse_strata, merge_take_all_strata
 from pipelines.stats.model_matrix import columns_of
 from pipelines.stats.nonresponse import STATUSES, CollapseRule, ResponseModel, adjust_nonresponse
 
@@ -317,22 +317,8 @@ def _post_strata(carried: pl.DataFrame, frame: pl.DataFrame, rule: CollapseRule)
         .sort("cell")
     )
 
-    def sufficient(counts: Mapping[str, float]) -> str | None:
-        if counts["respondents"] < rule.min_respondents or counts["before"] <= 0:
-            return f"{counts['respondents']:.0f} respondent(s), at least {rule.min_respondents} needed"
-        factor = counts["population"] / counts["before"]
-        limit = rule.max_factor
-        if limit is not None and not 1.0 / limit <= factor <= limit:
-            return f"calibration factor {factor:.3f}, between {1.0 / limit:.3f} and {limit:g} wanted"
-        return None
-
-    return collapse_cells(
-        cells,
-        parts=rule.parts,
-        order=rule.order,
-        counts=["respondents", "before", "population"],
-        size="respondents",
-        sufficient=sufficient,
+    return merge_post_strata(
+        cells, parts=rule.parts, order=rule.order, min_respondents=rule.min_respondents, max_factor=rule.max_factor
     )
 
 

@@ -1,7 +1,7 @@
 """The files of a specification as tables of the columns that are used.
 
 Belongs here: opening a file by its place in the specification, columns that are not there, values that are missing.
-Does not belong here: what a column is for (strata, draw).
+Does not belong here: what a column is for (run, planning, weighting).
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,1 @@
+"""Weights of any survey from a specification, behind `axstat weight`."""
