@@ -13,6 +13,7 @@ from pipelines.orchestration.assets.replicates import replicate_assets
 from pipelines.orchestration.assets.staging import staging_assets
 from pipelines.orchestration.assets.weights import weight_assets
 from pipelines.orchestration.checks import boundary_checks
+from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.jobs import wave_job
 from pipelines.orchestration.partitions import wave_partitions
 from pipelines.orchestration.schedules import annual_schedule
@@ -51,6 +52,7 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
         resources={
             "settings": settings,
             "library": library,
+            "reader": WaveReader(library),
             "warehouse": Warehouse(settings.warehouse_file, catalogue, library),
         },
         loggers=loggers,

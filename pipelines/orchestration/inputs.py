@@ -1,10 +1,15 @@
 """What the estimators need of one survey and wave, read from `core.*` in one go."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.stats.rates import Wave
 from pipelines.warehouse.database import Session
+from pipelines.warehouse.steps import fingerprint
 
 _CLASSIFICATION = (
     "unit_id", "employment", "ksic_group", "ax_industry", "size_class", "region", "main_sector", "institution_type",
@@ -25,8 +30,37 @@ class WaveInput:
     sample: pl.DataFrame
 
 
-def read_wave(session: Session, *, survey: str, wave: int) -> WaveInput:
-    """Read one survey and wave."""
+class WaveReader:
+    """Reads waves and keeps the last few: the steps after the weights read the same tables again.
+
+    A wave that is kept counts only as long as its weights rest on the same deliveries and contracts.
+    """
+
+    def __init__(self, library: ContractLibrary, *, keep: int = 6) -> None:
+        """``keep``: both surveys' wave, the one before and the baseline."""
+        self._library = library
+        self._keep = keep
+        self._kept: OrderedDict[tuple[str, int, str], WaveInput] = OrderedDict()
+
+    def read(self, session: Session, *, survey: str, wave: int) -> WaveInput:
+        """One survey and wave whose weights are whole (:func:`pipelines.warehouse.steps.require_whole`)."""
+        key = (survey, wave, fingerprint(session, self._library, survey=survey, wave=wave))
+        if key not in self._kept:
+            self._kept[key] = _read(session, survey=survey, wave=wave)
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._keep:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def state(self, session: Session, survey: Survey, wave: int) -> Wave:
+        """The same, ready for the estimators."""
+        read = self.read(session, survey=survey.survey, wave=wave)
+        return Wave.build(
+            read.units, read.answers, frame=read.frame, frame_fields=read.frame_fields, lonely_psu=survey.lonely_psu
+        )
+
+
+def _read(session: Session, *, survey: str, wave: int) -> WaveInput:
     scope = {"survey": survey, "wave": wave}
     classified = session.table("core.units", where=scope, columns=_CLASSIFICATION)
     weights = session.table("core.weights", where=scope).drop("survey", "wave")

@@ -8,7 +8,7 @@ Both engines see the same steps: full-sample classes and response factors, post-
 non-response adds to the published variance (decision 0005) is in neither, since replicates of units know nothing of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,8 +123,12 @@ def replicate_rates(
     field_measures: Sequence[str] = (),
     bases: Sequence[Base] = ("answered", "incl_dont_know"),
     unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
+    only: Mapping[str, Sequence[str]] | None = None,
 ) -> pl.DataFrame:
     """Standard errors of all rates of a wave by Taylor and by bootstrap.
+
+    Args:
+        only: by domain type, the measures made there; all in types that are not named.
 
     Memory holds the weights of a block of replicates, and one sum of squares a rate.
 
@@ -138,7 +142,7 @@ def replicate_rates(
     _same_units(wave, replicates)
     jobs = []
     for domain in domains:
-        chosen = tuple(field_measures if domain.by_field else measures)
+        chosen = tuple((only or {}).get(domain.type, field_measures if domain.by_field else measures))
         if not chosen:
             continue
         rows = wave.rows(domain, chosen)

@@ -5,7 +5,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
-from pipelines.orchestration.inputs import read_wave
+from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures
 from pipelines.orchestration.quality_indicators import quality_indicators
@@ -30,12 +30,13 @@ def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
+        reader: dg.ResourceParam[WaveReader],
     ) -> dg.MaterializeResult:
         wave = int(context.partition_key)
         scope = {"survey": survey.survey, "wave": wave}
         with warehouse.session() as session:
             require_whole(session, library, **scope, upto="weights")
-            read = read_wave(session, survey=survey.survey, wave=wave)
+            read = reader.read(session, survey=survey.survey, wave=wave)
         of_units, of_fields = measures(survey, wave)
         rates = adoption_rates(
             read.units,

@@ -5,11 +5,10 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
-from pipelines.orchestration.inputs import read_wave
+from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, segment
 from pipelines.stats.change import adoption_change
-from pipelines.stats.rates import Wave
 from pipelines.stats.trend import Target
 from pipelines.stats.trend import progress as distance_and_pace
 from pipelines.warehouse.database import Session, Warehouse
@@ -32,10 +31,11 @@ def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> 
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
+        reader: dg.ResourceParam[WaveReader],
     ) -> dg.MaterializeResult:
         wave = int(context.partition_key)
         with warehouse.session() as session:
-            tables = [_progress(session, library, survey, wave) for survey in library.surveys.values()]
+            tables = [_progress(session, reader, library, survey, wave) for survey in library.surveys.values()]
         rows = pl.concat(tables)
         with warehouse.session() as session:
             session.replace("estimates.progress", rows, where={"wave": wave})
@@ -58,7 +58,9 @@ def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> 
     return progress
 
 
-def _progress(session: Session, library: ContractLibrary, survey: Survey, wave: int) -> pl.DataFrame:
+def _progress(
+    session: Session, reader: WaveReader, library: ContractLibrary, survey: Survey, wave: int
+) -> pl.DataFrame:
     baseline = survey.first_wave_of_segment(wave)
     target = library.targets[survey.survey]
     _, of_fields = measures(survey, wave)
@@ -66,7 +68,7 @@ def _progress(session: Session, library: ContractLibrary, survey: Survey, wave: 
         require_whole(session, library, survey=survey.survey, wave=needed, upto="estimates")
     change = None
     if baseline != wave:
-        before, after = (_state(session, survey, needed) for needed in (baseline, wave))
+        before, after = (reader.state(session, survey, needed) for needed in (baseline, wave))
         change = adoption_change(
             before,
             after,
@@ -93,11 +95,4 @@ def _progress(session: Session, library: ContractLibrary, survey: Survey, wave: 
         pl.lit(survey.survey).alias("survey"),
         pl.lit(wave, dtype=pl.Int32).alias("wave"),
         pl.lit(survey.comparability_segment(wave)).alias("comparability_segment"),
-    )
-
-
-def _state(session: Session, survey: Survey, wave: int) -> Wave:
-    read = read_wave(session, survey=survey.survey, wave=wave)
-    return Wave.build(
-        read.units, read.answers, frame=read.frame, frame_fields=read.frame_fields, lonely_psu=survey.lonely_psu
     )

@@ -5,7 +5,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
-from pipelines.orchestration.inputs import read_wave
+from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, weighting_plan
 from pipelines.stats.rates import Wave
@@ -40,13 +40,14 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
+        reader: dg.ResourceParam[WaveReader],
     ) -> dg.MaterializeResult:
         scope = {"survey": survey.survey, "wave": int(context.partition_key)}
         with warehouse.session() as session:
             require_whole(session, library, **scope, upto="estimates")
-            wave = _wave(session, survey, scope["wave"])
+            wave = reader.state(session, survey, scope["wave"])
             sample = session.table("core.sample", where=scope)
-            before = _before(session, library, survey, scope["wave"])
+            before = _before(session, reader, library, survey, scope["wave"])
         weighted = weight_sample(sample, wave.frame, plan=weighting_plan(survey, library))
         made = draw_replicates(
             weighted,
@@ -55,16 +56,22 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
             keep=None if before is None else kept_signs(before[1], wave),
         )
         of_units, of_fields = measures(survey, scope["wave"])
+        # Crosses follow from the same scores; they are many, and small.
+        compared_in = [domain for domain in domains(survey) if len(domain.columns) <= 1]
         compared = compare_engines(
             replicate_rates(
                 wave,
                 made,
-                # Crosses follow from the same scores; they are many, and small.
-                domains=[domain for domain in domains(survey) if len(domain.columns) <= 1],
+                domains=compared_in,
                 measures=of_units,
                 field_measures=of_fields,
                 bases=(survey.headline.base,),
                 unit_weightings=survey.unit_weightings,
+                only={
+                    domain.type: (survey.headline.measure,)
+                    for domain in compared_in
+                    if domain.columns and not domain.by_field
+                },
             )
         )
         placed = [pl.lit(scope["survey"]).alias("survey"), pl.lit(scope["wave"], dtype=pl.Int32).alias("wave")]
@@ -89,18 +96,13 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
     return [replicates]
 
 
-def _wave(session: Session, survey: Survey, wave: int) -> Wave:
-    read = read_wave(session, survey=survey.survey, wave=wave)
-    return Wave.build(
-        read.units, read.answers, frame=read.frame, frame_fields=read.frame_fields, lonely_psu=survey.lonely_psu
-    )
-
-
-def _before(session: Session, library: ContractLibrary, survey: Survey, wave: int) -> tuple[SignDraws, Wave] | None:
+def _before(
+    session: Session, reader: WaveReader, library: ContractLibrary, survey: Survey, wave: int
+) -> tuple[SignDraws, Wave] | None:
     """The draws of the wave before, and that wave; None where it was never run."""
     scope = {"survey": survey.survey, "wave": wave - 1}
     frames = {part: session.table(table, where=scope).drop("survey", "wave") for part, table in _PARTS.items()}
     if frames["units"].is_empty():
         return None
     require_whole(session, library, **scope, upto="replicates")
-    return ReplicateWeighting.from_frames(frames).sampling, _wave(session, survey, wave - 1)
+    return ReplicateWeighting.from_frames(frames).sampling, reader.state(session, survey, wave - 1)
