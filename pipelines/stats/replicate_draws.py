@@ -99,6 +99,22 @@ class SignDraws:
     unit_id: pl.Series
     sign: BoolArray
 
+    @classmethod
+    def from_bits(cls, unit_id: pl.Series, bits: pl.Series, *, replicates: int) -> "SignDraws":
+        """From the binary column in which ``ReplicateWeighting.to_frames`` keeps the draws of each unit."""
+        return cls(unit_id, unpacked(bits, replicates=replicates))
+
+
+def packed(sign: BoolArray) -> list[bytes]:
+    """The signs of each unit ``(U, R)`` as bits, the first replicate first."""
+    return [row.tobytes() for row in np.packbits(sign, axis=1)]
+
+
+def unpacked(bits: pl.Series, *, replicates: int) -> BoolArray:
+    """The inverse of :func:`packed`, ``(U, R)``."""
+    rows = np.frombuffer(b"".join(bits.to_list()), dtype=np.uint8).reshape(len(bits), -1)
+    return np.unpackbits(rows, axis=1, count=replicates).astype(np.bool_)
+
 
 def draw_signs(unit_id: pl.Series, *, survey: str, replicates: int) -> SignDraws:
     """The signs of a first wave: by each unit's permanent number per (survey, unit, replicate)."""

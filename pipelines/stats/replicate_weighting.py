@@ -39,9 +39,11 @@ from pipelines.stats.replicate_draws import (
     SignDraws,
     carry_signs,
     draw_signs,
+    packed,
     permanent_signs,
     sampling_deviations,
     sampling_spread,
+    unpacked,
 )
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.weighting import WeightingResult
@@ -249,12 +251,12 @@ class ReplicateWeighting:
         ``class_factors``: nonresponse_class, replicate (from 1), eligibility_factor, nonresponse_factor.
         ``calibration_factors``: chain, post_stratum, replicate, calibration_factor.
         """
-        packed = [
-            pl.Series(f"{phase}_draw", [row.tobytes() for row in np.packbits(sign, axis=1)], dtype=pl.Binary)
+        draws = [
+            pl.Series(f"{phase}_draw", packed(sign), dtype=pl.Binary)
             for phase, sign in zip(PHASES, self.signs, strict=True)
         ]
         return {
-            "units": self.units.with_columns(packed),
+            "units": self.units.with_columns(draws),
             "class_factors": _long(
                 "nonresponse_class",
                 self.classes,
@@ -280,14 +282,7 @@ class ReplicateWeighting:
         replicates = int(cast(int, table["replicate"].max()))
         _, classes = dense_codes(units["nonresponse_class"])
         _, post_strata = dense_codes(units["post_stratum"].drop_nulls())
-        signs = [
-            np.unpackbits(
-                np.frombuffer(b"".join(units[f"{phase}_draw"].to_list()), dtype=np.uint8).reshape(units.height, -1),
-                axis=1,
-                count=replicates,
-            ).astype(np.bool_)
-            for phase in PHASES
-        ]
+        signs = [unpacked(units[f"{phase}_draw"], replicates=replicates) for phase in PHASES]
         calibration = frames["calibration_factors"]
         return cls(
             units=units.select(UNIT_COLUMNS),

@@ -11,7 +11,7 @@ from pipelines.orchestration.plans import domains, measures, weighting_plan
 from pipelines.stats.rates import Wave
 from pipelines.stats.replicate_draws import SignDraws
 from pipelines.stats.replicate_rates import compare_engines, kept_signs, replicate_rates
-from pipelines.stats.replicate_weighting import ReplicateWeighting, draw_replicates
+from pipelines.stats.replicate_weighting import draw_replicates
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Session, Warehouse
 from pipelines.warehouse.steps import record_step, require_whole
@@ -46,7 +46,7 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
         with warehouse.session() as session:
             require_whole(session, library, **scope, upto="estimates")
             wave = reader.state(session, survey, scope["wave"])
-            sample = session.table("core.sample", where=scope)
+            sample = reader.read(session, **scope).sample
             before = _before(session, reader, library, survey, scope["wave"])
         weighted = weight_sample(sample, wave.frame, plan=weighting_plan(survey, library))
         made = draw_replicates(
@@ -101,8 +101,10 @@ def _before(
 ) -> tuple[SignDraws, Wave] | None:
     """The draws of the wave before, and that wave; None where it was never run."""
     scope = {"survey": survey.survey, "wave": wave - 1}
-    frames = {part: session.table(table, where=scope).drop("survey", "wave") for part, table in _PARTS.items()}
-    if frames["units"].is_empty():
+    drawn = session.table(_PARTS["units"], where=scope, columns=("unit_id", "sampling_draw")).sort("unit_id")
+    if drawn.is_empty():
         return None
     require_whole(session, library, **scope, upto="replicates")
-    return ReplicateWeighting.from_frames(frames).sampling, reader.state(session, survey, wave - 1)
+    numbers = session.table(_PARTS["class_factors"], where=scope, columns=("replicate",))["replicate"]
+    draws = SignDraws.from_bits(drawn["unit_id"], drawn["sampling_draw"], replicates=numbers.n_unique())
+    return draws, reader.state(session, survey, wave - 1)
