@@ -13,6 +13,7 @@ of other domains, and the standard error is 0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -217,25 +218,28 @@ class Wave:
         schema = {"domain_code": pl.String, "units": pl.Float64, "employment": pl.Float64, "take_all": pl.Boolean}
         if domain.by_field and self.frame_fields is None:
             return pl.DataFrame(schema=schema)
-        out = self.units.filter(pl.col("status") == "out_of_scope").select("unit_id", pl.lit(True).alias("out"))
-        members = self.frame.select("unit_id", "take_all", "employment", *dict.fromkeys(domain.needed)).join(
-            out, on="unit_id", how="left"
-        )
+        members = self.eligible_frame
         if domain.by_field and self.frame_fields is not None:
             members = members.join(self.frame_fields.select("unit_id", FIELD), on="unit_id", how="inner")
-        eligible = pl.col("out").is_null()
+        # Labels are made of the few groups, not of every frame unit.
+        parts = list(dict.fromkeys([*domain.needed, *([FIELD] if domain.by_field else [])]))
+        sums = [pl.col("units", "employment").sum(), pl.col("take_all").all()]
+        groups = members.group_by(parts).agg(sums) if parts else members.select(sums)
         return (
-            members.with_columns(domain.code())
+            groups.with_columns(domain.code())
             .filter(pl.col("domain_code").is_not_null())
             .group_by("domain_code")
-            .agg(
-                eligible.sum().cast(pl.Float64).alias("units"),
-                pl.col("employment").cast(pl.Float64).filter(eligible).sum().alias("employment"),
-                pl.col("take_all").all(),
-            )
+            .agg(sums)
             .sort("domain_code")
             .select(*schema)
         )
+
+    @cached_property
+    def eligible_frame(self) -> pl.DataFrame:
+        """The frame with ``units``, 1 or for observed out-of-scope units 0, and ``employment`` likewise."""
+        out = self.units.filter(pl.col("status") == "out_of_scope").select("unit_id", pl.lit(0.0).alias("units"))
+        listed = self.frame.join(out, on="unit_id", how="left").with_columns(pl.col("units").fill_null(1.0))
+        return listed.with_columns(pl.col("employment").cast(pl.Float64).fill_null(0.0) * pl.col("units"))
 
 
 @dataclass(frozen=True, eq=False)
