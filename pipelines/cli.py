@@ -115,7 +115,8 @@ def estimate(
     How to write one: reports/methodology/estimate.md.
     """
     with _readable_errors():
-        from pipelines.estimation.run import check_output, run_specification
+        from pipelines.estimation.output import check_output
+        from pipelines.estimation.run import run_specification
         from pipelines.estimation.spec import load_specification
 
         if out is not None:
@@ -136,7 +137,7 @@ def plan(
     How to write one: reports/methodology/planning.md.
     """
     with _readable_errors():
-        from pipelines.estimation.run import check_output
+        from pipelines.estimation.output import check_output
         from pipelines.planning.run import run_plan
         from pipelines.planning.spec import load_plan
 
@@ -159,7 +160,7 @@ def draw(
     How to write a specification: reports/methodology/planning.md.
     """
     with _readable_errors():
-        from pipelines.estimation.run import check_output
+        from pipelines.estimation.output import check_output
         from pipelines.planning.draw import contract_named, run_draw
         from pipelines.planning.spec import load_draw
 
@@ -189,7 +190,7 @@ def weight(
     How to write one: reports/methodology/weighting.md.
     """
     with _readable_errors():
-        from pipelines.estimation.run import check_output
+        from pipelines.estimation.output import check_output
         from pipelines.weighting.run import run_weighting
         from pipelines.weighting.spec import load_weighting
 
@@ -255,7 +256,7 @@ def _write_or_print(tables: Iterable[tuple[object, Path | None]]) -> None:
     """Each table to its file, or to the terminal where it has none; an empty line between two."""
     import polars as pl
 
-    from pipelines.estimation.run import write_table
+    from pipelines.estimation.output import write_table
 
     printed = False
     for table, path in tables:

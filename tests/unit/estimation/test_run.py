@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from pipelines.errors import AxstatError, ViolationsError
-from pipelines.estimation.run import EstimateTable, write_table
+from pipelines.estimation.output import write_table
+from pipelines.estimation.run import EstimateTable
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import covariance, domain_means, evaluate, linearized_mean
 from pipelines.stats.replication import jackknife

@@ -1,0 +1,215 @@
+"""The design of a specification: strata and stages, calibrated weights, replicates of a file of their own.
+
+Belongs here: turning those sections and the rows of the data into what `stats` estimates from. Does not belong here:
+the estimates (run, engine), which columns are read (run).
+"""
+
+import fnmatch
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.estimation.data import DataFile, number_faults
+from pipelines.estimation.spec import CalibrationPlan, Design, Replicates, Specification
+from pipelines.estimation.waves import Waves
+from pipelines.stats.arrays import FloatArray, codes_in
+from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
+from pipelines.stats.design import SurveyDesign
+from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.terms import terms_matrix, whole_numbers
+
+ROW = "row"
+
+
+def build_design(
+    specification: Specification, frame: pl.DataFrame, notes: list[str]
+) -> tuple[SurveyDesign, Waves | None]:
+    """The design of the data, and its waves where their shared units count by overlap; notes on calibrated weights."""
+    plan = specification.design
+    if plan.wave_covariance == "overlap":
+        return _overlapping_design(plan, frame)
+    design = _survey_design(plan, frame, weight=plan.weight)
+    if specification.calibration is None:
+        return design, None
+    made = _calibrated(specification.calibration, frame, design.weight)
+    notes += _calibration_notes(made)
+    # The design is the same: only the weights and the residuals are new.
+    return replace(design, weight=made.weight, calibration=made.residualizer), None
+
+
+def _survey_design(plan: Design, frame: pl.DataFrame, *, weight: str | None) -> SurveyDesign:
+    return SurveyDesign.from_frame(
+        frame,
+        weight=weight,
+        strata=plan.strata,
+        stages=plan.stages,
+        population=plan.population,
+        take_all=plan.take_all,
+        nest=plan.nest,
+        wave=plan.wave,
+        lonely_psu=plan.lonely_psu,
+        lonely_psu_in_domain=plan.lonely_psu_in_domain,
+    )
+
+
+def _overlapping_design(plan: Design, frame: pl.DataFrame) -> tuple[SurveyDesign, Waves]:
+    """The design with the waves taken apart, and the waves by themselves."""
+    assert plan.wave is not None
+    keys = [plan.wave, *([] if plan.strata is None else [plan.strata])]
+    # Faults are named by the columns as they stand, before one is made of two of them.
+    _survey_design(
+        plan.model_copy(update={"population": (), "take_all": None, "lonely_psu": "remove"}), frame, weight=plan.weight
+    )
+    apart = frame.with_columns(pl.concat_str(pl.col(keys).cast(pl.String), separator="/").alias("wave and stratum"))
+    design = _survey_design(plan.model_copy(update={"strata": "wave and stratum"}), apart, weight=plan.weight)
+    parts = [
+        _survey_design(plan, frame.filter(pl.col(plan.wave) == wave), weight=plan.weight)
+        for wave in frame[plan.wave].unique().sort()
+    ]
+    return design, Waves.from_frame(frame, wave=plan.wave, strata=plan.strata, unit=plan.stages[0], designs=parts)
+
+
+def _calibrated(plan: CalibrationPlan, frame: pl.DataFrame, weight: FloatArray) -> Calibration:
+    if plan.by_margins:
+        margins = plan.margins or {}
+        labels = pl.DataFrame([_margin(frame, name) for name in margins])
+        if plan.method == "rake":
+            return rake(weight, labels, margins)
+        name, totals = next(iter(margins.items()))
+        return post_stratify(weight, labels[name], totals)
+    low, high = plan.bounds or (-np.inf, np.inf)
+    return calibrate(
+        weight, terms_matrix(frame, plan.terms), plan.totals_by_term, distance=plan.method, bounds=(low, high)
+    )
+
+
+def _margin(frame: pl.DataFrame, name: str) -> pl.Series:
+    """The labels of a margin; those of a crossed one, ``sex:region``, are joined likewise."""
+    if name in frame.columns:
+        column = frame[name]
+        return column.cast(pl.String).str.to_lowercase() if column.dtype == pl.Boolean else column
+    parts = [whole_numbers(frame[part]).cast(pl.String) for part in name.split(":")]
+    return pl.select(pl.concat_str([pl.lit(part) for part in parts], separator=":").alias(name)).to_series()
+
+
+def _calibration_notes(made: Calibration) -> list[str]:
+    rows = made.negative_rows
+    if not rows:
+        return []
+    shown = ", ".join(str(row) for row in rows[:10]) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
+    return [f"calibration made the weight negative in rows {shown}; bounds would prevent it"]
+
+
+def replicate_columns(plan: Replicates, file: DataFile) -> list[str]:
+    """The columns of the replicate file that the patterns of the specification name, in the order of the file."""
+    return [
+        name
+        for name in file.columns
+        if name != plan.key and any(fnmatch.fnmatchcase(name, pattern) for pattern in plan.columns)
+    ]
+
+
+def join_replicates(
+    frame: pl.DataFrame, specification: Specification, plan: Replicates, file: DataFile
+) -> tuple[pl.DataFrame, FloatArray]:
+    """The replicate weights in the order of the data ``(n, R)``; the weight too, where it stands beside them."""
+    names = replicate_columns(plan, file)
+    weight = specification.design.weight
+    beside = [weight] if weight is not None and weight not in frame.columns else []
+    names = [name for name in names if name not in beside]
+    table = file.read([plan.key, *beside, *names], missing=specification.missing)
+    faults = [
+        fault
+        for name in (*beside, *names)
+        for fault in number_faults(table[name], place=f"replicates, file {file.name}")
+    ]
+    key = frame[plan.key] if plan.key in frame.columns else pl.Series(ROW, np.arange(1, frame.height + 1))
+    theirs = table[plan.key]
+    if faults:
+        raise ViolationsError(f"replicates of {file.name}", faults)
+    if theirs.dtype != key.dtype:
+        key, theirs = (whole_numbers(column).cast(pl.String) for column in (key, theirs))
+    faults += _key_faults(key, theirs, file.name)
+    if faults:
+        raise ViolationsError(f"replicates of {file.name}", faults)
+    at = codes_in(key, theirs)
+    sets = table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()[at]
+    return frame.with_columns(table[name].gather(at) for name in beside), sets
+
+
+def _key_faults(key: pl.Series, theirs: pl.Series, file: str) -> list[Violation]:
+    faults = []
+    checks = (
+        (
+            "key_repeated",
+            f"file {file}, column {theirs.name!r}",
+            theirs.is_duplicated() | theirs.is_null(),
+            "one row a key",
+        ),
+        (
+            "key_without_replicates",
+            f"data, key {key.name!r}",
+            ~key.is_in(theirs.drop_nulls().to_list()).fill_null(value=False),
+            f"a row of {file} for each row of the data",
+        ),
+    )
+    for code, where, wrong, expected in checks:
+        rows = np.flatnonzero(wrong.to_numpy())
+        if len(rows):
+            faults.append(
+                Violation(
+                    code,
+                    where=where,
+                    expected=expected,
+                    got=f"{len(rows)} other row(s)",
+                    hint="check the key by which the replicate file is joined",
+                    rows=tuple((rows + 1).tolist()),
+                )
+            )
+    return faults
+
+
+def replicate_weights(
+    specification: Specification, frame: pl.DataFrame, sets: FloatArray, plan: Replicates, notes: list[str]
+) -> ReplicateWeights:
+    """The replicates of the specification from their sets of weights ``(n, R)``; notes on the calibration."""
+    design = specification.design
+    # Variances come from the replicates: of the design only its weights are used.
+    weight = _survey_design(
+        design.model_copy(update={"lonely_psu": "remove"}) if design.weight is None else Design(weight=design.weight),
+        frame,
+        weight=design.weight,
+    ).weight
+    if not plan.combined:
+        sets = sets * weight[:, None]
+    if isinstance(plan.rscales, tuple) and len(plan.rscales) not in (1, sets.shape[1]):
+        raise AxstatError(
+            "rscales_do_not_fit",
+            where="replicates.rscales",
+            expected=f"one number, or one for each of the {sets.shape[1]} replicates",
+            got=f"{len(plan.rscales)}",
+            hint="check columns and rscales",
+        )
+    if specification.calibration is not None:
+        made = _calibrated(specification.calibration, frame, weight)
+        notes += _calibration_notes(made)
+        weight = made.weight
+        sets = np.column_stack([_calibrated(specification.calibration, frame, each).weight for each in sets.T])
+    rscales = np.asarray(plan.rscales, dtype=np.float64)
+    return ReplicateWeights.from_columns(
+        weight,
+        sets,
+        scale=plan.scale,
+        rscales=float(rscales) if rscales.ndim == 0 else rscales,
+        mse=plan.mse,
+        degf=plan.degf,
+    )
+
+
+def weights_only(frame: pl.DataFrame, weight: FloatArray) -> SurveyDesign:
+    """A design that knows nothing but the weights: models and tests on replicates take their rows from it."""
+    return SurveyDesign.from_frame(
+        frame.select(pl.Series("weight", weight)), weight="weight", lonely_psu="remove", allow_negative_weights=True
+    )
