@@ -64,6 +64,7 @@ _CONFIG = {
     },
 }  # fmt: skip
 
+_RIM = 'stroke-width="4" stroke-linejoin="round" paint-order="stroke"'
 _ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 
 
@@ -110,11 +111,15 @@ class Board:
         color: str = "ink",
         size: int = LABEL,
     ) -> None:
-        """Write lines of text at pixel positions (x, y of the line's middle, text)."""
+        """Write lines of text at pixel positions (x, y of the line's middle, text).
+
+        A rim in the colour of the page parts the words from lines under them; words on bars have none.
+        """
         # Digits and capitals are 0.7 em high: their middle is 0.35 em over the baseline
         lines = [f'<text x="{x:.6g}" y="{y + 0.35 * size:.6g}">{escape(text)}</text>' for x, y, text in values if text]
         if lines:
-            opening = f'<g fill="{PALETTE[color]}" font-size="{size}" text-anchor="{_ANCHORS[align]}">'
+            rim = "" if color.startswith("on_") else f' stroke="{PALETTE["paper"]}" {_RIM}'
+            opening = f'<g fill="{PALETTE[color]}" font-size="{size}" text-anchor="{_ANCHORS[align]}"{rim}>'
             self._words.append(f"{opening}{''.join(lines)}</g>")
 
     def specification(self, *, height: float, top: float, bottom: float) -> Layer:
