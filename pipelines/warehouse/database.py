@@ -76,6 +76,8 @@ class Warehouse:
             **CONNECTION_CONFIG,
             "memory_limit": memory_limit,
             "threads": threads,
+            # Changes go into the file when it is closed, not also in the middle of a wave
+            "checkpoint_threshold": "1GB",
         }
         self._kept: duckdb.DuckDBPyConnection | None = None
 
