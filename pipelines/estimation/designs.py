@@ -28,15 +28,19 @@ def build_design(
 ) -> tuple[SurveyDesign, Waves | None]:
     """The design of the data, and its waves where their shared units count by overlap; notes on calibrated weights."""
     plan = specification.design
+    waves = None
     if plan.wave_covariance == "overlap":
-        return _overlapping_design(plan, frame)
-    design = _survey_design(plan, frame, weight=plan.weight)
+        design, waves = _overlapping_design(plan, frame)
+    else:
+        design = _survey_design(plan, frame, weight=plan.weight)
     if specification.calibration is None:
-        return design, None
+        return design, waves
     made = _calibrated(specification.calibration, frame, design.weight)
     notes += _calibration_notes(made)
+    if waves is not None:
+        waves = replace(waves, calibration=made.residualizer)
     # The design is the same: only the weights and the residuals are new.
-    return replace(design, weight=made.weight, calibration=made.residualizer), None
+    return replace(design, weight=made.weight, calibration=made.residualizer), waves
 
 
 def _survey_design(plan: Design, frame: pl.DataFrame, *, weight: str | None) -> SurveyDesign:

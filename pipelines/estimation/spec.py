@@ -238,7 +238,7 @@ def load_specification(path: Path) -> Specification:
     if calibration is not None:
         faults += _calibration_faults(calibration)
     if design is not None:
-        faults += _design_faults(design, calibration, replicates)
+        faults += _design_faults(design, replicates)
     for index, estimate in estimates.items():
         faults += _estimate_faults(estimate, f"estimates[{index}]", estimates, replicated=replicates is not None)
     for index, test in tests.items():
@@ -279,9 +279,7 @@ def _sections(raw: object) -> dict[str, Any]:
     return {key: value if type(given.get(key)) not in (dict, list) else given[key] for key, value in found.items()}
 
 
-def _design_faults(
-    design: Design, calibration: CalibrationPlan | None, replicates: Replicates | None
-) -> list[Violation]:
+def _design_faults(design: Design, replicates: Replicates | None) -> list[Violation]:
     faults = []
     if design.weight is None and not design.population:
         faults.append(
@@ -313,18 +311,16 @@ def _design_faults(
             for key, what, absent in wrong
             if absent
         ]
-        clashes = (("calibration", calibration), ("replicates", replicates))
-        faults += [
-            Violation(
-                "key_not_taken",
-                where="design.wave_covariance",
-                expected=f"no {key} beside overlap",
-                got="both",
-                hint="leave wave_covariance out",
+        if replicates is not None:
+            faults.append(
+                Violation(
+                    "key_not_taken",
+                    where="design.wave_covariance",
+                    expected="no replicates beside overlap: theirs is the covariance of the waves, if they were drawn so",
+                    got="both",
+                    hint="leave wave_covariance out",
+                )
             )
-            for key, section in clashes
-            if section is not None
-        ]
     return faults
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_labels, nested_codes
 from pipelines.stats.change import overlap_covariance
 from pipelines.stats.design import SurveyDesign
+from pipelines.stats.residuals import Residualizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Waves:
     stratum: IntArray  # (U,)
     label: pl.Series  # (n,) of the unit
     designs: tuple[SurveyDesign, ...]  # (W,) of the rows of each wave
+    calibration: Residualizer | None = None  # of the file's rows
 
     @classmethod
     def from_frame(
@@ -45,7 +47,12 @@ class Waves:
         return cls(wave=waves, unit=units, stratum=of_unit, label=frame[unit], designs=tuple(designs))
 
     def spanning(self, domain: IntArray, n_domains: int) -> BoolArray:
-        """Domains ``(D,)`` that hold rows of several waves; code 0..D-1 of each row ``(n,)``, -1 for none."""
+        """Domains ``(D,)`` that hold rows of several waves; code 0..D-1 of each row ``(n,)``, -1 for none.
+
+        A calibration of the file leaves residuals in rows of any wave: all domains count.
+        """
+        if self.calibration is not None:
+            return np.ones(n_domains, dtype=np.bool_)
         kept = domain >= 0
         seen = np.zeros((n_domains, len(self.designs)), dtype=np.bool_)
         seen[domain[kept], self.wave[kept]] = True
@@ -58,6 +65,8 @@ class Waves:
 
     def covariance(self, influence: FloatArray) -> FloatArray:
         """What the variances of the sums of weighted influences ``(n, K)`` gain by shared units ``(K,)``."""
+        if self.calibration is not None:
+            influence = self.calibration.residuals(influence)
         added = np.zeros(influence.shape[1])
         rows = [np.flatnonzero(self.wave == wave) for wave in range(len(self.designs))]
         for first, second in combinations(range(len(self.designs)), 2):

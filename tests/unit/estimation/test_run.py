@@ -136,15 +136,21 @@ def test_differences_of_totals_and_ratios(run: Run, sample: pl.DataFrame) -> Non
         assert found[short] == pytest.approx(second - first, rel=1e-12)
 
 
-def by_hand(sample: pl.DataFrame) -> float:
-    """V1 + V2 - 2C of method.md 3 for the difference of the waves' means."""
+def by_hand(sample: pl.DataFrame, *, groups: str | None = None) -> float:
+    """V1 + V2 - 2C of method.md 3 for the difference of the waves' means; weights post-stratified by ``groups``."""
     scores: dict[int, dict[tuple[str, int], float]] = {}
     for wave in (1, 2):
         part = sample.filter(wave=wave)
         weight, y = part["w"].to_numpy(), part["adopts"].to_numpy()
         mean = float(weight @ y / weight.sum())
+        residual = weight * (y - mean) / weight.sum()
+        if groups is not None:
+            # The regression on indicators of cells takes out each cell's weighted mean
+            cells = part.select(groups, w=weight, y=y).with_columns((pl.col("w") * pl.col("y")).alias("wy"))
+            of_cell = (pl.col("wy").sum() / pl.col("w").sum()).over(groups)
+            residual = weight * (y - cells.select(of_cell).to_series().to_numpy()) / weight.sum()
         scores[wave] = {}
-        for key, z in zip(part.select("stratum", "psu").rows(), weight * (y - mean) / weight.sum(), strict=True):
+        for key, z in zip(part.select("stratum", "psu").rows(), residual, strict=True):
             scores[wave][key] = scores[wave].get(key, 0.0) + float(z)
     variance = 0.0
     for (stratum,), group in sample.group_by("stratum"):
@@ -188,6 +194,32 @@ def test_waves_by_their_overlap(run: Run, sample: pl.DataFrame) -> None:
     assert found["all"]["se"] == pytest.approx(found["same"]["se"], rel=1e-12)
     apart = run(moved, design=DESIGN, estimates=asked(statistic="mean")).table
     assert found["all"]["se"] != pytest.approx(apart["se"][0], rel=1e-6)
+
+
+def test_calibrated_waves_by_their_overlap(run: Run, sample: pl.DataFrame) -> None:
+    """One factor in each cell, so that the weights in the formula are final; cells of each wave by itself."""
+    moved = sample.filter(~((pl.col("stratum") == "west") & (pl.col("psu") == 6) & (pl.col("wave") == 2)))
+    totals = {f"{wave}:{sex}": 100.0 * wave + (40.0 if sex == "A" else 0.0) for wave in (1, 2) for sex in "AB"}
+    sums = moved.group_by("wave", "sex").agg(pl.col("w").sum())
+    factor = {(wave, sex): totals[f"{wave}:{sex}"] / weight for wave, sex, weight in sums.rows()}
+    final = moved.with_columns(
+        w=pl.Series([weight * factor[wave, sex] for weight, wave, sex in moved.select("w", "wave", "sex").rows()])
+    )
+    asked_ = [
+        {"id": "d", "statistic": "difference", "measure": "adopts", "between": [{"wave": 1}, {"wave": 2}]},
+        {"id": "all", "statistic": "mean", "measure": "adopts"},
+        {"id": "same", "statistic": "contrast", "coefficients": {"all": 1}},
+    ]
+    made = run(
+        moved,
+        design=DESIGN | {"wave": "wave", "wave_covariance": "overlap"},
+        calibration={"method": "poststratify", "margins": {"wave:sex": totals}},
+        estimates=asked_,
+    ).table
+    found = {row["id"]: row for row in made.to_dicts()}
+    assert found["d"]["se"] ** 2 == pytest.approx(by_hand(final, groups="sex"), rel=1e-10)
+    assert found["d"]["se"] ** 2 != pytest.approx(by_hand(final), rel=1e-3)
+    assert found["all"]["se"] == pytest.approx(found["same"]["se"], rel=1e-12)
 
 
 def test_stacked_waves_follow_r(run: Run, sample: pl.DataFrame) -> None:
