@@ -316,7 +316,7 @@ def _design_faults(design: Design, replicates: Replicates | None) -> list[Violat
                 Violation(
                     "key_not_taken",
                     where="design.wave_covariance",
-                    expected="no replicates beside overlap: theirs is the covariance of the waves, if they were drawn so",
+                    expected="no replicates beside overlap: they bring the covariance of the waves with them",
                     got="both",
                     hint="leave wave_covariance out",
                 )
