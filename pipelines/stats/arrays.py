@@ -68,12 +68,23 @@ def _changes(columns: Sequence[pl.Series]) -> BoolArray:
     return change
 
 
+def pieces(n: int) -> list[slice]:
+    """The pieces of n rows, for :func:`in_threads`."""
+    return [slice(start, start + PIECE) for start in range(0, n, PIECE)]
+
+
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """What the work gives for each item, in their order; numpy lets another thread run while it works on a piece."""
     if len(items) < 2:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        return list(pool.map(work, items))
+
+    def share(first: int) -> list[Result]:
+        return [work(item) for item in items[first::THREADS]]
+
+    with ThreadPoolExecutor(max_workers=THREADS - 1) as pool:
+        others = [pool.submit(share, first) for first in range(1, THREADS)]
+        shares = [share(0), *(other.result() for other in others)]
+    return [shares[at % THREADS][at // THREADS] for at in range(len(items))]
 
 
 def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:

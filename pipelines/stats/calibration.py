@@ -22,7 +22,7 @@ import polars as pl
 from scipy import sparse
 
 from pipelines.errors import Violation
-from pipelines.stats.arrays import FloatArray, IntArray, dense_codes, divide
+from pipelines.stats.arrays import FloatArray, IntArray, dense_codes, divide, in_threads, pieces
 from pipelines.stats.calibration_faults import (
     level_faults,
     margin_frame,
@@ -240,10 +240,16 @@ def rake(
     ratios = [np.ones(size)]
     for factor in factors[:0:-1]:
         ratios.insert(0, ratios[0] / factor)
-    row_factor = divide(cells, start, otherwise=1.0)[cell]
-    after = weight * row_factor
-    weighted = after != 0
-    in_use = rows if weighted.all() else np.bincount(cell[weighted], minlength=size)
+    cell_factor = divide(cells, start, otherwise=1.0)
+    row_factor, after = np.empty((2, len(cell)))
+
+    def apply(piece: slice) -> bool:
+        np.take(cell_factor, cell[piece], out=row_factor[piece], mode="clip")
+        np.multiply(weight[piece], row_factor[piece], out=after[piece])
+        return bool(np.all(after[piece]))
+
+    weighted = all(in_threads(apply, pieces(len(cell))))
+    in_use = rows if weighted else np.bincount(cell[after != 0], minlength=size)
     return Calibration(
         factor=row_factor,
         weight=after,

@@ -64,7 +64,9 @@ def weight_faults(weight: FloatArray, n: int, *, negative: bool = True) -> list[
                 hint="give weights and calibration variables of the same file",
             )
         ]
-    faults = []
+    faults: list[Violation] = []
+    if np.isfinite(weight).all() and (negative or weight.min() >= 0):
+        return faults
     for code, rows, expected in (
         ("weight_not_finite", ~np.isfinite(weight), "a number"),
         ("weight_negative", np.zeros(n, dtype=np.bool_) if negative else weight < 0, "0 or more"),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, nested_codes
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, in_threads, nested_codes, pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,18 +275,24 @@ class JointCells:
 def joint_cells(columns: Sequence[pl.Series]) -> JointCells:
     """Code columns without nulls jointly; few labels, as whole numbers or categories, in one pass for each column."""
     values, lows, sizes = zip(*[_small_codes(column) for column in columns], strict=True)
-    if any(size == 0 for size in sizes) or math.prod(sizes) > max(len(columns[0]), 65536):
+    if any(size == 0 for size in sizes) or math.prod(sizes) > 65536:
         coded = [dense_codes(column) for column in columns]
         cell, parts = cross_codes([code for code, _ in coded], [len(known) for _, known in coded])
         return JointCells(cell, np.bincount(cell), [known for _, known in coded], parts)
-    joint, offset = values[0].astype(np.int64), lows[0]
-    for value, low, size in zip(values[1:], lows[1:], sizes[1:], strict=True):
-        joint *= size
-        joint += value
-        offset = offset * size + low
-    if offset:
-        joint -= offset
-    counts = np.bincount(joint, minlength=math.prod(sizes))
+    joint = np.empty(len(columns[0]), dtype=np.int64)
+
+    def cross(piece: slice) -> IntArray:
+        part = joint[piece]
+        part[:] = values[0][piece]
+        for value, low, size in zip(values[1:], lows[:-1], sizes[1:], strict=True):
+            if low:
+                part -= low
+            part *= size
+            part += value[piece]
+        part -= lows[-1]
+        return np.bincount(part, minlength=math.prod(sizes))
+
+    counts = np.sum(in_threads(cross, pieces(len(joint))), axis=0)
     occupied = left = np.flatnonzero(counts)
     labels: list[list[str]] = []
     levels: list[IntArray] = []
@@ -312,8 +318,10 @@ def _small_codes(column: pl.Series) -> tuple[npt.NDArray[np.integer], int, int]:
         column = column.to_physical()
     if not len(column) or column.null_count() or not column.dtype.is_integer():
         return np.zeros(0, dtype=np.int64), 0, 0
-    low, high = cast(int, column.min()), cast(int, column.max())
-    return column.to_numpy(), low, high - low + 1
+    values = column.to_numpy()
+    ends = in_threads(lambda piece: (int(values[piece].min()), int(values[piece].max())), pieces(len(values)))
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    return values, low, high - low + 1
 
 
 def _labels_of_codes(column: pl.Series, codes: IntArray) -> pl.Series:
