@@ -43,6 +43,11 @@ class Settings:
         return self.home / "warehouse" / "axstat.duckdb"
 
     @property
+    def weight_reports_dir(self) -> Path:
+        """Weight reports, one page a survey and wave; they name units of the sample."""
+        return self.home / "warehouse" / "weights"
+
+    @property
     def published_dir(self) -> Path:
         """Releases, one folder each, and `latest`."""
         return self.home / "published"

@@ -57,14 +57,22 @@ def run_starts(columns: Sequence[pl.Series]) -> IntArray:
 
 
 def _changes(columns: Sequence[pl.Series]) -> BoolArray:
+    """Rows ``(n,)`` that differ from the one before in a column; looked at in pieces, so that no column is copied."""
     change = np.zeros(len(columns[0]), dtype=np.bool_)
+
+    def look(piece: slice) -> None:
+        first = max(piece.start - 1, 0)
+        part = change[first + 1 : piece.stop]
+        for column in columns:
+            values = column.slice(first, piece.stop - first)
+            if column.dtype.is_numeric() and not values.null_count():
+                numbers = values.to_numpy()
+                part |= numbers[1:] != numbers[:-1]
+            else:
+                part |= values.ne_missing(values.shift(1)).to_numpy()[1:]
+
+    in_threads(look, pieces(len(change)))
     change[:1] = True
-    for column in columns:
-        if column.dtype.is_numeric() and not column.null_count():
-            values = column.to_numpy()
-            change[1:] |= values[1:] != values[:-1]
-        else:
-            change |= column.ne_missing(column.shift(1)).to_numpy()
     return change
 
 

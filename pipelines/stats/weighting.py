@@ -12,10 +12,17 @@ import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import FloatArray
-from pipelines.stats.calibration import post_stratify
+from pipelines.stats.calibration import Calibration, post_stratify
+from pipelines.stats.calibration_diagnostics import QUANTILES, kish_deff
 from pipelines.stats.collapse import LOG_SCHEMA, Collapse, merge_post_strata, merge_sparse_strata, merge_take_all_strata
 from pipelines.stats.model_matrix import columns_of
-from pipelines.stats.nonresponse import STATUSES, CollapseRule, ResponseModel, adjust_nonresponse
+from pipelines.stats.nonresponse import (
+    STATUSES,
+    CollapseRule,
+    NonresponseAdjustment,
+    ResponseModel,
+    adjust_nonresponse,
+)
 
 WEIGHT_COLUMNS = (
     "unit_id",
@@ -45,6 +52,7 @@ SELECTED_COLUMNS = (
 STRATUM_SEPARATOR = "/"
 # Of a relative distance to a margin; totals are met to 1e-9.
 MARGIN_DECIMALS = 11
+LARGEST = 10
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,21 @@ class WeightingResult:
 
     ``selected``: SELECTED_COLUMNS of all selected units on the frame, sorted by unit_id: what replicates need.
     ``collapse_log``: purpose, cell, merged_into, step, reason. ``diagnostics``: diagnostic, step, value,
-    where step is 'base', 'eligibility', 'nonresponse' or 'calibration' and diagnostic one of n, sum, min,
-    max, cv, kish_deff (over the weights carried at that step), ``margin_distance:<post-stratum>`` and
-    ``margin_distance_max`` (relative, before and after calibration), and on step 'sample' the counts
-    selected, not_on_frame and <status>.
+    where step is 'base', 'eligibility', 'nonresponse' or 'calibration' and diagnostic one of n, sum, min, the
+    quantiles q01 to q99, max, cv, kish_deff (over the weights carried at that step), ``margin_distance:<post-stratum>``
+    and ``margin_distance_max`` (relative, before and after calibration), trimmed_share and ``largest:<rank>``
+    (the LARGEST different final weights, without their units), and on step 'sample' the counts selected,
+    not_on_frame and <status>. ``response``, ``post_strata`` and ``calibration`` are what the steps made; the rows of
+    the last are those of ``weights``.
     """
 
     weights: pl.DataFrame
     selected: pl.DataFrame
     collapse_log: pl.DataFrame
     diagnostics: pl.DataFrame
+    response: NonresponseAdjustment
+    post_strata: Collapse
+    calibration: Calibration
 
 
 def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingPlan) -> WeightingResult:
@@ -170,6 +183,9 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
         selected=placed.select(SELECTED_COLUMNS),
         collapse_log=log,
         diagnostics=_diagnostics(adjusted.units, weights, target, n_off_frame=off_frame.height),
+        response=adjusted,
+        post_strata=post,
+        calibration=calibrated,
     )
 
 
@@ -361,18 +377,22 @@ def _diagnostics(
         ]
         rows.append(("margin_distance_max", step, max(abs(distance) for _, distance in distances)))
         rows += [(f"margin_distance:{label}", step, distance) for label, distance in distances]
+    # No contract of ours trims yet
+    rows.append(("trimmed_share", "calibration", 0.0))
+    # Units of one cell have one weight: each value once
+    largest = np.unique(np.round(final, 9))[::-1][:LARGEST].tolist()
+    rows += [(f"largest:{rank:02d}", "calibration", value) for rank, value in enumerate(largest, start=1)]
     return pl.DataFrame(rows, schema={"diagnostic": pl.String, "step": pl.String, "value": pl.Float64}, orient="row")
 
 
 def _distribution(values: FloatArray) -> list[tuple[str, float]]:
-    mean = float(values.mean())
-    cv = float(values.std()) / mean
+    quantiles = np.quantile(values, QUANTILES).tolist()
     return [
         ("n", float(len(values))),
         ("sum", float(values.sum())),
         ("min", float(values.min())),
+        *[(f"q{round(100 * q):02d}", value) for q, value in zip(QUANTILES, quantiles, strict=True)],
         ("max", float(values.max())),
-        ("cv", cv),
-        # Kish: n sum(w^2) / sum(w)^2 = 1 + CV^2.
-        ("kish_deff", float(len(values) * np.square(values).sum() / values.sum() ** 2)),
+        ("cv", float(values.std()) / float(values.mean())),
+        ("kish_deff", kish_deff(values)),
     ]

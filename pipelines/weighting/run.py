@@ -77,7 +77,7 @@ def run_weighting(specification: WeightingSpecification) -> SurveyWeights:
     sample = read_sample(specification)
     targets = None if specification.calibration is None else read_targets(specification)
     adjusted = _adjust(sample, specification)
-    response = _response_factors(sample.units, adjusted)
+    response = response_factors(sample.units, adjusted)
     base = sample.units["base_weight"].to_numpy()
     after_response = base * response["eligibility_factor"].to_numpy() * response["nonresponse_factor"].to_numpy()
     taken = _taken_rows(sample.units, specification)
@@ -149,7 +149,7 @@ def _adjust(sample: Sample, specification: WeightingSpecification) -> Nonrespons
     )
 
 
-def _response_factors(units: pl.DataFrame, adjusted: NonresponseAdjustment | None) -> pl.DataFrame:
+def response_factors(units: pl.DataFrame, adjusted: NonresponseAdjustment | None) -> pl.DataFrame:
     """The factors of every unit, 0 at the step at which it gives its weight away: the sums of the steps agree."""
     status = pl.col("status")
     factors = (

@@ -33,6 +33,17 @@ def test_a_release_holds_every_form(country) -> None:
     assert sorted(path.stem for path in (folder / "parquet").iterdir()) == marts
 
 
+def test_every_wave_has_its_weight_reports_which_are_not_published(country) -> None:
+    folder = country.settings.weight_reports_dir
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{survey}-{wave}.html" for survey in ("industry", "public") for wave in (2021, 2022, 2023)
+    ]
+    page = (folder / "industry-2022.html").read_text(encoding="utf-8")
+    assert "Not for publication" in page
+    assert "Synthetic data" in page
+    assert not folder.is_relative_to(country.settings.published_dir)
+
+
 def test_the_manifest_accounts_for_inputs_and_outputs(country) -> None:
     manifest = json.loads((country.runs[-1].folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["synthetic"] is True

@@ -7,10 +7,13 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
+from pipelines.settings import Settings
 from pipelines.stats.nonresponse import response_rates
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.steps import record_step, require_whole
+from pipelines.weighting.report import weight_report
+from pipelines.weighting.waves import wave_weights
 
 
 def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -27,6 +30,7 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
     )
     def weights(
         context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
@@ -35,6 +39,7 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
             require_whole(session, library, **scope, upto="core")
             sample = session.table("core.sample", where=scope)
             frame = session.table("core.frame", where=scope)
+            files = session.table("meta.delivery_file", where={**scope, "status": "current"}, columns=("synthetic",))
         result = weight_sample(sample, frame, plan=weighting_plan(survey, library))
         responded = response_rates(sample, by=["selection_stratum"])
         placed = [
@@ -47,11 +52,17 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
             session.replace("core.collapse_log", result.collapse_log.with_columns(placed), where=scope)
             session.replace("mart.weight_diagnostic", result.diagnostics.with_columns(placed), where=scope)
             record_step(session, library, **scope, step="weights")
+        page = settings.weight_reports_dir / f"{survey.survey}-{scope['wave']}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        name, synthetic = f"{survey.label_en}, {scope['wave']}", bool(files["synthetic"].any())
+        made = wave_weights(result, sample, name=name, synthetic=synthetic)
+        page.write_text(weight_report(made, template_dir=settings.annual_dir), encoding="utf-8")
         summary = result.diagnostics.filter(~pl.col("diagnostic").str.contains(":"))
         merged = result.collapse_log.group_by("purpose", "step").len("merged").sort("purpose", "step")
         return dg.MaterializeResult(
             metadata={
                 **rows_by_table({"core.weights": result.weights.height}),
+                "weight report": dg.MetadataValue.path(str(page)),
                 "diagnostics": table_markdown(summary.pivot(on="step", index="diagnostic", values="value")),
                 "merged cells": table_markdown(merged),
             }

@@ -260,12 +260,7 @@ def test_a_class_in_one_stratum_has_the_variance_of_its_respondents(plan) -> Non
 def test_a_lonely_stratum_is_refused(result) -> None:
     lone = result.selected.filter(pl.col("status") == "respondent").head(1)["unit_id"][0]
     alone = pl.when(pl.col("unit_id") == lone).then(pl.lit("alone")).otherwise("variance_stratum")
-    broken = WeightingResult(
-        weights=result.weights,
-        selected=result.selected.with_columns(alone.alias("variance_stratum")),
-        collapse_log=result.collapse_log,
-        diagnostics=result.diagnostics,
-    )
+    broken = replace(result, selected=result.selected.with_columns(alone.alias("variance_stratum")))
     with pytest.raises(SingletonStratumError, match="alone"):
         draw_replicates(broken, survey="s", wave=1, replicates=5)
 

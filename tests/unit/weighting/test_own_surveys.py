@@ -10,6 +10,7 @@ import pytest
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
 from pipelines.stats.weighting import WeightingPlan, weight_sample
+from pipelines.weighting.waves import SYNTHETIC_NOTE, wave_weights
 from tests.unit.stats.conftest import make_country
 from tests.unit.weighting.conftest import Weigh
 
@@ -98,6 +99,44 @@ def test_the_weights_are_the_same(weigh: Weigh, model: str, share: float, respon
     merges = theirs.collapse_log.filter(pl.col("purpose").is_in(["nonresponse_class", "post_stratum"]))
     told = ours.diagnostics.filter(pl.col("diagnostic").is_in(["collapse", "unresolved"]))
     assert told["cell"].str.replace(":", "/", literal=True).to_list() == merges["cell"].to_list()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_wave_is_told_like_a_specification(weigh: Weigh, model: str) -> None:
+    """The report of a wave of ours: every figure that the same sample gets through a specification."""
+    plan, changed = MODELS[model]
+    sample = COUNTRY.sample(share=0.1, response=0.75)
+    classified = sample.join(
+        COUNTRY.frame.select("unit_id", "group", "size_class", "employment"), on="unit_id", maintain_order="left"
+    )
+    keys = KEYS | {"response": KEYS["response"] | changed}
+    asked = weigh({"sample.csv": classified, "frame.csv": COUNTRY.frame}, **keys)
+    told = wave_weights(weight_sample(sample, COUNTRY.frame, plan=plan), sample, name="wave", synthetic=True)
+    assert told.notes == (SYNTHETIC_NOTE,)
+    assert told.weights["unit_id"].to_list() == asked.weights["unit_id"].to_list()
+    for name in ("eligibility_factor", "nonresponse_factor", "calibration_factor", "trimming_factor", "weight"):
+        np.testing.assert_allclose(told.weights[name].to_numpy(), asked.weights[name].to_numpy(), rtol=1e-12)
+    # A specification's cells are named by their margin
+    cell = pl.col("cell").str.replace("^group:size_class=", "").str.replace_all(":", "/", literal=True)
+    expected, found = (
+        each.with_columns(cell, pl.col("text").str.replace_all(":", "/", literal=True))
+        for each in (asked.diagnostics, told.diagnostics)
+    )
+    key = ["step", "diagnostic", "cell"]
+    both = expected.join(found, on=key, how="full", nulls_equal=True, suffix="_told")
+    assert expected.height > 100
+    assert both.height == expected.height == found.height
+    np.testing.assert_allclose(both["value_told"].to_numpy(), both["value"].to_numpy(), rtol=1e-9, atol=1e-12)
+    assert both["text_told"].to_list() == both["text"].to_list()
+
+
+def test_units_off_the_frame_are_noted() -> None:
+    sample = COUNTRY.sample(share=0.1, response=0.75)
+    gone = COUNTRY.frame.filter(pl.col("unit_id") != sample["unit_id"][0])
+    told = wave_weights(weight_sample(sample, gone, plan=PLAN), sample, name="wave", synthetic=False)
+    [note] = told.notes
+    assert note.startswith("1 selected unit(s) are no longer on the frame")
+    assert sample["unit_id"][0] not in told.weights["unit_id"].to_list()
 
 
 def test_the_sparse_sample_collapses() -> None:
