@@ -4,6 +4,8 @@ Belongs here: what stats.weighting made, put as a specification's weights are. D
 weighting (stats.weighting), the page (report).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -13,15 +15,24 @@ from pipelines.stats.weighting import WeightingResult
 from pipelines.weighting.diagnostics import Measured, Steps, diagnostics_table
 from pipelines.weighting.run import SurveyWeights, response_factors
 
+_CHANGES = {
+    "stratum_jumper": "{} selected unit(s) are in another class today than that of their stratum, which they keep",
+    "frame_new": "{} unit(s) are new on the frame since the last wave",
+    "frame_gone": "{} unit(s) left the frame since the last wave",
+    "frame_moved": "{} unit(s) of both frames changed their class",
+}
 SYNTHETIC_NOTE = "Synthetic data: these units and their weights are made up."
 
 
-def wave_weights(result: WeightingResult, sample: pl.DataFrame, *, name: str, synthetic: bool) -> SurveyWeights:
+def wave_weights(
+    result: WeightingResult, sample: pl.DataFrame, *, name: str, synthetic: bool, changes: Mapping[str, int]
+) -> SurveyWeights:
     """The selected units of a wave that are on the frame, with every factor, and the diagnostics.
 
     Args:
         sample: all selected units: unit_id, disposition.
         name: what the report is headed by. synthetic: whether the units are made up, which is noted.
+        changes: counts of :func:`pipelines.stats.frame_changes.frame_changes`, which are noted too.
     """
     units = result.response.units.select("unit_id", "base_weight").with_columns(
         response_factors(result.response.units, result.response)
@@ -57,6 +68,7 @@ def wave_weights(result: WeightingResult, sample: pl.DataFrame, *, name: str, sy
     notes = [SYNTHETIC_NOTE] if synthetic else []
     if off_frame:
         notes.append(f"{off_frame} selected unit(s) are no longer on the frame and carry no weight")
+    notes += [text.format(f"{changes[code]:,}") for code, text in _CHANGES.items() if changes.get(code)]
     return SurveyWeights(name, "unit_id", weights, diagnostics_table(steps), tuple(notes))
 
 

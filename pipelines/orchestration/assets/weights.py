@@ -8,6 +8,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
 from pipelines.settings import Settings
+from pipelines.stats.frame_changes import frame_changes
 from pipelines.stats.nonresponse import response_rates
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Warehouse
@@ -39,8 +40,29 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
             require_whole(session, library, **scope, upto="core")
             sample = session.table("core.sample", where=scope)
             frame = session.table("core.frame", where=scope)
+            before = session.table(
+                "core.frame",
+                where={**scope, "wave": scope["wave"] - 1},
+                columns=("unit_id", *survey.stratum.parts),
+            )
             files = session.table("meta.delivery_file", where={**scope, "status": "current"}, columns=("synthetic",))
         result = weight_sample(sample, frame, plan=weighting_plan(survey, library))
+        changes = frame_changes(
+            frame,
+            sample["unit_id"],
+            parts=survey.stratum.parts,
+            previous=None if before.is_empty() else before,
+        )
+        diagnostics = pl.concat(
+            [
+                result.diagnostics,
+                pl.DataFrame(
+                    [(name, "sample", float(count)) for name, count in changes.items()],
+                    schema=result.diagnostics.schema,
+                    orient="row",
+                ),
+            ]
+        )
         responded = response_rates(sample, by=["selection_stratum"])
         placed = [
             pl.lit(scope["survey"]).alias("survey"),
@@ -50,14 +72,14 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
             session.replace("core.weights", result.weights.with_columns(placed), where=scope)
             session.replace("core.stratum_response", responded.with_columns(placed), where=scope)
             session.replace("core.collapse_log", result.collapse_log.with_columns(placed), where=scope)
-            session.replace("mart.weight_diagnostic", result.diagnostics.with_columns(placed), where=scope)
+            session.replace("mart.weight_diagnostic", diagnostics.with_columns(placed), where=scope)
             record_step(session, library, **scope, step="weights")
         page = settings.weight_reports_dir / f"{survey.survey}-{scope['wave']}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
         name, synthetic = f"{survey.label_en}, {scope['wave']}", bool(files["synthetic"].any())
-        made = wave_weights(result, sample, name=name, synthetic=synthetic)
+        made = wave_weights(result, sample, name=name, synthetic=synthetic, changes=changes)
         page.write_text(weight_report(made, template_dir=settings.annual_dir), encoding="utf-8")
-        summary = result.diagnostics.filter(~pl.col("diagnostic").str.contains(":"))
+        summary = diagnostics.filter(~pl.col("diagnostic").str.contains(":"))
         merged = result.collapse_log.group_by("purpose", "step").len("merged").sort("purpose", "step")
         return dg.MaterializeResult(
             metadata={

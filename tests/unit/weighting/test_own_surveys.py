@@ -111,7 +111,9 @@ def test_a_wave_is_told_like_a_specification(weigh: Weigh, model: str) -> None:
     )
     keys = KEYS | {"response": KEYS["response"] | changed}
     asked = weigh({"sample.csv": classified, "frame.csv": COUNTRY.frame}, **keys)
-    told = wave_weights(weight_sample(sample, COUNTRY.frame, plan=plan), sample, name="wave", synthetic=True)
+    told = wave_weights(
+        weight_sample(sample, COUNTRY.frame, plan=plan), sample, name="wave", synthetic=True, changes={}
+    )
     assert told.notes == (SYNTHETIC_NOTE,)
     assert told.weights["unit_id"].to_list() == asked.weights["unit_id"].to_list()
     for name in ("eligibility_factor", "nonresponse_factor", "calibration_factor", "trimming_factor", "weight"):
@@ -133,9 +135,12 @@ def test_a_wave_is_told_like_a_specification(weigh: Weigh, model: str) -> None:
 def test_units_off_the_frame_are_noted() -> None:
     sample = COUNTRY.sample(share=0.1, response=0.75)
     gone = COUNTRY.frame.filter(pl.col("unit_id") != sample["unit_id"][0])
-    told = wave_weights(weight_sample(sample, gone, plan=PLAN), sample, name="wave", synthetic=False)
-    [note] = told.notes
-    assert note.startswith("1 selected unit(s) are no longer on the frame")
+    told = wave_weights(
+        weight_sample(sample, gone, plan=PLAN), sample, name="wave", synthetic=False, changes={"frame_gone": 1}
+    )
+    off, gone_too = told.notes
+    assert off.startswith("1 selected unit(s) are no longer on the frame")
+    assert gone_too.startswith("1 unit(s) left the frame")
     assert sample["unit_id"][0] not in told.weights["unit_id"].to_list()
 
 
