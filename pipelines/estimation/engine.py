@@ -14,7 +14,7 @@ from scipy import special
 
 from pipelines.estimation.domains import Partition
 from pipelines.estimation.waves import Waves
-from pipelines.stats.arrays import BoolArray, FloatArray
+from pipelines.stats.arrays import BoolArray, FloatArray, safe_divide
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import replicate_logits
 from pipelines.stats.linearization import (
@@ -28,7 +28,6 @@ from pipelines.stats.linearization import (
     linearized_mean,
     linearized_ratio,
     linearized_total,
-    safe_divide,
 )
 from pipelines.stats.moments import summarise
 from pipelines.stats.quantiles import (

@@ -1,7 +1,7 @@
 """Array types of the statistics package, and the one way in which labels become codes.
 
-Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, division where 0 may divide,
-threads over the pieces of a file. Does not belong here: any statistic.
+Belongs here: numpy type aliases, dense coding of label columns, columns as numbers, sums by code, division where 0 may
+divide, threads over the pieces of a file. Does not belong here: any statistic.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse
 
 # Rows of a piece of a long file, so that it stays in the processor's cache; pieces are worked on by so many threads.
 PIECE = 131_072
@@ -163,3 +164,17 @@ def divide(a: FloatArray, b: FloatArray, *, otherwise: float = 0.0) -> FloatArra
     out = np.full(np.broadcast_shapes(a.shape, b.shape), otherwise)
     np.divide(a, b, out=out, where=b != 0)
     return out
+
+
+def summing(codes: IntArray, size: int) -> sparse.csr_array:
+    """The matrix ``(size, len(codes))`` that adds up rows by code."""
+    ones, position = np.ones(len(codes)), np.arange(len(codes))
+    if np.all(codes[1:] >= codes[:-1]):
+        return sparse.csr_array((ones, position, np.searchsorted(codes, np.arange(size + 1))), shape=(size, len(codes)))
+    return sparse.csr_array((ones, (codes, position)), shape=(size, len(codes)))
+
+
+def safe_divide(top: FloatArray, bottom: FloatArray) -> FloatArray:
+    """top/bottom, NaN where the bottom is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return cast(FloatArray, np.where(bottom == 0, np.nan, top / np.where(bottom == 0, 1.0, bottom)))

@@ -19,9 +19,19 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import PIECE, BoolArray, FloatArray, IntArray, as_floats, in_threads, ranked_codes
+from pipelines.stats.arrays import (
+    PIECE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    as_floats,
+    in_threads,
+    ranked_codes,
+    safe_divide,
+)
 from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
-from pipelines.stats.linearization import DomainEstimates, DomainLayout, design_effects, safe_divide
+from pipelines.stats.linearization import DomainEstimates, design_effects
+from pipelines.stats.variance import DomainLayout
 
 SUMS = ("rows", "n", "weight", "top", "bottom", "bottom_squares", "spread")
 

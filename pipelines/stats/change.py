@@ -23,9 +23,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import FloatArray, IntArray, codes_in
+from pipelines.stats.arrays import FloatArray, IntArray, codes_in, summing
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import DomainLayout, summing
 from pipelines.stats.rates import (
     Base,
     Domain,
@@ -36,6 +35,7 @@ from pipelines.stats.rates import (
     listed_as,
     rank,
 )
+from pipelines.stats.variance import DomainLayout
 
 CHANGE_SCHEMA = {
     "domain_type": pl.String,
@@ -203,7 +203,7 @@ def overlap_covariance(
     """C ``(K,)`` of two estimates of two waves of any file, by the formula of this module.
 
     The variance of the difference is V1 + V2 - 2 C, V1 and V2 each from the design of its wave
-    (:func:`pipelines.stats.linearization.variance`). Of designs of several stages the first one is shared.
+    (:func:`pipelines.stats.variance.variance`). Of designs of several stages the first one is shared.
 
     Args:
         before, after: the designs of the two waves, each of its own rows; one stratum label is one stratum of both.
@@ -230,7 +230,7 @@ def overlap_covariance(
     to_strata = summing(stratum, len(labels))
     centred, counts, populations = [], [], []
     for design, values, column in zip((before, after), influence, ("psu", "psu_after"), strict=True):
-        layout = DomainLayout.build(design, np.zeros(design.n_rows, dtype=np.int64), 1)
+        layout = DomainLayout.whole(design)
         z = layout.scores(values)[common[column].to_numpy()]
         centred.append(z - ((to_strata @ z) / m[:, None])[stratum])
         at = codes_in(labels, pl.Series(design.stratum_labels))

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from pipelines.errors import Violation
-from pipelines.stats.arrays import FloatArray, divide
+from pipelines.stats.arrays import FloatArray, divide, safe_divide
 from pipelines.stats.calibration_problem import orthonormal
-from pipelines.stats.linearization import Estimates, Linearized, safe_divide
+from pipelines.stats.linearization import Estimates, Linearized
 from pipelines.stats.terms import TermsMatrix, raise_faults
 
 

@@ -23,11 +23,11 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import t_quantile
-from pipelines.stats.linearization import covariance, degrees_of_freedom
 from pipelines.stats.model_matrix import check_columns, labels_of, numbers
 from pipelines.stats.models import ModelFit, fit_model
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import unknown_name
+from pipelines.stats.variance import covariance, degrees_of_freedom
 
 AssociationStatistic = Literal["F", "Chisq", "Wald", "adjWald", "saddlepoint", "lincom"]
 TestStatus = Literal["ok", "no_degrees_of_freedom", "no_variance"]

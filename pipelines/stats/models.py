@@ -27,7 +27,6 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import t_quantile
-from pipelines.stats.linearization import covariance, degrees_of_freedom
 from pipelines.stats.model_matrix import (
     check_columns,
     columns_of,
@@ -51,6 +50,7 @@ from pipelines.stats.scoring import (
     infinite_coefficients,
 )
 from pipelines.stats.terms import unknown_name
+from pipelines.stats.variance import covariance, degrees_of_freedom
 
 ModelStatus = Literal["ok", "separated", "not_converged", "perfect_fit", "no_degrees_of_freedom", "aliased"]
 

@@ -34,10 +34,13 @@ from pipelines.stats.arrays import (
     distinct_codes,
     in_threads,
     ranked_codes,
+    safe_divide,
+    summing,
 )
 from pipelines.stats.cells import Cells, reduce_to_cells
 from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
-from pipelines.stats.linearization import DomainEstimates, design_effects, safe_divide, stratum_rules, summing
+from pipelines.stats.linearization import DomainEstimates, design_effects
+from pipelines.stats.variance import stratum_rules
 
 SUMS = (
     "n",  # rows used of a weight other than 0

@@ -33,8 +33,8 @@ from pipelines.stats.intervals import (
     t_interval,
     t_quantile,
 )
-from pipelines.stats.linearization import DomainLayout
 from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.variance import DomainLayout
 
 QuantileRule = Literal["math", "school", "shahvaish", "hf1", "hf2", "hf3", "hf4", "hf5", "hf6", "hf7", "hf8", "hf9"]
 QuantileInterval = Literal["mean", "beta", "xlogit", "asin", "score", "quantile"]

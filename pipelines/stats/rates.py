@@ -20,11 +20,12 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, safe_divide
 from pipelines.stats.design import LonelyPsu, SurveyDesign
 from pipelines.stats.intervals import IntervalMethod, TakeAll, effective_n, proportion_intervals
-from pipelines.stats.linearization import DomainLayout, design_effects, kish_deff, safe_divide
+from pipelines.stats.linearization import design_effects, kish_deff
 from pipelines.stats.reliability import coefficient_of_variation, presentation_status
+from pipelines.stats.variance import DomainLayout
 
 Base = Literal["answered", "incl_dont_know"]
 UnitWeighting = Literal["unit", "employment"]

@@ -32,9 +32,8 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, summing
 from pipelines.stats.design import FULLY_ENUMERATED, SurveyDesign
-from pipelines.stats.linearization import summing
 from pipelines.stats.replication import ReplicateWeights
 
 TAU: Final = 2.5

@@ -16,9 +16,8 @@ import polars as pl
 from scipy import sparse
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, safe_divide
 from pipelines.stats.change import Overlap
-from pipelines.stats.linearization import DomainLayout, safe_divide
 from pipelines.stats.rates import (
     Base,
     Domain,
@@ -32,6 +31,7 @@ from pipelines.stats.rates import (
 )
 from pipelines.stats.replicate_draws import keep_probability
 from pipelines.stats.replicate_weighting import Chain, ReplicateWeighting
+from pipelines.stats.variance import DomainLayout
 
 REPLICATE_RATE_SCHEMA = {
     "domain_type": pl.String,

@@ -31,9 +31,8 @@ import polars as pl
 from scipy import sparse
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, safe_divide, summing
 from pipelines.stats.design import FULLY_ENUMERATED, SingletonStratumError
-from pipelines.stats.linearization import safe_divide, summing
 from pipelines.stats.replicate_draws import (
     TAU,
     SignDraws,

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.linalg import hadamard
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes, safe_divide, summing
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import design_effects, safe_divide, summing
+from pipelines.stats.linearization import design_effects
 
 RANK_TOLERANCE = 1e-5
 UNIT_BLOCK = 512

@@ -17,8 +17,9 @@ from pipelines.errors import AxstatError, ViolationsError
 from pipelines.estimation.output import write_table
 from pipelines.estimation.run import EstimateTable
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import covariance, domain_means, evaluate, linearized_mean
+from pipelines.stats.linearization import domain_means, evaluate, linearized_mean
 from pipelines.stats.replication import jackknife
+from pipelines.stats.variance import covariance
 
 Run = Callable[..., EstimateTable]
 DESIGN = {"strata": "stratum", "stages": ["psu"], "population": ["there"], "weight": "w"}

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.stats.design import SingletonStratumError, SurveyDesign
-from pipelines.stats.linearization import degrees_of_freedom, variance
+from pipelines.stats.variance import degrees_of_freedom, variance
 
 
 def frame(**changes: list[object]) -> pl.DataFrame:

@@ -7,13 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import (
-    DomainLayout,
-    design_effects,
-    domain_means,
-    domain_ratios,
-    domain_totals,
-)
+from pipelines.stats.linearization import design_effects, domain_means, domain_ratios, domain_totals
+from pipelines.stats.variance import DomainLayout
 
 
 def random_survey(seed: int, *, calibrated: bool, clustered: bool) -> tuple[pl.DataFrame, SurveyDesign]:

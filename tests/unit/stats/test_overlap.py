@@ -6,7 +6,8 @@ import pytest
 
 from pipelines.stats.change import overlap_covariance
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import linearized_mean, linearized_total, variance
+from pipelines.stats.linearization import linearized_mean, linearized_total
+from pipelines.stats.variance import variance
 
 
 def wave(units: list[tuple[str, str, float, float]], *, population: bool = True) -> tuple[pl.DataFrame, SurveyDesign]:

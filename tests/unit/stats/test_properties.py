@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 
 from pipelines.stats.calibration import calibrate, post_stratify
 from pipelines.stats.design import LonelyPsu, SurveyDesign
-from pipelines.stats.linearization import (
-    Linearized,
-    covariance,
-    degrees_of_freedom,
-    evaluate,
-    linearized_mean,
-    linearized_ratio,
-    linearized_total,
-    variance,
-)
+from pipelines.stats.linearization import Linearized, evaluate, linearized_mean, linearized_ratio, linearized_total
 from pipelines.stats.replication import balanced, jackknife, replicate_means, replicate_totals
 from pipelines.stats.terms import terms_matrix
+from pipelines.stats.variance import covariance, degrees_of_freedom, variance
 
 SEEDS = st.integers(0, 10**6)
 RULES = st.sampled_from(["adjust", "average", "certainty", "remove"])

@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import AxstatError
 from pipelines.stats.change import overlap_covariance
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.linearization import linearized_total, variance
+from pipelines.stats.linearization import linearized_total
 from pipelines.stats.replicate_draws import (
     TAU,
     SignDraws,
@@ -27,6 +27,7 @@ from pipelines.stats.replicate_draws import (
     splitmix64,
 )
 from pipelines.stats.replication import jackknife, replicate_totals
+from pipelines.stats.variance import variance
 
 IDS = pl.Series([f"{i:05d}" for i in range(300)])
 

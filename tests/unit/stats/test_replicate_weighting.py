@@ -9,7 +9,7 @@ import pytest
 from pipelines.errors import AxstatError
 from pipelines.stats.calibration import post_stratify
 from pipelines.stats.design import SingletonStratumError, SurveyDesign
-from pipelines.stats.linearization import linearized_total, variance
+from pipelines.stats.linearization import linearized_total
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
 from pipelines.stats.replicate_draws import TAU
 from pipelines.stats.replicate_weighting import (
@@ -19,6 +19,7 @@ from pipelines.stats.replicate_weighting import (
     replicate_units,
     rerun_weights,
 )
+from pipelines.stats.variance import variance
 from pipelines.stats.weighting import WeightingPlan, WeightingResult, weight_sample
 
 REPLICATES = BLOCK + 6  # a whole block and a part of one
