@@ -16,7 +16,7 @@ from pipelines.estimation.domains import Partition
 from pipelines.estimation.waves import Waves
 from pipelines.stats.arrays import BoolArray, FloatArray, safe_divide
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import replicate_logits
+from pipelines.stats.interval_formulas import replicate_logits
 from pipelines.stats.linearization import (
     DomainEstimates,
     Estimates,

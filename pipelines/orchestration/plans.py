@@ -9,7 +9,7 @@ from pipelines.contracts.surveys import CellRule, Survey
 from pipelines.stats.change import Segment
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
-from pipelines.stats.rates import Domain
+from pipelines.stats.survey_wave import Domain
 from pipelines.stats.weighting import WeightingPlan
 
 

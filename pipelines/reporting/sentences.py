@@ -20,7 +20,7 @@ from pipelines.reporting import numbers
 from pipelines.reporting.data import PUBLISH, Rate, ReportData
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.texts import Texts
-from pipelines.stats.intervals import t_quantile
+from pipelines.stats.interval_formulas import t_quantile
 
 Direction = Literal["rose", "fell", "same"]
 

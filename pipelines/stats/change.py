@@ -25,16 +25,8 @@ from scipy.sparse import csgraph
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import FloatArray, IntArray, codes_in, summing
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.rates import (
-    Base,
-    Domain,
-    RateScores,
-    UnitWeighting,
-    Wave,
-    eligible_if_take_all,
-    listed_as,
-    rank,
-)
+from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as, rank
+from pipelines.stats.survey_wave import Base, Domain, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
 
 CHANGE_SCHEMA = {

@@ -22,7 +22,7 @@ from scipy import linalg, optimize, stats
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import t_quantile
+from pipelines.stats.interval_formulas import t_quantile
 from pipelines.stats.model_matrix import check_columns, labels_of, numbers
 from pipelines.stats.models import ModelFit, fit_model
 from pipelines.stats.replication import ReplicateWeights

@@ -26,7 +26,7 @@ from scipy import stats
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import t_quantile
+from pipelines.stats.interval_formulas import t_quantile
 from pipelines.stats.model_matrix import (
     check_columns,
     columns_of,

@@ -25,7 +25,7 @@ from scipy import optimize
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import (
+from pipelines.stats.interval_formulas import (
     Limits,
     asin_interval,
     korn_graubard_interval,

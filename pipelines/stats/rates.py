@@ -1,7 +1,8 @@
 """Adoption rates: every domain, measure, base and weighting of one survey wave.
 
 Belongs here: how units and answers become numerators and denominators, the columns of an estimate. Does not
-belong here: the variance itself (linearization), intervals, the presentation rules, change between waves.
+belong here: the units and answers themselves (survey_wave), the variance (variance), intervals, the presentation rules,
+change between waves.
 
 Bases. 'answered': the respondents with a value. 'incl_dont_know': those and the don't-knows, who count as not
 adopting. Weightings. 'unit': share of units. 'employment': share of the employment that is in adopting units.
@@ -13,24 +14,20 @@ of other domains, and the standard error is 0.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import polars as pl
 
-from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, safe_divide
-from pipelines.stats.design import LonelyPsu, SurveyDesign
-from pipelines.stats.intervals import IntervalMethod, TakeAll, effective_n, proportion_intervals
+from pipelines.stats.arrays import BoolArray, FloatArray, codes_in, safe_divide
+from pipelines.stats.design import LonelyPsu
+from pipelines.stats.interval_formulas import effective_n
+from pipelines.stats.intervals import IntervalMethod, TakeAll, proportion_intervals
 from pipelines.stats.linearization import design_effects, kish_deff
 from pipelines.stats.reliability import coefficient_of_variation, presentation_status
+from pipelines.stats.survey_wave import Base, Domain, DomainRows, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
 
-Base = Literal["answered", "incl_dont_know"]
-UnitWeighting = Literal["unit", "employment"]
-
-FIELD = "field"
 RATE_SCHEMA = {
     "domain_type": pl.String,
     "domain_code": pl.String,
@@ -57,190 +54,6 @@ RATE_SCHEMA = {
     "variance_method": pl.String,
     "census": pl.Boolean,
 }
-
-
-@dataclass(frozen=True)
-class Domain:
-    """One partition into domains: a row's code is '*'.join of the columns; no columns is 'total'.
-
-    Rows with a null in a column, or in ``where_not_null`` (ax_total: units with an ax_industry), are in no
-    domain of the type. A type with the column 'field' has rows unit x field and takes the field measures.
-    """
-
-    type: str
-    columns: tuple[str, ...] = ()
-    where_not_null: str | None = None
-
-    @property
-    def by_field(self) -> bool:
-        """Whether the rows are unit x field."""
-        return FIELD in self.columns
-
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """The classification columns read, without 'field'."""
-        extra = () if self.where_not_null is None else (self.where_not_null,)
-        return tuple(name for name in (*self.columns, *extra) if name != FIELD)
-
-    def code(self) -> pl.Expr:
-        """The domain code, null where the row is in no domain of the type."""
-        if self.columns:
-            label = pl.concat_str([pl.col(name).cast(pl.String) for name in self.columns], separator="*")
-        else:
-            label = pl.lit(self.type)
-        if self.where_not_null is not None:
-            label = pl.when(pl.col(self.where_not_null).is_not_null()).then(label)
-        return label.alias("domain_code")
-
-
-@dataclass(frozen=True, eq=False)
-class DomainRows:
-    """The responding rows of one domain type. M measures, m rows."""
-
-    measures: tuple[str, ...]
-    design_row: IntArray  # (m,)
-    code: pl.Series  # (m,) domain code
-    value: FloatArray  # (m, M) NaN where there is no 0/1 answer
-    dont_know: BoolArray  # (m, M)
-    employment: FloatArray  # (m,)
-
-
-@dataclass(frozen=True, eq=False)
-class Wave:
-    """Weighted units of one wave with their answers, in the order of unit_id; made by :meth:`build`."""
-
-    units: pl.DataFrame
-    answers: pl.DataFrame
-    frame: pl.DataFrame
-    frame_fields: pl.DataFrame | None
-    design: SurveyDesign
-    responding: BoolArray
-    employment: FloatArray
-
-    @classmethod
-    def build(
-        cls,
-        units: pl.DataFrame,
-        answers: pl.DataFrame,
-        *,
-        frame: pl.DataFrame,
-        frame_fields: pl.DataFrame | None = None,
-        lonely_psu: LonelyPsu = "fail",
-    ) -> "Wave":
-        """Check units and answers and make the design.
-
-        Args:
-            units: columns of core.weights (unit_id, status, variance_stratum, stratum_n, stratum_population,
-                weight, post_stratum) with employment and the classification columns; respondents AND
-                out-of-scope units.
-            answers: core.unit_measure: unit_id, field ('' or a code), measure, value, answer_status.
-            frame: all frame units: unit_id, take_all, employment and the classification columns. It says which
-                domains exist, how many units and employees they hold and which are take-all.
-            frame_fields: unit_id, field of the fields each frame unit serves; needed to know the domains of
-                types by field that nobody answered for, and which of them are take-all.
-
-        Raises:
-            ViolationsError: repeated units, employment missing or negative for a respondent, n_h other than
-                the rows of the stratum, repeated answers, answers of units that do not respond.
-            SingletonStratumError: see SurveyDesign.
-        """
-        units = units.sort("unit_id")
-        answers = answers.select("unit_id", FIELD, "measure", "value", "answer_status")
-        _check(units, answers)
-        design = SurveyDesign.from_frame(
-            units,
-            weight="weight",
-            strata="variance_stratum",
-            stages=["unit_id"],
-            population=["stratum_population"],
-            calibration_group="post_stratum",
-            lonely_psu=lonely_psu,
-        )
-        return cls(
-            units=units,
-            answers=answers,
-            frame=frame,
-            frame_fields=frame_fields,
-            design=design,
-            responding=(units["status"] == "respondent").to_numpy(),
-            employment=units["employment"].cast(pl.Float64).fill_null(0.0).to_numpy(),
-        )
-
-    def rows(self, domain: Domain, measures: Sequence[str]) -> DomainRows:
-        """The responding rows of a domain type with their answers to the measures.
-
-        For types by field the rows are the (unit, field) pairs with an answer row: a field that a unit
-        does not serve has none.
-        """
-        indexed = self.units.select("unit_id", *dict.fromkeys(domain.needed)).with_row_index("design_row")
-        indexed = indexed.filter(pl.Series(self.responding))
-        asked = self.answers.filter(pl.col("measure").is_in(list(measures)))
-        if domain.by_field:
-            asked = asked.filter(pl.col(FIELD) != "")
-            rows = (
-                asked.select("unit_id", FIELD)
-                .unique()
-                .join(indexed, on="unit_id", how="inner")
-                .sort("design_row", FIELD)
-            )
-            key = ["unit_id", FIELD]
-        else:
-            asked = asked.filter(pl.col(FIELD) == "")
-            rows, key = indexed, ["unit_id"]
-        rows = rows.with_columns(domain.code()).filter(pl.col("domain_code").is_not_null())
-        rows = rows.with_row_index("row")
-        placed = asked.join(rows.select("row", *key), on=key, how="inner")
-        at = placed["row"].to_numpy().astype(np.int64)
-        column = codes_in(placed["measure"], pl.Series(list(measures), dtype=pl.String))
-        status = placed["answer_status"]
-        value = np.full((rows.height, len(measures)), np.nan)
-        value[at, column] = np.where(
-            (status == "answered").to_numpy(),
-            placed["value"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
-            np.nan,
-        )
-        dont_know = np.zeros(value.shape, dtype=np.bool_)
-        dont_know[at, column] = (status == "dont_know").to_numpy()
-        design_row = rows["design_row"].to_numpy().astype(np.int64)
-        return DomainRows(
-            measures=tuple(measures),
-            design_row=design_row,
-            code=rows["domain_code"],
-            value=value,
-            dont_know=dont_know,
-            employment=self.employment[design_row],
-        )
-
-    def frame_domains(self, domain: Domain) -> pl.DataFrame:
-        """The domains of a type, sorted: domain_code, units, employment, take_all.
-
-        Units and employment are those of the frame less observed out-of-scope.
-        """
-        schema = {"domain_code": pl.String, "units": pl.Float64, "employment": pl.Float64, "take_all": pl.Boolean}
-        if domain.by_field and self.frame_fields is None:
-            return pl.DataFrame(schema=schema)
-        members = self.eligible_frame
-        if domain.by_field and self.frame_fields is not None:
-            members = members.join(self.frame_fields.select("unit_id", FIELD), on="unit_id", how="inner")
-        # Labels are made of the few groups, not of every frame unit.
-        parts = list(dict.fromkeys([*domain.needed, *([FIELD] if domain.by_field else [])]))
-        sums = [pl.col("units", "employment").sum(), pl.col("take_all").all()]
-        groups = members.group_by(parts).agg(sums) if parts else members.select(sums)
-        return (
-            groups.with_columns(domain.code())
-            .filter(pl.col("domain_code").is_not_null())
-            .group_by("domain_code")
-            .agg(sums)
-            .sort("domain_code")
-            .select(*schema)
-        )
-
-    @cached_property
-    def eligible_frame(self) -> pl.DataFrame:
-        """The frame with ``units``, 1 or for observed out-of-scope units 0, and ``employment`` likewise."""
-        out = self.units.filter(pl.col("status") == "out_of_scope").select("unit_id", pl.lit(0.0).alias("units"))
-        listed = self.frame.join(out, on="unit_id", how="left").with_columns(pl.col("units").fill_null(1.0))
-        return listed.with_columns(pl.col("employment").cast(pl.Float64).fill_null(0.0) * pl.col("units"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -503,67 +316,3 @@ def listed_as(codes: pl.Series, listed: pl.DataFrame) -> pl.DataFrame:
 def eligible_if_take_all(listed: pl.DataFrame) -> FloatArray:
     """Eligible units ``(D,)`` of the domains whose strata are all take-all, NaN elsewhere."""
     return listed.select(pl.when("take_all").then("units").fill_null(np.nan)).to_series().to_numpy()
-
-
-def _check(units: pl.DataFrame, answers: pl.DataFrame) -> None:
-    respondents = units.filter(pl.col("status") == "respondent")
-    rows_in_stratum = pl.len().over("variance_stratum")
-    faults: list[Violation] = []
-    for code, found, expected, got in (
-        (
-            "unit_repeated",
-            units.filter(pl.col("unit_id").is_duplicated()),
-            "one row a unit",
-            "several",
-        ),
-        (
-            "employment_invalid",
-            respondents.filter(pl.col("employment").is_null() | (pl.col("employment").cast(pl.Float64) < 0)),
-            "the register's employment for every respondent, 0 or more",
-            "none, or below 0",
-        ),
-        (
-            "stratum_count_differs",
-            units.filter(pl.col("stratum_n") != rows_in_stratum),
-            "all responding and observed out-of-scope units of the stratum",
-            "rows other than stratum_n",
-        ),
-        (
-            "answer_repeated",
-            answers.filter(pl.struct("unit_id", FIELD, "measure").is_duplicated()),
-            "one answer a unit, field and measure",
-            "several",
-        ),
-        (
-            "answer_without_respondent",
-            answers.join(respondents.select("unit_id"), on="unit_id", how="anti"),
-            "answers of responding units only",
-            "answers of units without a weight as respondents",
-        ),
-    ):
-        if found.height:
-            at_fault = found["unit_id"].unique().sort().to_list()
-            shown = ", ".join(at_fault[:10]) + (f" and {len(at_fault) - 10} more" if len(at_fault) > 10 else "")
-            faults.append(
-                Violation(
-                    code,
-                    where=f"units {shown}",
-                    expected=expected,
-                    got=got,
-                    hint="check the weights and the answers of these units",
-                )
-            )
-    if faults:
-        raise ViolationsError("units and answers", faults)
-    wrong = answers.filter(
-        (pl.col("answer_status") == "answered")
-        & (pl.col("value").is_null() | (pl.col("value") < 0) | (pl.col("value") > 1))
-    )
-    if wrong.height:
-        raise AxstatError(
-            "answer_not_a_share",
-            where=f"units {', '.join(wrong['unit_id'].unique().sort().head(10).to_list())}",
-            expected="a value from 0 to 1 for every answer with status 'answered'",
-            got=f"{wrong.height} other value(s)",
-            hint="check the derivation of the measures",
-        )

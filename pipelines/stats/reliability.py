@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.stats.arrays import BoolArray, FloatArray
-from pipelines.stats.intervals import TakeAll, beta_interval, df_adjustment, effective_n
+from pipelines.stats.interval_formulas import beta_interval, df_adjustment, effective_n
+from pipelines.stats.intervals import TakeAll
 
 MINIMUM_N = 30.0
 NARROW_WIDTH = 0.05

@@ -18,19 +18,10 @@ from scipy import sparse
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, safe_divide
 from pipelines.stats.change import Overlap
-from pipelines.stats.rates import (
-    Base,
-    Domain,
-    RateScores,
-    UnitWeighting,
-    Wave,
-    eligible_if_take_all,
-    listed_as,
-    rank,
-    without_noise,
-)
+from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as, rank, without_noise
 from pipelines.stats.replicate_draws import keep_probability
 from pipelines.stats.replicate_weighting import Chain, ReplicateWeighting
+from pipelines.stats.survey_wave import Base, Domain, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
 
 REPLICATE_RATE_SCHEMA = {

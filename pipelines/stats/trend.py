@@ -27,7 +27,7 @@ import polars as pl
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray
 from pipelines.stats.change import Segment, require_comparable
-from pipelines.stats.intervals import t_quantile
+from pipelines.stats.interval_formulas import t_quantile
 
 KEY = ("domain_type", "domain_code", "measure", "unit_weighting")
 # mart.progress without survey and wave.

@@ -24,9 +24,9 @@ from engine import measure_peer, memory_mib
 
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule
-from pipelines.stats.rates import Domain, Wave
 from pipelines.stats.replicate_rates import compare_engines, replicate_rates
 from pipelines.stats.replicate_weighting import ReplicateWeighting, draw_replicates
+from pipelines.stats.survey_wave import Domain, Wave
 from pipelines.stats.weighting import WeightingPlan, WeightingResult, weight_sample
 
 ROOT = Path(__file__).parents[2]

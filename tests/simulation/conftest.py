@@ -23,7 +23,7 @@ from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.orchestration.plans import domains, weighting_plan
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray
 from pipelines.stats.nonresponse import CollapseRule
-from pipelines.stats.rates import Domain
+from pipelines.stats.survey_wave import Domain
 from pipelines.stats.weighting import WeightingPlan
 
 CONTRACTS = Path(__file__).parents[2] / "data_contracts"

@@ -45,8 +45,9 @@ from polars.testing import assert_frame_equal
 from scipy import special
 
 from pipelines.stats.change import Segment, adoption_change
-from pipelines.stats.intervals import t_quantile
-from pipelines.stats.rates import Wave, adoption_rates
+from pipelines.stats.interval_formulas import t_quantile
+from pipelines.stats.rates import adoption_rates
+from pipelines.stats.survey_wave import Wave
 from pipelines.stats.weighting import weight_sample
 
 SEEDS = (20260101, 20260202, 20260303)

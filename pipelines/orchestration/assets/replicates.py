@@ -8,10 +8,10 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, weighting_plan
-from pipelines.stats.rates import Wave
 from pipelines.stats.replicate_draws import SignDraws
 from pipelines.stats.replicate_rates import compare_engines, kept_signs, replicate_rates
 from pipelines.stats.replicate_weighting import draw_replicates
+from pipelines.stats.survey_wave import Wave
 from pipelines.stats.weighting import weight_sample
 from pipelines.warehouse.database import Session, Warehouse
 from pipelines.warehouse.steps import record_step, require_whole

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from pipelines.stats.change import ComparabilityError, Overlap, Segment, adoption_change, overlap_covariance
-from pipelines.stats.rates import Domain, Wave, adoption_rates
+from pipelines.stats.rates import adoption_rates
+from pipelines.stats.survey_wave import Domain, Wave
 from pipelines.stats.weighting import weight_sample
 
 LIST = Segment("industry", "list-2022", "1")

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.stats.calibration import post_stratify
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import korn_graubard_interval, logit_interval
+from pipelines.stats.interval_formulas import korn_graubard_interval, logit_interval
 from pipelines.stats.linearization import DomainEstimates, domain_means, domain_ratios, domain_totals
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from pipelines.stats.calibration import post_stratify
-from pipelines.stats.rates import Domain, adoption_rates
+from pipelines.stats.rates import adoption_rates
+from pipelines.stats.survey_wave import Domain
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 TOTALS = {"P1": 52.0, "P2": 38.0, "P3": 6.0}

@@ -7,25 +7,27 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipelines.errors import AxstatError
+from pipelines.stats.interval_formulas import (
+    asin_interval,
+    beta_interval,
+    df_adjustment,
+    effective_n,
+    korn_graubard_interval,
+    likelihood_interval,
+    logit_interval,
+    replicate_logits,
+    t_interval,
+    t_quantile,
+    wilson_interval,
+)
 from pipelines.stats.intervals import (
     METHODS,
     Evidence,
     IntervalMethod,
     TakeAll,
-    asin_interval,
-    beta_interval,
     confidence_intervals,
-    df_adjustment,
-    effective_n,
     interval_method,
-    korn_graubard_interval,
-    likelihood_interval,
-    logit_interval,
     proportion_intervals,
-    replicate_logits,
-    t_interval,
-    t_quantile,
-    wilson_interval,
 )
 
 FOR_PROPORTIONS = tuple(method for method in METHODS if method not in ("t", "z"))

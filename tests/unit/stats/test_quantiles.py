@@ -9,7 +9,7 @@ from scipy import stats
 
 from pipelines.errors import AxstatError
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import logit_interval
+from pipelines.stats.interval_formulas import logit_interval
 from pipelines.stats.quantiles import (
     RULES,
     WOODRUFF,

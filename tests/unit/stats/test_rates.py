@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from pipelines.errors import AxstatError, ViolationsError
-from pipelines.stats.rates import RATE_SCHEMA, Domain, Wave, adoption_rates
+from pipelines.stats.rates import RATE_SCHEMA, adoption_rates
+from pipelines.stats.survey_wave import Domain, Wave
 from pipelines.stats.weighting import weight_sample
 
 DOMAINS = (

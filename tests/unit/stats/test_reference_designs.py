@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import korn_graubard_interval, logit_interval
+from pipelines.stats.interval_formulas import korn_graubard_interval, logit_interval
 from pipelines.stats.linearization import (
     DomainEstimates,
     Linearized,

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 from scipy import special
 
-from pipelines.stats.intervals import Evidence, IntervalMethod, Intervals, confidence_intervals, replicate_logits
+from pipelines.stats.interval_formulas import replicate_logits
+from pipelines.stats.intervals import Evidence, IntervalMethod, Intervals, confidence_intervals
 from pipelines.stats.replication import ReplicateWeights
 
 REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference"

@@ -6,10 +6,11 @@ import pytest
 
 from pipelines.errors import AxstatError
 from pipelines.stats.change import Segment, adoption_change
-from pipelines.stats.rates import Domain, Wave, adoption_rates
+from pipelines.stats.rates import adoption_rates
 from pipelines.stats.replicate_rates import EngineRule, compare_engines, kept_signs, replicate_rates
 from pipelines.stats.replicate_weighting import ReplicateWeighting, draw_replicates
 from pipelines.stats.replication import replicate_ratios
+from pipelines.stats.survey_wave import Domain, Wave
 from pipelines.stats.weighting import weight_sample
 
 DOMAINS = (
