@@ -87,6 +87,44 @@ def run(
 
 
 @app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The file, as it would be delivered.", show_default=False)],
+    survey: Annotated[str, typer.Option(help="industry or public.", show_default=False)],
+    wave: Annotated[int, typer.Option(help="The survey's reference year.", show_default=False)],
+    contract: Annotated[str | None, typer.Option(help="The file's contract; left out: the answers.")] = None,
+    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    header_rows: Annotated[int | None, typer.Option(help="Header rows, if not one.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet, if not the first.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the letter to this .html file.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
+) -> None:
+    """Check a file before it is delivered. Exit code 0: accepted, 3: with remarks, 4: rejected."""
+    if language not in ("en", "ko"):
+        typer.echo(f"error: --language: en or ko, not {language!r}", err=True)
+        raise typer.Exit(2)
+    with _readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.estimation.output import check_output
+        from pipelines.precheck.letter import as_json, as_letter, as_text
+        from pipelines.precheck.run import Reading, check_file
+
+        for path, suffix in ((html, ".html"), (json, ".json")):
+            if path is not None:
+                check_output(path, suffixes=(suffix,))
+        settings = load_settings()
+        reading = None if header_rows is None and sheet is None else Reading(header_rows=header_rows or 1, sheet=sheet)
+        library = load_library(settings.contracts_dir)
+        found = check_file(file, settings, library, survey=survey, wave=wave, contract=contract, reading=reading)
+        typer.echo(as_text(found, "ko" if language == "ko" else "en"))
+        if html is not None:
+            page = as_letter(found, "ko" if language == "ko" else "en", template_dir=settings.annual_dir)
+            html.write_text(page, encoding="utf-8")
+        if json is not None:
+            json.write_text(as_json(found), encoding="utf-8")
+    raise typer.Exit({"accept": 0, "remarks": 3, "reject": 4}[found.verdict])
+
+
+@app.command()
 def status() -> None:
     """Show waves and how far each is built. With their deliveries and what is published."""
     with _readable_errors():

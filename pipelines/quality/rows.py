@@ -144,8 +144,8 @@ def _reasoned(
     identifier = next((column.name for column in contract.columns if column.identifier), None)
     unit = pl.lit(None, dtype=pl.String) if identifier is None else pl.col(identifier).cast(pl.String)
     concerned = findings["row_number"].unique()
-    raw = raw.filter(pl.col("row_number").is_in(concerned))
-    units = values.filter(pl.col("row_number").is_in(concerned)).select("row_number", unit.alias("unit_id"))
+    raw = raw.filter(pl.col("row_number").is_in(concerned.implode()))
+    units = values.filter(pl.col("row_number").is_in(concerned.implode())).select("row_number", unit.alias("unit_id"))
     parts = [
         findings.filter(pl.col("rule") == rule.id)
         .with_columns(pl.col("row_number").cast(raw.schema["row_number"]))

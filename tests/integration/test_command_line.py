@@ -1,9 +1,15 @@
 """The `axstat` command as a person meets it: exit codes, one readable block, no traceback."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+# The last test uses the country of the other integration tests
+pytestmark = pytest.mark.xdist_group("country")
 
 AXSTAT = str(Path(sys.executable).parent / "axstat")
 
@@ -22,7 +28,7 @@ def axstat(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = axstat(tmp_path, "--help")
     assert done.returncode == 0
-    for command in ("synth", "run", "status", "query", "ui"):
+    for command in ("synth", "run", "check", "status", "query", "ui"):
         assert command in done.stdout
 
 
@@ -68,3 +74,24 @@ def test_an_empty_home_has_no_waves(tmp_path: Path) -> None:
     done = axstat(tmp_path, "status")
     assert done.returncode == 0
     assert done.stdout.startswith("survey,wave,files")
+
+
+def test_check_says_by_its_exit_code_what_becomes_of_a_file(country, tmp_path: Path) -> None:
+    """The made-up contractor sends a few wrong rows; a cut file is rejected, an unknown survey is an error."""
+    delivered = country.settings.deliveries_dir / "industry-2021" / "industry_response_2021.csv"
+    asked = ("--survey", "industry", "--wave", "2021")
+    letter, told = tmp_path / "letter.html", tmp_path / "told.json"
+    remarks = axstat(tmp_path, "check", str(delivered), *asked, "--html", str(letter), "--json", str(told))
+    assert remarks.returncode == 3, remarks.stderr
+    found = json.loads(told.read_text(encoding="utf-8"))
+    assert found["verdict"] == "remarks"
+    assert found["rows_kept_out"] > 0
+    assert all(rule["rule"] in letter.read_text(encoding="utf-8") for rule in found["rules"])
+    cut = tmp_path / "cut.csv"
+    whole = delivered.read_bytes()
+    cut.write_bytes(whole[: whole.rindex(b",")])
+    assert axstat(tmp_path, "check", str(cut), *asked).returncode == 4
+    unknown = axstat(tmp_path, "check", str(cut), "--survey", "industri", "--wave", "2021")
+    assert unknown.returncode == 1
+    assert "industry" in unknown.stderr
+    assert "Traceback" not in unknown.stderr

@@ -8,8 +8,8 @@ import pytest
 from scipy import special, stats
 from scipy.interpolate import make_interp_spline
 
-from pipelines.stats.interval_formulas import replicate_logits
-from pipelines.stats.intervals import GLM_EPSILON, Evidence, IntervalMethod, Intervals, confidence_intervals
+from pipelines.stats.interval_formulas import GLM_EPSILON, replicate_logits
+from pipelines.stats.intervals import Evidence, IntervalMethod, Intervals, confidence_intervals
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 RESULTS = pl.read_csv(GOLDEN / "intervals_results.csv", infer_schema_length=None)

@@ -1,0 +1,158 @@
+"""What was found in a file, told: lines for a terminal, a letter to send back, JSON for programs.
+
+Belongs here: words and order of the telling, in Korean and English. Does not belong here: what is found (run), the
+messages of rules, which stand in the contracts in both languages. Messages about whole files are in English only.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipelines.errors import Violation
+from pipelines.precheck.run import FileCheck
+from pipelines.reporting.fonts import embedded_font
+from pipelines.reporting.html import font_face
+
+Language = Literal["ko", "en"]
+_TEMPLATE = "letter.html.jinja"
+
+WORDS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "title": "Check of a delivery file",
+        "accept": "Accepted: nothing was found.",
+        "remarks": "Accepted with remarks: the rows below need a look.",
+        "reject": "Rejected: the file cannot be taken as it is.",
+        "file": "File",
+        "contract": "Contract",
+        "survey": "Survey",
+        "wave": "Wave",
+        "rows": "Data rows",
+        "count": "Rows",
+        "kept_out": "Rows that would be kept out",
+        "violations": "Faults of the file",
+        "warnings": "To look at",
+        "expected": "Expected",
+        "got": "Found",
+        "hint": "To do",
+        "rules": "Rules that rows break",
+        "rule": "Rule",
+        "error": "row kept out",
+        "warning": "remark",
+        "severity": "Effect",
+        "message": "What is wrong",
+        "action": "To do",
+        "examples": "First rows",
+        "row_note": "Rows are counted from 1, without header rows.",
+        "synthetic": "Synthetic data, not official statistics.",
+        "not_checked": "Not checked here: whether units are on the frame and in the sample, and how the file agrees "
+        "with other files and waves.",
+    },
+    "ko": {
+        "title": "제출 파일 점검 결과",
+        "accept": "접수 가능: 발견된 문제가 없습니다.",
+        "remarks": "조건부 접수: 아래 행을 확인해 주십시오.",
+        "reject": "반려: 이 파일은 이대로 접수할 수 없습니다.",
+        "file": "파일",
+        "contract": "계약",
+        "survey": "조사",
+        "wave": "기준 연도",
+        "rows": "자료 행 수",
+        "count": "행 수",
+        "kept_out": "제외될 행 수",
+        "violations": "파일 오류",
+        "warnings": "확인할 사항",
+        "expected": "기준",
+        "got": "실제",
+        "hint": "조치",
+        "rules": "규칙을 어긴 행",
+        "rule": "규칙",
+        "error": "행 제외",
+        "warning": "확인",
+        "severity": "처리",
+        "message": "내용",
+        "action": "조치",
+        "examples": "해당 행(처음 몇 개)",
+        "row_note": "행 번호는 머리글을 빼고 1부터 셉니다.",
+        "synthetic": "합성 자료이며 공식 통계가 아닙니다.",
+        "not_checked": "여기서 점검하지 않은 것: 단위가 추출틀과 표본에 있는지, 다른 파일이나 다른 연도와 맞는지.",
+    },
+}
+
+
+def as_text(found: FileCheck, language: Language) -> str:
+    """Lines for a terminal; row messages in the language asked for."""
+    words = WORDS[language]
+    lines = [
+        f"{found.file} · {found.contract} · {found.survey} {found.wave}",
+        words[found.verdict],
+    ]
+    if found.synthetic:
+        lines.append(words["synthetic"])
+    if found.rows is not None:
+        lines.append(f"{words['rows']}: {found.rows:,} · {words['kept_out']}: {found.rows_kept_out:,}")
+    lines += [str(violation) for violation in (*found.violations, *found.warnings)]
+    for rule in found.rules.iter_rows(named=True):
+        lines.append(f"[{rule['rule']}] {rule['rows']:,} · {words[rule['severity']]} · {rule[f'message_{language}']}")
+        lines.append(f"  {words['action']}: {rule['action']}")
+        lines.append(f"  {words['examples']}: {', '.join(map(str, rule['examples']))}")
+    return "\n".join([*lines, words["not_checked"]])
+
+
+def as_json(found: FileCheck) -> str:
+    """Everything that was found, for programs; messages of rules in both languages."""
+    return json.dumps(
+        {
+            "verdict": found.verdict,
+            "file": found.file,
+            "survey": found.survey,
+            "wave": found.wave,
+            "synthetic": found.synthetic,
+            "contract": found.contract,
+            "rows": found.rows,
+            "rows_kept_out": found.rows_kept_out,
+            "violations": [_plain(violation) for violation in found.violations],
+            "warnings": [_plain(violation) for violation in found.warnings],
+            "rules": found.rules.to_dicts(),
+            "not_checked": WORDS["en"]["not_checked"],
+        },
+        ensure_ascii=False,
+        indent=2,
+    )
+
+
+def as_letter(found: FileCheck, language: Language, *, template_dir: Path) -> str:
+    """One HTML page that needs nothing beside it.
+
+    Args:
+        template_dir: the folder `reports/annual`.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(template_dir),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    body = environment.get_template(_TEMPLATE).render(
+        found=found,
+        words=WORDS[language],
+        language=language,
+        rules=found.rules.to_dicts(),
+        message=f"message_{language}",
+    )
+    style = (template_dir / "style.css").read_text(encoding="utf-8")
+    return body.replace("@@STYLE@@", f"{font_face(embedded_font([body]))}\n{style}", 1)
+
+
+def _plain(violation: Violation) -> dict[str, object]:
+    return {
+        "code": violation.code,
+        "where": violation.where,
+        "expected": violation.expected,
+        "got": violation.got,
+        "hint": violation.hint,
+        "rows": list(violation.rows),
+    }

@@ -1,0 +1,241 @@
+"""One file, checked as a delivery of it would be, before it is one.
+
+Belongs here: the order of the checks, the verdict. Does not belong here: any rule (contracts, intake, quality), how
+findings are told (letter).
+
+The file is read, typed and checked by the code that a run uses, in a warehouse of its own that is thrown away.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.intake.delivery import RawTable, read_delivery_file
+from pipelines.intake.formats.dispatch import read_table
+from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, SelectedFile, read_manifest
+from pipelines.intake.register import file_register
+from pipelines.quality.rows import QualityResult, check_rows
+from pipelines.settings import Settings
+from pipelines.stats.terms import unknown_name
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.reference import load_reference
+
+Verdict = Literal["accept", "remarks", "reject"]
+EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file without a manifest is read; see ManifestFile."""
+
+    header_rows: int = 1
+    encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What was found in a file.
+
+    Attributes:
+        rows: data rows; None where the file could not be read.
+        violations: file rules that are broken: the delivery would be refused. warnings: what to look at though the
+            file would be taken.
+        rules: one row a broken rule on rows: rule, severity ('error': these rows would be kept out), column, rows,
+            message_ko, message_en, action, examples (the first row numbers, from 1 without header rows).
+        rows_kept_out: rows with at least one error. synthetic: the manifest says that the data are made up.
+    """
+
+    file: str
+    survey: str
+    wave: int
+    contract: str
+    rows: int | None
+    violations: tuple[Violation, ...]
+    warnings: tuple[Violation, ...]
+    rules: pl.DataFrame
+    rows_kept_out: int
+    synthetic: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """'reject' where a file rule is broken, 'remarks' where rows or the person who sent them need a look."""
+        if self.violations:
+            return "reject"
+        return "remarks" if self.warnings or self.rules.height else "accept"
+
+
+def check_file(
+    path: Path,
+    settings: Settings,
+    library: ContractLibrary,
+    *,
+    survey: str,
+    wave: int,
+    contract: str | None = None,
+    reading: Reading | None = None,
+) -> FileCheck:
+    """Check a file against a delivery contract.
+
+    Args:
+        path: the file. Where a manifest beside it names it, the file is held to that; else its hash and number of
+            rows are taken as they are.
+        contract: its contract; None: what the manifest says, else the survey's answers.
+        reading: how to read it; None: as the manifest says, else by its name and content.
+
+    Raises:
+        AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
+    """
+    if not path.is_file():
+        raise AxstatError(
+            "no_such_file", where=str(path), expected="a file", got="none", hint="check the path that is asked for"
+        )
+    _require(survey, library.surveys, "unknown_survey", "--survey")
+    asked = library.surveys[survey]
+    if wave < asked.first_wave:
+        raise AxstatError(
+            "wave_before_the_first",
+            where="--wave",
+            expected=f"{asked.first_wave} or later",
+            got=str(wave),
+            hint="check the survey's reference year",
+        )
+    manifest, entry = _manifest(path, reading) or (None, None)
+    names = (asked.contracts.frame, asked.contracts.sample, asked.contracts.response)
+    chosen = contract or (entry.contract if entry is not None else asked.contracts.response)
+    _require(chosen, names, "unknown_contract", "--contract")
+    if manifest is None or entry is None or entry.contract != chosen:
+        manifest, entry = _made_up(path, asked, wave, chosen, reading or Reading())
+    return _check(manifest, entry, settings, library, survey=survey, wave=wave)
+
+
+def _require(name: str, known: Collection[str], code: str, option: str) -> None:
+    if name not in known:
+        fault = unknown_name(code, option, "one of the contracts' names", name, list(known))
+        raise ViolationsError("axstat check", [fault])
+
+
+def _manifest(path: Path, reading: Reading | None) -> tuple[Manifest, ManifestFile] | None:
+    """The manifest beside the file and its entry, if it names the file and nothing else is asked for."""
+    if reading is not None or not (path.parent / MANIFEST_NAME).is_file():
+        return None
+    manifest = read_manifest(path.parent)
+    return next(((manifest, entry) for entry in manifest.files if entry.file == path.name), None)
+
+
+def _made_up(path: Path, survey: Survey, wave: int, contract: str, reading: Reading) -> tuple[Manifest, ManifestFile]:
+    """A manifest that says of the file what is so."""
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    entry = ManifestFile(
+        file=path.name,
+        contract=contract,
+        sha256=sha256,
+        rows=0,
+        encoding=reading.encoding,
+        delimiter=reading.delimiter,
+        header_rows=reading.header_rows,
+        sheet=reading.sheet,
+    )
+    try:
+        rows = read_table(path, entry, file=path.name).frame.height
+    except ViolationsError:
+        rows = 0  # what is wrong is said when the file is read as a delivery
+    manifest = Manifest(
+        delivery="check",
+        survey=survey.survey,
+        wave=wave,
+        sequence=1,
+        question_version=survey.question_version(wave),
+        tech_list_version=survey.tech_list_version(wave),
+        collection_start=date(wave, 1, 1),
+        collection_end=date(wave, 12, 31),
+        sender="axstat check",
+        synthetic=False,
+        files=(entry.model_copy(update={"rows": rows}),),
+        folder=path.parent.absolute(),
+    )
+    return manifest, manifest.files[0]
+
+
+def _check(
+    manifest: Manifest, entry: ManifestFile, settings: Settings, library: ContractLibrary, *, survey: str, wave: int
+) -> FileCheck:
+    contract = library.deliveries[entry.contract]
+    try:
+        table = read_delivery_file(manifest, entry, contract, survey=survey, wave=wave)
+    except ViolationsError as error:
+        return FileCheck(
+            file=entry.file,
+            survey=survey,
+            wave=wave,
+            contract=contract.name,
+            rows=None,
+            violations=error.violations,
+            warnings=(),
+            rules=_rules(None),
+            rows_kept_out=0,
+            synthetic=manifest.synthetic,
+        )
+    result = check_rows(
+        _typed(table, manifest, entry, settings, library),
+        table.frame,
+        contract,
+        question_version=manifest.question_version,
+    )
+    return FileCheck(
+        file=entry.file,
+        survey=survey,
+        wave=wave,
+        contract=contract.name,
+        rows=table.frame.height,
+        violations=(),
+        warnings=table.warnings,
+        rules=_rules(result),
+        rows_kept_out=result.quarantine.height,
+        synthetic=manifest.synthetic,
+    )
+
+
+def _typed(
+    table: RawTable, manifest: Manifest, entry: ManifestFile, settings: Settings, library: ContractLibrary
+) -> pl.DataFrame:
+    """The rows as staging types them."""
+    with TemporaryDirectory(prefix="axstat-check-") as folder:
+        warehouse = Warehouse(Path(folder) / "check.duckdb", SqlCatalogue(settings.sql_dir), library)
+        with warehouse.session() as session:
+            load_reference(session, library, last_wave=manifest.wave)
+            file = SelectedFile(manifest, entry, status="current", reason=None)
+            session.append("meta.delivery_file", file_register([file]))
+            session.append(f"raw.{table.contract}", table.frame)
+            return session.query(f"staging.{table.contract}", survey=manifest.survey, wave=manifest.wave)
+
+
+def _rules(result: QualityResult | None) -> pl.DataFrame:
+    """The broken rules of a result, errors first, most rows first."""
+    if result is None:
+        schema = dict.fromkeys(("rule", "severity", "column", "message_ko", "message_en", "action"), pl.String())
+        return pl.DataFrame(schema=schema | {"rows": pl.Int64(), "examples": pl.List(pl.Int64)})
+    kept_out = result.quarantine.select("row_number", pl.col("rules").alias("rule")).explode("rule")
+    where = (
+        pl.concat([kept_out, result.warnings.select("row_number", "rule")])
+        .sort("row_number")
+        .group_by("rule")
+        .agg(pl.col("row_number").head(EXAMPLES).cast(pl.Int64).alias("examples"))
+    )
+    return (
+        result.counts.filter(pl.col("rows") > 0)
+        .join(where, on="rule", how="left")
+        .sort(pl.col("severity") == "error", "rows", descending=True, maintain_order=True)
+    )
