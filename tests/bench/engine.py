@@ -10,7 +10,6 @@ R on the path, svy in the environment `data/bench-peers` that `make bench-peers`
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from statistics import median
 
 import duckdb
 import numpy as np
+import peers
 import polars as pl
 
 from pipelines.stats.arrays import code_labels
@@ -33,7 +33,6 @@ from pipelines.stats.replication import ReplicateWeights
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "reports" / "benchmarks" / "engine.json"
-PEERS = ROOT / "data" / "bench-peers" / "bin" / "python"
 SIZES = {"10k": 10_000, "100k": 100_000, "1M": 1_000_000, "10M": 10_000_000}
 KINDS = ("nested", "crossed")
 STRATA, DOMAINS, OUTCOMES, PER_PSU, REPLICATES = 260, 26, 5, 20, 500
@@ -41,7 +40,6 @@ MEASURES = [f"y{k}" for k in range(OUTCOMES)]
 GROUP_BY = (
     f"select domain, {', '.join(f'sum(w * {y}) / sum(w) as {y}' for y in MEASURES)} from {{source}} group by domain"
 )
-PEER_SECONDS = 600
 
 
 def made_up(n: int, kind: str) -> pl.DataFrame:
@@ -186,24 +184,6 @@ print(time.perf_counter() - started)
 """
 
 
-def measure_peer(command: list[str], frame: pl.DataFrame) -> float | str:
-    """Seconds that another program reports for the same estimates, or why there are none."""
-    if shutil.which(command[0]) is None:
-        return "not installed"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.csv"
-        frame.write_csv(path)
-        try:
-            done = subprocess.run(
-                [*command, str(path)], capture_output=True, text=True, timeout=PEER_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return f"not done in {PEER_SECONDS} s"
-    if done.returncode != 0:
-        return f"failed: {done.stderr.strip().splitlines()[-1][:200]}" if done.stderr.strip() else "failed"
-    return round(float(done.stdout.strip().split()[-1]), 2)
-
-
 def in_child(step: str, folder: Path, rounds: int) -> dict[str, object]:
     """Run a step of this script in a process of its own."""
     command = [sys.executable, __file__, "--step", step, "--folder", str(folder), "--rounds", str(rounds)]
@@ -266,14 +246,11 @@ def main() -> None:
                 here["memory"] = in_child("memory", Path(folder), rounds)
                 here["command_seconds"] = command_seconds(Path(folder), rounds)
             if kind == "nested" and not options.no_peers and SIZES[size] <= SIZES["1M"]:
-                with tempfile.TemporaryDirectory() as folder:
-                    for name, interpreter, script in (
-                        ("r_survey", "Rscript", R_SCRIPT),
-                        ("svy", str(PEERS), SVY_SCRIPT),
-                    ):
-                        path = Path(folder) / f"{name}.txt"
-                        path.write_text(script, encoding="utf-8")
-                        here[f"{name}_seconds"] = measure_peer([interpreter, str(path)], frame)
+                for name, interpreter, script in (
+                    ("r_survey", "Rscript", R_SCRIPT),
+                    ("svy", peers.PYTHON, SVY_SCRIPT),
+                ):
+                    here[f"{name}_seconds"] = peers.measure_peer(interpreter, script, frame)
             figures[f"{size}_{kind}"] = here
             sys.stdout.write(f"{size} {kind}: {json.dumps(here)}\n")
             sys.stdout.flush()

@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,8 @@ from statistics import median
 
 import numpy as np
 import polars as pl
-from engine import measure_peer, memory_mib
+from engine import memory_mib
+from peers import measure_peer
 
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule
@@ -173,10 +173,7 @@ def replicates_case(rounds: int, *, peers: bool) -> dict[str, object]:
         rows = weights.select(
             "variance_stratum", "stratum_population", "post_stratum", before.alias("before"), "weight"
         )
-        with tempfile.TemporaryDirectory() as folder:
-            script = Path(folder) / "replicates.R"
-            script.write_text(R_SCRIPT, encoding="utf-8")
-            figures["r_survey_seconds"] = measure_peer(["Rscript", str(script)], rows)
+        figures["r_survey_seconds"] = measure_peer("Rscript", R_SCRIPT, rows)
     return figures
 
 

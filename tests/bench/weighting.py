@@ -11,7 +11,6 @@ R's `rake` runs where R and its survey package are installed; svy and balance wh
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from statistics import median
 
 import duckdb
 import numpy as np
+import peers
 import polars as pl
 
 from pipelines.stats.calibration import calibrate, rake
@@ -31,11 +31,9 @@ from pipelines.stats.trimming import iqr_limits, trim_and_calibrate
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "reports" / "benchmarks" / "weighting.json"
-PEERS = ROOT / "data" / "bench-peers" / "bin" / "python"
 SIZES = {"12.5k": 12_500, "100k": 100_000, "1M": 1_000_000}
 LEVELS = {"a": 26, "b": 10, "c": 5}
 KINDS = {"numbers": pl.Int64, "text": pl.String}
-PEER_SECONDS = 600
 
 
 def made_up(n: int, kind: str) -> pl.DataFrame:
@@ -151,25 +149,6 @@ print(time.perf_counter() - started)
 """
 
 
-def measure_peer(command: list[str], frame: pl.DataFrame) -> float | str:
-    """Seconds that another program reports for raking, or why there are none."""
-    if shutil.which(command[0]) is None:
-        return "not installed"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.csv"
-        frame.write_csv(path)
-        try:
-            done = subprocess.run(
-                [*command, str(path)], capture_output=True, text=True, timeout=PEER_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return f"not done in {PEER_SECONDS} s"
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1][:200] if done.stderr.strip() else ""
-        return "not installed" if "ModuleNotFoundError" in last else f"failed: {last}"
-    return round(float(done.stdout.strip().split()[-1]), 2)
-
-
 def main() -> None:
     """Measure and save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -196,15 +175,12 @@ def main() -> None:
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 here = dict(json.loads(done.stdout))
             if kind == "numbers" and not options.no_peers:
-                with tempfile.TemporaryDirectory() as folder:
-                    for name, interpreter, script in (
-                        ("r_survey", "Rscript", R_SCRIPT),
-                        ("svy", str(PEERS), SVY_SCRIPT),
-                        ("balance", str(PEERS), BALANCE_SCRIPT),
-                    ):
-                        path = Path(folder) / f"{name}.txt"
-                        path.write_text(script, encoding="utf-8")
-                        here[f"{name}_seconds"] = measure_peer([interpreter, str(path)], frame)
+                for name, interpreter, script in (
+                    ("r_survey", "Rscript", R_SCRIPT),
+                    ("svy", peers.PYTHON, SVY_SCRIPT),
+                    ("balance", peers.PYTHON, BALANCE_SCRIPT),
+                ):
+                    here[f"{name}_seconds"] = peers.measure_peer(interpreter, script, frame)
             figures[f"{size}_{kind}"] = here
             sys.stdout.write(f"{size} {kind}: {json.dumps(here)}\n")
             sys.stdout.flush()
