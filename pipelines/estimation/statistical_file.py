@@ -9,7 +9,7 @@ import sys
 
 import pyreadstat
 
-from pipelines.intake.formats.spss_process import UNREADABLE
+from pipelines.intake.formats.statistical_process import UNREADABLE
 
 
 def main(path: str, columns: list[str]) -> None:

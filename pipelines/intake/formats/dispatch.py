@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pipelines.intake.formats.delimited import read_delimited
 from pipelines.intake.formats.parquet import read_parquet
-from pipelines.intake.formats.spss import read_spss
+from pipelines.intake.formats.statistical import PROGRAMS, read_statistical
 from pipelines.intake.formats.xlsx import read_xlsx
 from pipelines.intake.manifest import ManifestFile
 from pipelines.intake.problems import file_error
@@ -30,8 +30,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ".tsv": read_delimited,
         ".txt": read_delimited,
         ".xlsx": read_xlsx,
-        ".sav": read_spss,
-        ".zsav": read_spss,
+        **dict.fromkeys(PROGRAMS, read_statistical),
         ".parquet": read_parquet,
     }
 )

@@ -1,11 +1,13 @@
-"""The program of the process that `read_spss` starts: one SPSS file in; one line of JSON and its rows out.
+"""The program of the process that `read_statistical` starts: one file of SPSS, Stata or SAS in; one line
+of JSON and its rows out.
 
 Belongs here: the call of pyreadstat, and nothing that can be done outside. Does not belong here: words for people,
-cells as text (spss.py), or any import that the call does not need: each file pays for it.
+cells as text (statistical.py), or any import that the call does not need: each file pays for it.
 """
 
 import json
 import sys
+from functools import partial
 
 import pyreadstat
 
@@ -30,8 +32,14 @@ def main(path: str, encoding: str) -> None:
         path: the file.
         encoding: a name iconv knows, or '' for the one that the file names.
     """
+    lower = path.lower()
+    read = (
+        pyreadstat.read_xport
+        if lower.endswith(".xpt")
+        else partial(pyreadstat.read_dta if lower.endswith(".dta") else pyreadstat.read_sav, user_missing=True)
+    )
     try:
-        frame, meta = pyreadstat.read_sav(path, user_missing=True, encoding=encoding or None, output_format="polars")
+        frame, meta = read(path, encoding=encoding or None, output_format="polars")
     except UNREADABLE as error:
         _write_line({"error": type(error).__name__, "text": str(error)})
         return
@@ -45,6 +53,11 @@ def main(path: str, encoding: str) -> None:
         "encoding": meta.file_encoding,
     }
     _write_line(found)
+    # Numbers among which Stata's letters for missing values stand
+    mixed = [name for name, dtype in frame.schema.items() if str(dtype) == "Object"]
+    for name in mixed:
+        cells = [None if cell is None else _code_text(cell) for cell in frame[name].to_list()]
+        frame = frame.replace_column(frame.get_column_index(name), type(frame[name])(name, cells))
     frame.write_ipc_stream(sys.stdout.buffer)
 
 
