@@ -224,6 +224,33 @@ def adjust_nonresponse(
     )
 
 
+def response_factors(units: pl.DataFrame) -> pl.DataFrame:
+    """The factors of every unit, 0 at the step at which it gives its weight away: the sums of the steps agree.
+
+    Args:
+        units: those of a NonresponseAdjustment: status, nonresponse_class and the two factors.
+
+    Returns:
+        status, eligibility_factor, nonresponse_factor, nonresponse_class, in the order of the units.
+    """
+    status = pl.col("status")
+    # Eligible units share in what units of unknown eligibility give, whether they responded or not.
+    of_class = pl.col("eligibility_factor").filter(status.is_in(["respondent", "out_of_scope"])).max()
+    shared = of_class.over("nonresponse_class").fill_null(1.0)
+    return units.select("status", "eligibility_factor", "nonresponse_factor", "nonresponse_class").with_columns(
+        pl.when(status == "unknown_eligibility")
+        .then(0.0)
+        .when(status == "eligible_nonrespondent")
+        .then(shared)
+        .otherwise(pl.col("eligibility_factor"))
+        .alias("eligibility_factor"),
+        pl.when(status == "eligible_nonrespondent")
+        .then(0.0)
+        .otherwise(pl.col("nonresponse_factor"))
+        .alias("nonresponse_factor"),
+    )
+
+
 def response_rates(sample: pl.DataFrame, *, by: Sequence[str] = (), weight: str | None = None) -> pl.DataFrame:
     """AAPOR response rates RR1 to RR6, unweighted or weighted.
 

@@ -22,6 +22,7 @@ from pipelines.stats.nonresponse import (
     NonresponseAdjustment,
     ResponseModel,
     adjust_nonresponse,
+    response_factors,
 )
 
 WEIGHT_COLUMNS = (
@@ -352,12 +353,14 @@ def _diagnostics(
         ("not_on_frame", "sample", float(n_off_frame)),
     ]
     rows += [(name, "sample", float((selected["status"] == name).sum())) for name in STATUSES]
-    base, eligibility = weights["base_weight"].to_numpy(), weights["eligibility_factor"].to_numpy()
-    nonresponse = base * eligibility * weights["nonresponse_factor"].to_numpy()
+    base = selected["base_weight"].to_numpy()
+    eligible = base * response_factors(selected)["eligibility_factor"].to_numpy()
+    before = pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")
+    nonresponse = weights.select(before).to_series().to_numpy()
     final = weights["weight"].to_numpy()
     for step, values in (
-        ("base", selected["base_weight"].to_numpy()),
-        ("eligibility", base * eligibility),
+        ("base", base),
+        ("eligibility", eligible[eligible != 0]),
         ("nonresponse", nonresponse),
         ("calibration", final),
     ):

@@ -18,7 +18,13 @@ from pipelines.stats.arrays import BoolArray, FloatArray, dense_codes, divide
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.collapse import Collapse, merge_post_strata
 from pipelines.stats.mixed_margins import margin_terms
-from pipelines.stats.nonresponse import CollapseRule, NonresponseAdjustment, ResponseModel, adjust_nonresponse
+from pipelines.stats.nonresponse import (
+    CollapseRule,
+    NonresponseAdjustment,
+    ResponseModel,
+    adjust_nonresponse,
+    response_factors,
+)
 from pipelines.stats.reach import narrowest_bounds
 from pipelines.stats.terms import code_sums, terms_matrix, unit_means
 from pipelines.stats.trimming import WeightLimits, iqr_limits, trim, trim_and_calibrate
@@ -77,7 +83,7 @@ def run_weighting(specification: WeightingSpecification) -> SurveyWeights:
     sample = read_sample(specification)
     targets = None if specification.calibration is None else read_targets(specification)
     adjusted = _adjust(sample, specification)
-    response = response_factors(sample.units, adjusted)
+    response = response_factors(_adjusted_units(sample.units, adjusted))
     base = sample.units["base_weight"].to_numpy()
     after_response = base * response["eligibility_factor"].to_numpy() * response["nonresponse_factor"].to_numpy()
     taken = _taken_rows(sample.units, specification)
@@ -149,33 +155,14 @@ def _adjust(sample: Sample, specification: WeightingSpecification) -> Nonrespons
     )
 
 
-def response_factors(units: pl.DataFrame, adjusted: NonresponseAdjustment | None) -> pl.DataFrame:
-    """The factors of every unit, 0 at the step at which it gives its weight away: the sums of the steps agree."""
-    status = pl.col("status")
-    factors = (
-        units.select(
-            "status",
-            pl.lit(1.0).alias("eligibility_factor"),
-            pl.lit(1.0).alias("nonresponse_factor"),
-            pl.lit(None, dtype=pl.String).alias("nonresponse_class"),
-        )
-        if adjusted is None
-        else adjusted.units.select("status", "eligibility_factor", "nonresponse_factor", "nonresponse_class")
-    )
-    # Eligible units share in what units of unknown eligibility give, whether they responded or not.
-    of_class = pl.col("eligibility_factor").filter(status.is_in(["respondent", "out_of_scope"])).max()
-    shared = of_class.over("nonresponse_class").fill_null(1.0)
-    return factors.with_columns(
-        pl.when(status == "unknown_eligibility")
-        .then(0.0)
-        .when(status == "eligible_nonrespondent")
-        .then(shared)
-        .otherwise(pl.col("eligibility_factor"))
-        .alias("eligibility_factor"),
-        pl.when(status == "eligible_nonrespondent")
-        .then(0.0)
-        .otherwise(pl.col("nonresponse_factor"))
-        .alias("nonresponse_factor"),
+def _adjusted_units(units: pl.DataFrame, adjusted: NonresponseAdjustment | None) -> pl.DataFrame:
+    """The units with their factors, 1 where no response was asked to be adjusted for."""
+    if adjusted is not None:
+        return adjusted.units
+    return units.with_columns(
+        pl.lit(1.0).alias("eligibility_factor"),
+        pl.lit(1.0).alias("nonresponse_factor"),
+        pl.lit(None, dtype=pl.String).alias("nonresponse_class"),
     )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from pipelines.stats.arrays import code_labels
+from pipelines.stats.nonresponse import response_factors
 from pipelines.stats.terms import code_sums
 from pipelines.stats.weighting import WeightingResult
 from pipelines.weighting.diagnostics import Measured, Steps, diagnostics_table
-from pipelines.weighting.run import SurveyWeights, response_factors
+from pipelines.weighting.run import SurveyWeights
 
 _CHANGES = {
     "stratum_jumper": "{} selected unit(s) are in another class today than that of their stratum, which they keep",
@@ -34,9 +35,7 @@ def wave_weights(
         name: what the report is headed by. synthetic: whether the units are made up, which is noted.
         changes: counts of :func:`pipelines.stats.frame_changes.frame_changes`, which are noted too.
     """
-    units = result.response.units.select("unit_id", "base_weight").with_columns(
-        response_factors(result.response.units, result.response)
-    )
+    units = result.response.units.select("unit_id", "base_weight").with_columns(response_factors(result.response.units))
     carried = result.weights.select("unit_id", "calibration_factor", "weight", "post_stratum")
     weights = (
         units.join(carried, on="unit_id", how="left")

@@ -10,6 +10,7 @@ import pytest
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
 from pipelines.stats.weighting import WeightingPlan, weight_sample
+from pipelines.weighting.diagnostics import DISTRIBUTION
 from pipelines.weighting.waves import SYNTHETIC_NOTE, wave_weights
 from tests.unit.stats.conftest import make_country
 from tests.unit.weighting.conftest import Weigh
@@ -130,6 +131,21 @@ def test_a_wave_is_told_like_a_specification(weigh: Weigh, model: str) -> None:
     assert both.height == expected.height == found.height
     np.testing.assert_allclose(both["value_told"].to_numpy(), both["value"].to_numpy(), rtol=1e-9, atol=1e-12)
     assert both["text_told"].to_list() == both["text"].to_list()
+
+
+def test_the_mart_and_the_report_tell_the_same_of_each_step() -> None:
+    sample = COUNTRY.sample(share=0.1, response=0.75)
+    result = weight_sample(sample, COUNTRY.frame, plan=PLAN)
+    told = wave_weights(result, sample, name="wave", synthetic=False, changes={}).diagnostics.filter(
+        pl.col("cell").is_null()
+    )
+    key = ["step", "diagnostic"]
+    both = result.diagnostics.filter(pl.col("step") != "sample").join(told, on=key, suffix="_told")
+    assert set(both["step"]) == {"base", "eligibility", "nonresponse", "calibration"}
+    assert both.height == 4 * len(DISTRIBUTION)
+    np.testing.assert_allclose(both["value"].to_numpy(), both["value_told"].to_numpy(), rtol=1e-12)
+    sums = both.filter(pl.col("diagnostic") == "sum", pl.col("step") != "calibration")["value"]
+    np.testing.assert_allclose(sums.to_numpy(), float((1 / sample["inclusion_probability"]).sum()), rtol=1e-12)
 
 
 def test_units_off_the_frame_are_noted() -> None:
