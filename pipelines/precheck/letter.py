@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from pipelines.errors import Violation
 from pipelines.precheck.run import FileCheck
 from pipelines.reporting.fonts import embedded_font
-from pipelines.reporting.html import font_face
+from pipelines.reporting.html import font_face, page_environment
 
 Language = Literal["ko", "en"]
 _TEMPLATE = "letter.html.jinja"
@@ -129,13 +127,7 @@ def as_letter(found: FileCheck, language: Language, *, template_dir: Path) -> st
     Args:
         template_dir: the folder `reports/annual`.
     """
-    environment = Environment(
-        loader=FileSystemLoader(template_dir),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(template_dir)
     body = environment.get_template(_TEMPLATE).render(
         found=found,
         words=WORDS[language],

@@ -55,6 +55,17 @@ class _Numbering:
         return dataclasses.replace(table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}"))
 
 
+def page_environment(template_dir: Path) -> Environment:
+    """How every page is made from its template: text is escaped, and a name that is not given is an error."""
+    return Environment(
+        loader=FileSystemLoader(template_dir),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def render_report(data: ReportData, language: Language, *, template_dir: Path) -> str:
     """The report in one language; the same data give the same text, byte for byte.
 
@@ -67,13 +78,7 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
         AxstatError: the headline is missing, a code has no label, or a text is missing.
     """
     texts = Texts(template_dir, language)
-    environment = Environment(
-        loader=FileSystemLoader(template_dir),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(template_dir)
     environment.globals["svg"] = inline_svg
     environment.filters["tight"] = _tight
     environment.filters["group_runs"] = _group_runs

@@ -1,8 +1,8 @@
 """Many estimates of a large file: rows are added up once by sampling unit and domain, the rest is done from there.
 
 Belongs here: the reduction of rows to cells, estimates by domain from cells, cells as a table that can be stored.
-Does not belong here: the variance formula (linearization, which takes a cell for a row), other domains than a
-partition, calibrated weights (both linearization).
+Does not belong here: the variance formula (variance, which takes a cell for a row), other domains than a
+partition, calibrated weights (linearization, variance).
 
 A cell is a unit of the deepest stage whose population is known (in a design of one stage the PSU) and a domain. Its
 sums B = sum w x and A = sum w y (x = 1 for a mean) are all that an estimate and its variance need: R = sum A / sum B,

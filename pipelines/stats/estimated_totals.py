@@ -1,7 +1,7 @@
 """Calibration to totals that are estimates themselves.
 
 Belongs here: the part of a variance that comes from the totals. Does not belong here: the variance of the residuals
-(linearization), the calibration (calibration).
+(variance), the calibration (calibration).
 
 A calibrated estimate is the sum of its residuals plus B' T. With T from another, independent source of covariance V_T,
 V = V_residual + B' V_T B: Dever & Valliant (2010), Survey Methodology 36(1), 45-56, for post-strata; Dever & Valliant

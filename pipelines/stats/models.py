@@ -2,7 +2,7 @@
 
 Belongs here: a fitted model with its covariance under a design or by replicates, and what its reader must be told. Does
 not belong here: the columns (model_matrix), the fit itself (scoring), tests of terms (hypothesis_tests), the variance
-formula (linearization, replication).
+formula (variance, replication).
 
 The model is R's ``svyglm``. Rounds go on until the deviance moves by less than 1e-14 of itself, so that estimates and
 standard errors are right to 1e-9; R's default of 1e-8 leaves its standard errors off by up to some 1e-6

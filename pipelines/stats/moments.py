@@ -2,7 +2,7 @@
 
 Belongs here: the reduction of rows to moments, estimates by domain from them, moments as a table that can be stored,
 the choice between moments and cells. Does not belong here: sums by unit (cells), what a stratum's sum of squares is
-multiplied by (linearization).
+multiplied by (variance).
 
 With A = sum w y and B = sum w x of a unit in a domain (x = 1 for a mean), an influence of a row is y - d x, with d the
 ratio R for a mean or a ratio and 0 for a total, and that of the unit t = A - d B. A stratum of n units adds

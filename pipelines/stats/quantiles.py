@@ -2,7 +2,7 @@
 
 Belongs here: weighted quantile rules, intervals by inverting a proportion's interval (Woodruff), by the score
 test and over replicates. Does not belong here: the intervals of proportions themselves (intervals), any
-variance (linearization, replication).
+variance (variance, replication).
 
 Method. F(q) is the weighted share of rows with y <= q. Woodruff (1952): at the estimate q make an interval of
 F(q) and take the quantiles of its limits, by the same rule. Score (Francisco and Fuller 1991): the q at which

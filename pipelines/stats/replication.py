@@ -2,7 +2,7 @@
 
 Belongs here: replicate weights as columns or as factors of the primary units, estimates and variances from them,
 their degrees of freedom, the jackknife and balanced factors of a design. Does not belong here: linearised
-variances (linearization), the drawing of bootstrap replicates for our surveys.
+variances (variance), the drawing of bootstrap replicates for our surveys.
 
 Method (R's ``svrepdesign``): V = scale sum_r rscales_r (theta_r - centre)^2, centre the mean of theta_r over the
 replicates with rscales above 0, or the full-sample estimate with ``mse``. Replicates without an estimate are left

@@ -1,7 +1,7 @@
 """Residuals that replace the influences of calibrated weights in a variance.
 
 Belongs here: what each kind of calibration takes out of a weighted influence. Does not belong here: how the weights
-came about (calibration), the variance of the residuals (linearization).
+came about (calibration), the variance of the residuals (variance).
 
 Each is the residual that R's ``svyrecvar`` takes for the function of the same name.
 """

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.reporting.drawing import NARROW, WIDE
 from pipelines.reporting.fonts import embedded_font
-from pipelines.reporting.html import chart_colours, font_face, inline_svg
+from pipelines.reporting.html import chart_colours, font_face, inline_svg, page_environment
 from pipelines.reporting.weight_charts import Distance, distance_plot, histogram
 from pipelines.stats.arrays import FloatArray
 from pipelines.stats.collapse import UNRESOLVED
@@ -35,13 +34,7 @@ def weight_report(made: SurveyWeights, *, template_dir: Path) -> str:
     Args:
         template_dir: the folder `reports/annual`.
     """
-    environment = Environment(
-        loader=FileSystemLoader(template_dir),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(template_dir)
     environment.globals.update(svg=inline_svg, table=_table)
     body = environment.get_template(_TEMPLATE).render(_context(made))
     style = (template_dir / "style.css").read_text(encoding="utf-8")

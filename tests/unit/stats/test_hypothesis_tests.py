@@ -19,10 +19,9 @@ from pipelines.stats.hypothesis_tests import (
     association_test,
     difference_test,
     mean_test,
-    mixture_tail,
-    saddlepoint_tail,
     term_test,
 )
+from pipelines.stats.mixture_tails import mixture_tail, saddlepoint_tail
 from pipelines.stats.models import fit_model
 from pipelines.stats.replication import jackknife
 
