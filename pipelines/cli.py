@@ -105,16 +105,17 @@ def check(
     with _readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output
+        from pipelines.intake.form import FileForm
         from pipelines.precheck.letter import as_json, as_letter, as_text
-        from pipelines.precheck.run import Reading, check_file
+        from pipelines.precheck.run import check_file
 
         for path, suffix in ((html, ".html"), (json, ".json")):
             if path is not None:
                 check_output(path, suffixes=(suffix,))
         settings = load_settings()
-        reading = None if header_rows is None and sheet is None else Reading(header_rows=header_rows or 1, sheet=sheet)
+        form = None if header_rows is None and sheet is None else FileForm(header_rows=header_rows or 1, sheet=sheet)
         library = load_library(settings.contracts_dir)
-        found = check_file(file, settings, library, survey=survey, wave=wave, contract=contract, reading=reading)
+        found = check_file(file, settings, library, survey=survey, wave=wave, contract=contract, form=form)
         typer.echo(as_text(found, "ko" if language == "ko" else "en"))
         if html is not None:
             page = as_letter(found, "ko" if language == "ko" else "en", template_dir=settings.annual_dir)

@@ -15,31 +15,23 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.errors import Violation, ViolationsError
+from pipelines.intake.form import FileForm, Text
 
 MANIFEST_NAME = "manifest.json"
 # Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
-Text = Annotated[str, Field(min_length=1)]
 
 
-class ManifestFile(BaseModel):
+class ManifestFile(FileForm):
     """One data file of a delivery. `rows` counts data rows, without header rows.
 
-    `encoding`, `delimiter` and `sheet` may be left out: the encoding is then found out strictly
-    (encoding.py), the delimiter is the comma (tab for .tsv), the sheet the first one.
     `sha256` is kept in lower case, though some tools print it in capitals.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     file: Text
     contract: Name
     sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
     rows: int = Field(ge=0)
-    encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    header_rows: int = Field(default=1, ge=1, le=10)
-    sheet: Text | None = None
 
     @field_validator("file")
     @classmethod

@@ -20,6 +20,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.delivery import RawTable, read_delivery_file
+from pipelines.intake.form import FileForm
 from pipelines.intake.formats.dispatch import read_table
 from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, SelectedFile, read_manifest
 from pipelines.intake.register import file_register
@@ -32,16 +33,6 @@ from pipelines.warehouse.reference import load_reference
 
 Verdict = Literal["accept", "remarks", "reject"]
 EXAMPLES = 10
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a file without a manifest is read; see ManifestFile."""
-
-    header_rows: int = 1
-    encoding: Literal["utf-8", "utf-8-sig", "cp949"] | None = None
-    delimiter: str | None = None
-    sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +75,7 @@ def check_file(
     survey: str,
     wave: int,
     contract: str | None = None,
-    reading: Reading | None = None,
+    form: FileForm | None = None,
 ) -> FileCheck:
     """Check a file against a delivery contract.
 
@@ -92,7 +83,7 @@ def check_file(
         path: the file. Where a manifest beside it names it, the file is held to that; else its hash and number of
             rows are taken as they are.
         contract: its contract; None: what the manifest says, else the survey's answers.
-        reading: how to read it; None: as the manifest says, else by its name and content.
+        form: how to read it; None: as the manifest says, else by its name and content.
 
     Raises:
         AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
@@ -111,12 +102,12 @@ def check_file(
             got=str(wave),
             hint="check the survey's reference year",
         )
-    manifest, entry = _manifest(path, reading) or (None, None)
+    manifest, entry = _manifest(path, form) or (None, None)
     names = (asked.contracts.frame, asked.contracts.sample, asked.contracts.response)
     chosen = contract or (entry.contract if entry is not None else asked.contracts.response)
     _require(chosen, names, "unknown_contract", "--contract")
     if manifest is None or entry is None or entry.contract != chosen:
-        manifest, entry = _made_up(path, asked, wave, chosen, reading or Reading())
+        manifest, entry = _made_up(path, asked, wave, chosen, form or FileForm())
     return _check(manifest, entry, settings, library, survey=survey, wave=wave)
 
 
@@ -126,15 +117,15 @@ def _require(name: str, known: Collection[str], code: str, option: str) -> None:
         raise ViolationsError("axstat check", [fault])
 
 
-def _manifest(path: Path, reading: Reading | None) -> tuple[Manifest, ManifestFile] | None:
+def _manifest(path: Path, form: FileForm | None) -> tuple[Manifest, ManifestFile] | None:
     """The manifest beside the file and its entry, if it names the file and nothing else is asked for."""
-    if reading is not None or not (path.parent / MANIFEST_NAME).is_file():
+    if form is not None or not (path.parent / MANIFEST_NAME).is_file():
         return None
     manifest = read_manifest(path.parent)
     return next(((manifest, entry) for entry in manifest.files if entry.file == path.name), None)
 
 
-def _made_up(path: Path, survey: Survey, wave: int, contract: str, reading: Reading) -> tuple[Manifest, ManifestFile]:
+def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileForm) -> tuple[Manifest, ManifestFile]:
     """A manifest that says of the file what is so."""
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -143,10 +134,7 @@ def _made_up(path: Path, survey: Survey, wave: int, contract: str, reading: Read
         contract=contract,
         sha256=sha256,
         rows=0,
-        encoding=reading.encoding,
-        delimiter=reading.delimiter,
-        header_rows=reading.header_rows,
-        sheet=reading.sheet,
+        **form.model_dump(),
     )
     try:
         rows = read_table(path, entry, file=path.name).frame.height

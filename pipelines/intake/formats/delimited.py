@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.encoding import decode
-from pipelines.intake.manifest import ManifestFile
+from pipelines.intake.form import FileForm
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, join_headers, text_table
 
@@ -21,8 +21,8 @@ from pipelines.intake.table import Provenance, TextTable, join_headers, text_tab
 _CHUNK = 20_000
 
 
-def read_delimited(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
-    """Read the file at `path` as `entry` describes it; `file` is how messages name it.
+def read_delimited(path: Path, form: FileForm, *, file: str) -> TextTable:
+    """Read the file at `path` as `form` describes it; `file` is how messages name it.
 
     Parsed by the csv module: polars pads a record that is too short without a word, and fails on a quote
     inside an unquoted cell, which contractors do send.
@@ -30,16 +30,16 @@ def read_delimited(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
     Raises:
         ViolationsError: encoding, empty file, records of another width than the header, a quote left open.
     """
-    text, encoding = decode(path.read_bytes(), declared=entry.encoding, file=file)
+    text, encoding = decode(path.read_bytes(), declared=form.encoding, file=file)
     provenance = Provenance(file=file, format="delimited text", encoding=encoding)
     if not text.strip():
         return text_table(pl.DataFrame(), (), provenance)  # raises: there is nothing in it
-    delimiter = entry.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    delimiter = form.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     # Encoded again and read as a stream: a StringIO of Hangul would hold four bytes a character.
     stream = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
     del text
     records = _records(stream, delimiter=delimiter, file=file)
-    header = [record for _, record in zip(range(entry.header_rows), records, strict=False)]
+    header = [record for _, record in zip(range(form.header_rows), records, strict=False)]
     width = len(header[0])
     other_widths = {number: len(row) for number, row in enumerate(header, 1 - len(header)) if len(row) != width}
     chunks: list[pl.DataFrame] = []

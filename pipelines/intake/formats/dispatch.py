@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from pipelines.intake.form import FileForm
 from pipelines.intake.formats.delimited import read_delimited
 from pipelines.intake.formats.parquet import read_parquet
 from pipelines.intake.formats.statistical import PROGRAMS, read_statistical
 from pipelines.intake.formats.xlsx import read_xlsx
-from pipelines.intake.manifest import ManifestFile
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import TextTable
 
@@ -20,8 +20,8 @@ from pipelines.intake.table import TextTable
 class Reader(Protocol):
     """What every format module offers."""
 
-    def __call__(self, path: Path, entry: ManifestFile, *, file: str) -> TextTable:
-        """Read the file at `path` as `entry` describes it; `file` is how messages name it."""
+    def __call__(self, path: Path, form: FileForm, *, file: str) -> TextTable:
+        """Read the file at `path` as `form` describes it; `file` is how messages name it."""
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
@@ -44,7 +44,7 @@ def tolerates_damage(path: Path) -> bool:
     return READERS.get(path.suffix.lower()) is read_delimited
 
 
-def read_table(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
+def read_table(path: Path, form: FileForm, *, file: str) -> TextTable:
     """Read the file at `path` with the reader of its format; `file` is how messages name it.
 
     Raises:
@@ -59,4 +59,4 @@ def read_table(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
             got=path.suffix or "no ending",
             hint="send the file in one of these formats",
         )
-    return reader(path, entry, file=file)
+    return reader(path, form, file=file)

@@ -9,18 +9,18 @@ import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from pipelines.intake.manifest import ManifestFile
+from pipelines.intake.form import FileForm
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, text_table, typed_to_text
 
 
-def read_parquet(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
-    """Read the file at `path`; `entry` has nothing to say about this format, `file` names it in messages.
+def read_parquet(path: Path, form: FileForm, *, file: str) -> TextTable:
+    """Read the file at `path`; `form` has nothing to say about this format, `file` names it in messages.
 
     Raises:
         ViolationsError: a file that is cut off or is not Parquet, nested columns, or no rows.
     """
-    del entry
+    del form
     try:
         # Not by polars: on damaged pages its reader ends the whole process, which no caller can catch.
         with pq.ParquetFile(path) as source:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import polars as pl
 
 from pipelines.errors import ViolationsError
-from pipelines.intake.manifest import ManifestFile
+from pipelines.intake.form import FileForm
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, text_table, typed_to_text
 
@@ -27,7 +27,7 @@ _STATA_WITH_UTF_8 = 118
 _TRACEBACK = 1
 
 
-def read_statistical(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
+def read_statistical(path: Path, form: FileForm, *, file: str) -> TextTable:
     """Read the file at `path`; headers are variable names, labels the variable labels; `file` names it in
     messages.
 
@@ -40,7 +40,7 @@ def read_statistical(path: Path, entry: ManifestFile, *, file: str) -> TextTable
     """
     program = PROGRAMS[path.suffix.lower()]
     reader = subprocess.run(
-        [sys.executable, "-m", _READER, str(path), _readstat_name(entry.encoding)], capture_output=True, check=False
+        [sys.executable, "-m", _READER, str(path), _readstat_name(form.encoding)], capture_output=True, check=False
     )
     if reader.returncode == _TRACEBACK:
         raise RuntimeError(f"{_READER} on {file}:\n{reader.stderr.decode(errors='replace')}")
@@ -59,7 +59,7 @@ def read_statistical(path: Path, entry: ManifestFile, *, file: str) -> TextTable
         labels=found["labels"],
         value_labels=found["value_labels"],
     )
-    if entry.encoding is None and not _names_its_encoding(path) and _has_foreign_letters(table):
+    if form.encoding is None and not _names_its_encoding(path) and _has_foreign_letters(table):
         raise file_error(
             file,
             "encoding_not_declared",

@@ -9,7 +9,7 @@ from pathlib import Path
 import fastexcel
 import polars as pl
 
-from pipelines.intake.manifest import ManifestFile
+from pipelines.intake.form import FileForm
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, join_headers, number_as_text, text_table
 
@@ -26,8 +26,8 @@ _ERROR_CELLS = {
 }
 
 
-def read_xlsx(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
-    """Read one sheet of the workbook at `path`: `entry.sheet`, or the first; `file` names it in messages.
+def read_xlsx(path: Path, form: FileForm, *, file: str) -> TextTable:
+    """Read one sheet of the workbook at `path`: `form.sheet`, or the first; `file` names it in messages.
 
     Raises:
         ViolationsError: not a whole workbook, no such sheet, nothing in it.
@@ -35,7 +35,7 @@ def read_xlsx(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
     provenance = Provenance(file=file, format="xlsx")
     try:
         workbook = fastexcel.read_excel(path)
-        sheet = _sheet_name(workbook.sheet_names, entry, file=file)
+        sheet = _sheet_name(workbook.sheet_names, form, file=file)
         texts = workbook.load_sheet(sheet, header_row=None, dtypes="string")
         if not texts.width:
             return text_table(pl.DataFrame(), (), provenance)  # raises: there is nothing in it
@@ -52,19 +52,19 @@ def read_xlsx(path: Path, entry: ManifestFile, *, file: str) -> TextTable:
     cells = _with_full_numbers(pl.DataFrame(pl.from_arrow(batch)), numbers)
     if errors is not None:
         cells = _with_error_cells(cells, [(error.offset_position, error.detail) for error in errors.errors])
-    header = cells.head(entry.header_rows).rows()
-    return text_table(cells.slice(entry.header_rows), join_headers(header), provenance)
+    header = cells.head(form.header_rows).rows()
+    return text_table(cells.slice(form.header_rows), join_headers(header), provenance)
 
 
-def _sheet_name(names: list[str], entry: ManifestFile, *, file: str) -> str:
-    if entry.sheet is None and names:
+def _sheet_name(names: list[str], form: FileForm, *, file: str) -> str:
+    if form.sheet is None and names:
         return names[0]
-    if entry.sheet is not None and entry.sheet in names:
-        return entry.sheet
+    if form.sheet is not None and form.sheet in names:
+        return form.sheet
     raise file_error(
         file,
         "unknown_sheet",
-        expected=f"the sheet {entry.sheet!r}" if entry.sheet is not None else "a sheet",
+        expected=f"the sheet {form.sheet!r}" if form.sheet is not None else "a sheet",
         got=f"sheets {', '.join(repr(name) for name in names)}",
         hint="name the sheet with the data in the manifest ('sheet')",
     )

@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.errors import AxstatError, ViolationsError
+from pipelines.intake.form import FileForm
 from pipelines.precheck.letter import WORDS, as_json, as_letter, as_text
-from pipelines.precheck.run import FileCheck, Reading, check_file
+from pipelines.precheck.run import FileCheck, check_file
 from pipelines.settings import Settings, load_settings
 from pipelines.synthetic.country import write_deliveries
 
@@ -105,7 +106,7 @@ def test_the_manifest_beside_a_file_counts(check: Check, deliveries: Path) -> No
     assert found.rows is not None
     assert found.rows > 100
     # With one header row, as it is asked for here, the columns are not found.
-    asked = check(path, survey="industry", wave=WORKBOOK_WAVE, reading=Reading(header_rows=1))
+    asked = check(path, survey="industry", wave=WORKBOOK_WAVE, form=FileForm(header_rows=1))
     assert asked.verdict == "reject"
     assert not asked.synthetic
 
