@@ -47,7 +47,7 @@ bench-peers:
 
 # Coverage of the published intervals over three synthetic countries of full size; takes several minutes
 coverage: $(STAMP)
-	$(BIN)/python tests/bench/coverage.py
+	$(BIN)/python tests/bench/interval_coverage.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

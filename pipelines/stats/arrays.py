@@ -6,6 +6,7 @@ divide, threads over the pieces of a file. Does not belong here: any statistic.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar, cast
 
 import numpy as np
@@ -59,22 +60,33 @@ def run_starts(columns: Sequence[pl.Series]) -> IntArray:
 
 def _changes(columns: Sequence[pl.Series]) -> BoolArray:
     """Rows ``(n,)`` that differ from the one before in a column; looked at in pieces, so that no column is copied."""
-    change = np.zeros(len(columns[0]), dtype=np.bool_)
+    n = len(columns[0])
+    change = np.zeros(n, dtype=np.bool_)
+    # A slice that lies in one chunk of a column is no copy.
+    bounds = sorted({0, *range(0, n, PIECE), *np.cumsum(columns[0].chunk_lengths()).tolist()})
 
-    def look(piece: slice) -> None:
-        first = max(piece.start - 1, 0)
-        part = change[first + 1 : piece.stop]
+    def look(piece: tuple[int, int]) -> None:
+        first, last = piece
+        part = change[first + 1 : last]
         for column in columns:
-            values = column.slice(first, piece.stop - first)
+            values = column.slice(first, last - first)
             if column.dtype.is_numeric() and not values.null_count():
                 numbers = values.to_numpy()
                 part |= numbers[1:] != numbers[:-1]
             else:
                 part |= values.ne_missing(values.shift(1)).to_numpy()[1:]
 
-    in_threads(look, pieces(len(change)))
+    in_threads(look, list(pairwise(bounds)))
+    between = np.array(bounds[1:-1], dtype=np.int64)
+    for column in columns:
+        change[between] |= column.gather(between).ne_missing(column.gather(between - 1)).to_numpy()
     change[:1] = True
     return change
+
+
+def code_starts(codes: IntArray) -> IntArray:
+    """First position of each run of equal codes ``(R,)``."""
+    return np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]])).astype(np.int64)
 
 
 def pieces(n: int) -> list[slice]:

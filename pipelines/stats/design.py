@@ -347,7 +347,7 @@ def _check_arguments(
 
 def _check_weights(column: pl.Series, *, allow_negative: bool) -> list[Violation]:
     numbers = column.cast(pl.Float64)
-    low, total = numbers.min(), numbers.sum()
+    low, total = numbers.to_frame().select(pl.all().min().alias("low"), pl.all().sum().alias("total")).row(0)
     if not numbers.null_count() and np.isfinite(cast(float, total)) and (allow_negative or cast(float, low) >= 0):
         return []
     missing, numbers = numbers.is_null(), numbers.fill_null(0.0)

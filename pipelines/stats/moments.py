@@ -18,43 +18,18 @@ the R that was taken off.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import polars as pl
 from scipy import sparse
 
-from pipelines.stats.arrays import (
-    PIECE,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    as_floats,
-    distinct_codes,
-    in_threads,
-    ranked_codes,
-    safe_divide,
-    summing,
-)
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_starts, safe_divide, summing
 from pipelines.stats.cells import Cells, reduce_to_cells
 from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, design_effects
+from pipelines.stats.row_sums import SUMS, RowsByUnit
 from pipelines.stats.variance import stratum_rules
 
-SUMS = (
-    "n",  # rows used of a weight other than 0
-    "weight",  # sum of the weights of the rows used
-    "units",  # units with a row used
-    "acting",  # those with one of a weight other than 0
-    "top",  # sum of A
-    "bottom",  # sum of B
-    "top_top",  # sum over the units of A^2
-    "top_bottom",  # of A B
-    "bottom_bottom",  # of B^2
-    "row_bottom_bottom",  # sum over the rows of (w x)^2
-    "row_top_top",  # of w y^2
-)
 # A variance may lose this share to rounding; so may a standard error, of its estimate, where there is no variance.
 TOLERANCE, NOISE = 1e-11, 1e-13
 # Rounding of a sum, as a share of its terms' magnitude.
@@ -274,7 +249,7 @@ def summarise(
 
 def _quicker_as_cells(stage: Stage, domain: IntArray, n_domains: int) -> bool:
     """Whether units' rows are apart and their cells few: rows are then added up sooner than read in another order."""
-    runs, cells = _starts(stage.run_unit), n_domains * stage.n_units
+    runs, cells = code_starts(stage.run_unit), n_domains * stage.n_units
     if len(runs) == stage.n_units or cells > ROWS_A_GROUP * len(domain):
         return False
     there = np.zeros(cells, dtype=np.bool_)
@@ -305,225 +280,20 @@ def reduce_to_moments(
         with_design_effects: keep what design effects of means need; not with denominators.
         about: what is taken off each ratio ``(D, K)``; None: nothing.
     """
+    about = np.zeros((n_domains, len(measures))) if about is None else about
     denominators = denominators or {}
-    stage = design.stages[0]
-    run = _starts(stage.run_unit)
-    unit, order = stage.run_unit[run], None
-    start = run if stage.run_length is None else (np.cumsum(stage.run_length) - stage.run_length)[run]
-    if len(unit) > stage.n_units:
-        by_unit = summing(stage.unit, stage.n_units)
-        unit, start, order = np.arange(stage.n_units), by_unit.indptr[:-1], by_unit.indices.astype(np.int64)
-    bounds = np.unique(np.searchsorted(start, [*range(0, design.n_rows, PIECE), design.n_rows]))
-    start = np.append(start, design.n_rows)
-    # A file in the order of its units is turned into numbers a piece at a time, so that it is never copied.
-    columns = {
-        name: frame[name] if order is None else as_floats(frame[name])
-        for name in dict.fromkeys((*measures, *denominators.values()))
-    }
-
-    def read(piece: tuple[int, int]) -> tuple[IntArray, FloatArray]:
-        first, last = piece
-        begin, end = int(start[first]), int(start[last])
-        rows: slice | IntArray = slice(begin, end) if order is None else order[begin:end]
-        units = start[first : last + 1] - begin
-        stratum = stage.stratum[unit[first:last]]
-        layout = _Layout.build(units, stratum, domain[rows], n_strata=stage.n_strata, n_domains=n_domains)
-        weight = design.weight[rows]
-
-        def numbers(name: str) -> FloatArray:
-            column = columns[name]
-            return as_floats(column[rows]) if isinstance(column, pl.Series) else column[rows]
-
-        shared = _Shared.build(layout, weight)
-        found = []
-        for k, name in enumerate(measures):
-            over = denominators.get(name)
-            y, x = numbers(name), None if over is None else numbers(over)
-            if about is not None and about[:, k].any():
-                off = np.append(about[:, k], 0.0)[domain[rows]]  # -1 takes the last
-                y = y - (off if x is None else off * x)
-            found.append(_measure(layout, weight, shared, y, x, with_design_effects=with_design_effects))
-        there = (layout.key >= stage.n_strata) & (shared.units > 0)  # the domain in front is outside
-        return layout.key[there] - stage.n_strata, np.array(found)[:, :, there].transpose(2, 0, 1)
-
-    parts = in_threads(read, list(pairwise(bounds.tolist())))
-    known, code = distinct_codes(np.concatenate([key for key, _ in parts]))
-    table = np.concatenate([sums for _, sums in parts])  # (groups of all pieces, K, S)
-    flat = table.reshape(len(table), table.shape[1] * table.shape[2])
-    added = (summing(code, len(known)) @ flat).reshape(len(known), *table.shape[1:])
+    rows = RowsByUnit.build(frame, design, [*measures, *denominators.values()], domain=domain, n_domains=n_domains)
+    of_domain, of_stratum, sums = rows.sums(measures, denominators, about, spread=with_design_effects)
+    if not with_design_effects:
+        del sums["row_top_top"]
     return Moments(
-        stage=stage,
+        stage=design.stages[0],
         lonely_psu=design.lonely_psu,
         lonely_psu_in_domain=design.lonely_psu_in_domain,
         measures=tuple(measures),
         n_domains=n_domains,
-        stratum=known % stage.n_strata,
-        domain=known // stage.n_strata,
-        about=np.zeros((n_domains, len(measures))) if about is None else about,
-        sums={name: added[:, :, position] for position, name in enumerate(SUMS[: added.shape[2]])},
+        stratum=of_stratum,
+        domain=of_domain,
+        about=about,
+        sums=sums,
     )
-
-
-def _starts(codes: IntArray) -> IntArray:
-    """First position of each run of equal codes."""
-    return np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]])).astype(np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """Where the rows of a piece stand: m rows in runs of one unit and domain, in cells, in groups.
-
-    Domains are counted from 1 here; 0 takes the rows outside. Groups are runs of cells of one key, which may come back;
-    or one for each key, where there would be too many.
-    """
-
-    run: IntArray | None  # (E,) first row of each run; None: each row is a run
-    length: FloatArray | None  # (E,)
-    cell: IntArray | None  # (E,) cell of each run; None: each run is a cell
-    n_cells: int
-    start: IntArray | None  # (G,) first cell of each group
-    group: IntArray | None  # (C,) group of each cell, where they are not runs
-    key: IntArray  # (G,) domain x H + stratum, H strata
-
-    @classmethod
-    def build(cls, units: IntArray, stratum: IntArray, domain: IntArray, *, n_strata: int, n_domains: int) -> "_Layout":
-        """Lay out a piece: ``units`` are the first rows of its P units and the end, ``stratum`` is theirs ``(P,)``."""
-        n_units, m = len(stratum), int(units[-1])
-        change = np.empty(m, dtype=np.bool_)
-        np.not_equal(domain[1:], domain[:-1], out=change[1:])
-        change[units[:-1]] = True
-        run: IntArray | None = None
-        length = None
-        count = np.diff(units)
-        if 2 * np.count_nonzero(change) <= m:
-            run = np.flatnonzero(change).astype(np.int64)
-            length = np.diff(run, append=m).astype(np.float64)
-            count = np.diff(np.searchsorted(run, units))
-            domain = domain[run]
-        cell, n_cells = None, n_units
-        if len(domain) == n_units:
-            key = (domain + 1) * n_strata + stratum
-        else:
-            # Units in the order of their strata.
-            by_stratum = np.argsort(stratum, kind="stable")
-            place = np.empty(n_units, dtype=np.int64)
-            place[by_stratum] = np.arange(n_units)
-            stratum = stratum[by_stratum]
-            cell = domain + 1
-            cell *= n_units
-            cell += np.repeat(place, count)
-            n_cells = (n_domains + 1) * n_units
-            if n_cells <= 4 * len(domain):
-                first = _starts(stratum)
-                of_domain = np.arange(n_domains + 1)[:, None]
-                start, key = of_domain * n_units + first, of_domain * n_strata + stratum[first]
-                return cls(run, length, cell, n_cells, start.ravel(), None, key.ravel())
-            known, cell = ranked_codes(cell, n_cells)
-            n_cells = len(known)
-            key = known // n_units * n_strata + stratum[known % n_units]
-        start = _starts(key)
-        if 2 * len(start) <= n_cells:
-            return cls(run, length, cell, n_cells, start, None, key[start])
-        known, group = ranked_codes(key, n_strata * (n_domains + 1))
-        return cls(run, length, cell, n_cells, None, group, known)
-
-    def cells(self, by_row: FloatArray | None) -> FloatArray:
-        """Sum of a value of the rows ``(m,)``, or their number for None, in each cell ``(C,)``."""
-        values = self.length
-        if by_row is not None:
-            values = by_row if self.run is None else np.add.reduceat(by_row, self.run)
-        if self.cell is None:
-            return np.ones(self.n_cells) if values is None else values
-        if values is None:
-            return np.bincount(self.cell, minlength=self.n_cells).astype(np.float64)
-        return cast(FloatArray, np.bincount(self.cell, weights=values, minlength=self.n_cells))
-
-    def groups(self, by_cell: FloatArray) -> FloatArray:
-        """Sum of a value of the cells in each group ``(G,)``."""
-        if self.start is not None:
-            return cast(FloatArray, np.add.reduceat(by_cell, self.start))
-        added = np.bincount(cast(IntArray, self.group), weights=by_cell, minlength=len(self.key))
-        return cast(FloatArray, added)
-
-    def units(self, by_cell: FloatArray) -> FloatArray:
-        """Cells of a value above 0 in each group ``(G,)``."""
-        return self.groups((by_cell > 0).astype(np.float64))
-
-
-@dataclass(frozen=True, eq=False)
-class _Shared:
-    """What does not depend on y: sums by group ``(G,)`` that all means without missing values share."""
-
-    n: FloatArray
-    weight: FloatArray
-    units: FloatArray
-    acting: FloatArray
-    bottom_cells: FloatArray  # (C,)
-    bottom: FloatArray
-    bottom_bottom: FloatArray
-    row_bottom_bottom: FloatArray
-
-    @classmethod
-    def build(
-        cls, layout: _Layout, weight: FloatArray, over: FloatArray | None = None, present: BoolArray | None = None
-    ) -> "_Shared":
-        """Of rows of a weight, 0 where they are not ``present``; ``over`` is w x, None for a mean."""
-        rows = layout.cells(None if present is None else present.astype(np.float64))
-        n, units = layout.groups(rows), layout.units(rows)
-        acting, used = units, weight != 0
-        if present is not None or not used.all():
-            rows = layout.cells(used.astype(np.float64))
-            n, acting = layout.groups(rows), layout.units(rows)
-        cells = layout.cells(weight)
-        total = bottom = layout.groups(cells)
-        if over is not None and over is not weight:
-            cells = layout.cells(over)
-            bottom = layout.groups(cells)
-        return cls(
-            n=n,
-            weight=total,
-            units=units,
-            acting=acting,
-            bottom_cells=cells,
-            bottom=bottom,
-            bottom_bottom=layout.groups(np.square(cells)),
-            row_bottom_bottom=layout.groups(layout.cells(np.square(weight if over is None else over))),
-        )
-
-
-def _measure(
-    layout: _Layout,
-    weight: FloatArray,
-    shared: _Shared,
-    y: FloatArray,
-    x: FloatArray | None,
-    *,
-    with_design_effects: bool,
-) -> list[FloatArray]:
-    """The sums of one measure by group ``(G,)``, in the order of SUMS."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        weighted = weight * y
-        top = layout.cells(weighted)
-        top_sum = layout.groups(top)
-    if x is not None or not np.isfinite(top_sum).all():  # a value that is missing or infinite shows in the sum
-        present = np.isfinite(y) if x is None else np.isfinite(y) & np.isfinite(x)
-        y = np.where(present, y, 0.0)
-        acting = np.where(present, weight, 0.0)
-        over = acting if x is None else acting * np.where(present, x, 0.0)
-        shared = _Shared.build(layout, acting, over, present)
-        weighted = acting * y
-        top = layout.cells(weighted)
-        top_sum = layout.groups(top)
-    return [
-        shared.n,
-        shared.weight,
-        shared.units,
-        shared.acting,
-        top_sum,
-        shared.bottom,
-        layout.groups(np.square(top)),
-        layout.groups(top * shared.bottom_cells),
-        shared.bottom_bottom,
-        shared.row_bottom_bottom,
-        *([layout.groups(layout.cells(weighted * y))] if with_design_effects else []),
-    ]

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.linalg import hadamard
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes, safe_divide, summing
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes, ranked_codes, safe_divide, summing
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import design_effects
 
@@ -141,15 +141,16 @@ class ReplicateWeights:
         """
         columns = cells.shape[1]
         totals = np.zeros((self.n_replicates, n_domains, columns))
-        order = np.argsort(unit, kind="stable")
-        block = np.searchsorted(unit[order], np.arange(0, len(self.factor) + UNIT_BLOCK, UNIT_BLOCK))
+        block = unit // UNIT_BLOCK
+        order = np.argsort(block, kind="stable")
+        bounds = np.searchsorted(block[order], np.arange(-(-len(self.factor) // UNIT_BLOCK) + 1))
         # A block of units at a time, and in it only the domains that are there.
-        for number, (start, stop) in enumerate(pairwise(block)):
+        for number, (start, stop) in enumerate(pairwise(bounds)):
             if start == stop:
                 continue
             at = order[start:stop]
+            here, of_cell = ranked_codes(domain[at], n_domains)
             first = number * UNIT_BLOCK
-            here, of_cell = np.unique(domain[at], return_inverse=True)
             factor = self.factor[first : first + UNIT_BLOCK]
             table = np.zeros((len(factor), len(here), columns))
             table[unit[at] - first, of_cell] = cells[at]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import AxstatError
 from pipelines.stats import moments as under_test
+from pipelines.stats import row_sums
 from pipelines.stats.arrays import PIECE
 from pipelines.stats.cells import Cells
 from pipelines.stats.design import LonelyPsu, SurveyDesign
@@ -99,7 +100,7 @@ def test_moments_give_what_the_rows_give(
         frame = frame.sample(fraction=1.0, shuffle=True, seed=seed)
     design, domain = design_of(frame, rule, in_domain=in_domain), frame["d"].to_numpy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(under_test, "PIECE", piece)
+        patch.setattr(row_sums, "PIECE", piece)
         patch.setattr(under_test, "ROWS_A_GROUP", 0)
         for name in MEASURES:
             y = numbers(frame, name)

@@ -105,9 +105,10 @@ def report(groups: dict[str, pl.DataFrame], missed: pl.DataFrame) -> str:
     )
     parts = [
         "# Coverage of the published intervals",
-        "Written by `make coverage` (`tests/bench/coverage.py`); not edited by hand. Synthetic countries of full size, "
-        f"seeds {', '.join(str(seed) for seed in SEEDS)}, written down before the first run: every published adoption "
-        "rate of all waves, base `answered`, against the truth of the country. An interval that claims 95 % should "
+        "Written by `make coverage` (`tests/bench/interval_coverage.py`); not edited by hand. Synthetic "
+        f"countries of full size, seeds {', '.join(str(seed) for seed in SEEDS)}, written down before the first run: "
+        "every published adoption rate of all waves, base `answered`, against the truth of the country. An interval "
+        "that claims 95 % should "
         "hold the truth 95 times in a hundred. Estimates of one country share its samples, so the figures scatter more "
         "than their numbers suggest. Standardised errors, (estimate - truth)/SE, should have mean 0 and standard "
         "deviation 1.",

@@ -1,0 +1,172 @@
+"""Loops over the rows of a long file, compiled by numba: numpy would read and write every column many times.
+
+Belongs here: sums in one pass over the rows, as plain loops on arrays. Does not belong here: where the rows come from,
+what the sums mean (row_sums). Importing it takes a third of a second: only what reads rows imports it, and only then.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numba
+import numpy as np
+from numba import types
+
+from pipelines.stats.arrays import FloatArray, IntArray
+
+_INTEGERS = types.Array(types.int64, 1, "C", readonly=True)
+_NUMBERS = types.Array(types.float64, 1, "C", readonly=True)
+_TABLE = types.Array(types.float64, 2, "C", readonly=True)
+# Where each unit starts, its stratum; domain and weight of each row
+_ROWS = (_INTEGERS, _INTEGERS, _INTEGERS, _NUMBERS)
+
+
+def _compiled(*arguments: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As machine code that lets other threads run; kept for later processes where there is a place for it.
+
+    Compiled for one form of arguments, arrays that may not be written to among them: each other form would cost a
+    second of its own.
+    """
+    signature = types.void(*arguments)
+
+    def compiled(loop: Callable[..., None]) -> Callable[..., None]:
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+        try:
+            made = numba.njit(signature, cache=True, **options)(loop)
+        except RuntimeError:  # numba has no folder to write to: compiled anew in each process
+            made = numba.njit(signature, **options)(loop)
+        return cast(Callable[..., None], made)
+
+    return compiled
+
+
+@_compiled(*_ROWS, types.float64[:, ::1], _TABLE, types.boolean, types.float64[:, :, ::1], types.float64[:, :, :, ::1])
+def add_complete(
+    start: IntArray,
+    stratum: IntArray,
+    domain: IntArray,
+    weight: FloatArray,
+    y: FloatArray,
+    about: FloatArray,
+    spread: bool,
+    shared: FloatArray,
+    own: FloatArray,
+) -> None:
+    """Add up K measures without missing values or denominators; a value that is not finite spoils its measure's sums.
+
+    Args:
+        start: first row of each of P units, and the end ``(P + 1,)``; ``stratum`` is theirs ``(P,)``.
+        domain: 0..D-1 of each row ``(m,)``, -1 for none. weight: ``(m,)``.
+        y: ``(K, m)``, overwritten. about: what is taken off them in each domain ``(D, K)``.
+        shared: ``(D, H, 6)``, added to: n, weight, units, acting, bottom_bottom, row_bottom_bottom.
+        own: ``(D, H, K, 4)``, added to: top, top_top, top_bottom, row_top_top.
+    """
+    n_domains, measures = about.shape
+    cell = np.zeros((n_domains, 4))  # of a unit: rows, acting rows, w, w^2
+    tops, squares = np.zeros((n_domains, measures)), np.zeros((n_domains, measures))  # wy, wy^2
+    shifted = bool(about.any())
+    there = np.empty(n_domains, dtype=np.int64)
+    for unit in range(len(stratum)):
+        found = 0
+        for row in range(start[unit], start[unit + 1]):
+            d = domain[row]
+            if d < 0:
+                continue
+            if cell[d, 0] == 0.0:
+                there[found] = d
+                found += 1
+            w = weight[row]
+            cell[d, 0] += 1.0
+            cell[d, 1] += w != 0.0
+            cell[d, 2] += w
+            cell[d, 3] += w * w
+            if shifted:
+                for k in range(measures):
+                    y[k, row] -= about[d, k]
+            for k in range(measures):
+                tops[d, k] += w * y[k, row]
+            if spread:
+                for k in range(measures):
+                    squares[d, k] += w * y[k, row] * y[k, row]
+        for place in range(found):
+            d = there[place]
+            h = stratum[unit]
+            bottom = cell[d, 2]
+            shared[d, h, 0] += cell[d, 1]
+            shared[d, h, 1] += bottom
+            shared[d, h, 2] += 1.0
+            shared[d, h, 3] += cell[d, 1] > 0.0
+            shared[d, h, 4] += bottom * bottom
+            shared[d, h, 5] += cell[d, 3]
+            for k in range(measures):
+                top = tops[d, k]
+                own[d, h, k, 0] += top
+                own[d, h, k, 1] += top * top
+                own[d, h, k, 2] += top * bottom
+                own[d, h, k, 3] += squares[d, k]
+                tops[d, k] = 0.0
+                squares[d, k] = 0.0
+            for column in range(4):
+                cell[d, column] = 0.0
+
+
+@_compiled(*_ROWS, _NUMBERS, _NUMBERS, _NUMBERS, types.float64[:, :, ::1])
+def add_measure(
+    start: IntArray,
+    stratum: IntArray,
+    domain: IntArray,
+    weight: FloatArray,
+    y: FloatArray,
+    x: FloatArray,
+    about: FloatArray,
+    sums: FloatArray,
+) -> None:
+    """Add the sums of one measure, in the order of ``row_sums.SUMS``, to ``sums (D, H, 11)``.
+
+    Args:
+        start: first row of each of P units, and the end ``(P + 1,)``; ``stratum`` is theirs ``(P,)``.
+        domain: 0..D-1 of each row ``(m,)``, -1 for none. weight: ``(m,)``.
+        y: the measure ``(m,)``, not finite where it is missing. x: its denominator ``(m,)``, or none ``(0,)``: then 1.
+        about: what is taken off y, times x, in each domain ``(D,)``.
+    """
+    n_domains = len(about)
+    ratio = len(x) > 0
+    cell = np.zeros((n_domains, 7))  # of a unit: rows, acting rows, w, wy, wx, (wx)^2, wy^2
+    there = np.empty(n_domains, dtype=np.int64)
+    for unit in range(len(stratum)):
+        found = 0
+        for row in range(start[unit], start[unit + 1]):
+            d = domain[row]
+            if d < 0:
+                continue
+            over = x[row] if ratio else 1.0
+            value = y[row] - about[d] * over
+            if not (np.isfinite(value) and np.isfinite(over)):
+                continue
+            if cell[d, 0] == 0.0:
+                there[found] = d
+                found += 1
+            w = weight[row]
+            cell[d, 0] += 1.0
+            cell[d, 1] += w != 0.0
+            cell[d, 2] += w
+            cell[d, 3] += w * value
+            cell[d, 4] += w * over
+            cell[d, 5] += w * over * w * over
+            cell[d, 6] += w * value * value
+        for place in range(found):
+            d = there[place]
+            top, bottom = cell[d, 3], cell[d, 4]
+            into = sums[d, stratum[unit]]
+            into[0] += cell[d, 1]
+            into[1] += cell[d, 2]
+            into[2] += 1.0
+            into[3] += cell[d, 1] > 0.0
+            into[4] += top
+            into[5] += bottom
+            into[6] += top * top
+            into[7] += top * bottom
+            into[8] += bottom * bottom
+            into[9] += cell[d, 5]
+            into[10] += cell[d, 6]
+            for column in range(7):
+                cell[d, column] = 0.0
