@@ -17,6 +17,7 @@ from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.jobs import wave_job
 from pipelines.orchestration.partitions import wave_partitions
 from pipelines.orchestration.schedules import annual_schedule
+from pipelines.private_folders import keep_private
 from pipelines.settings import Settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
@@ -27,8 +28,10 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
 
     Raises:
         ViolationsError: if the contracts are not in order.
+        AxstatError: a folder with microdata that cannot be made private.
     """
     library = load_library(settings.contracts_dir)
+    keep_private(settings)
     catalogue = SqlCatalogue(settings.sql_dir)
     first_wave = min(survey.first_wave for survey in library.surveys.values())
     waves = wave_partitions(first_wave)

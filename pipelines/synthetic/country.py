@@ -18,6 +18,7 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError
+from pipelines.private_folders import keep_private
 from pipelines.settings import Settings
 from pipelines.synthetic import enterprises, institutions
 from pipelines.synthetic.fieldwork import Collected, Fieldwork, frame_rows, sample_rows
@@ -72,6 +73,7 @@ def synthesise(
             say(f"{settings.deliveries_dir} holds deliveries: no synthetic ones written")
         return None
     library = load_library(settings.contracts_dir)
+    keep_private(settings)
     return write_deliveries(settings.home, library, seed=seed, scale=scale, progress=say)
 
 
