@@ -59,7 +59,8 @@ def decode(data: bytes, *, declared: str | None, file: str) -> tuple[str, str]:
             file,
             expected="text",
             got="zero bytes: UTF-16 without its mark, or no text at all",
-            hint="declare 'encoding': 'utf-16-le' or 'utf-16-be' in the manifest, or save the file as UTF-8",
+            hint="declare 'encoding': 'utf-16-le' or 'utf-16-be' in the manifest, or save the file as UTF-8; if it is "
+            "a workbook or a zip, name it so",
         )
 
     as_utf8, as_cp949 = _try(data, "utf-8"), _try(data, "cp949")

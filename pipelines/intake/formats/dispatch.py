@@ -13,6 +13,8 @@ import polars as pl
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.archive import unpacked
 from pipelines.intake.formats.delimited import read_delimited
+from pipelines.intake.formats.fixed_width import read_fixed_width
+from pipelines.intake.formats.json_lines import read_json_lines
 from pipelines.intake.formats.parquet import read_parquet
 from pipelines.intake.formats.statistical import PROGRAMS, read_statistical
 from pipelines.intake.formats.workbook import read_workbook
@@ -37,12 +39,16 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ".xls": read_workbook,
         ".xlsb": read_workbook,
         ".ods": read_workbook,
+        ".dat": read_fixed_width,
+        ".fwf": read_fixed_width,
+        ".jsonl": read_json_lines,
+        ".ndjson": read_json_lines,
         **dict.fromkeys(PROGRAMS, read_statistical),
         ".parquet": read_parquet,
     }
 )
 _ZIP = ".zip"
-_TEXT_READERS = (read_delimited,)
+_TEXT_READERS = (read_delimited, read_fixed_width, read_json_lines)
 
 
 def tolerates_damage(path: Path) -> bool:
