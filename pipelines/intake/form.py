@@ -4,10 +4,13 @@ Belongs here: what a sender declares of a file's form (a manifest, a command, a 
 in the file (contracts), how a format is read (formats/).
 """
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.errors import Violation, ViolationsError
 
 
 def _below(value: str) -> str:
@@ -60,3 +63,34 @@ class FileForm(BaseModel):
     layout: PathBelow | None = None
     unit: Literal["bytes", "characters"] = "bytes"
     member: PathBelow | None = None
+
+
+def parse_form(pairs: Sequence[str], *, where: str) -> FileForm:
+    """A form from texts ``key=value``, as a command has them; `where` names the option.
+
+    Raises:
+        ViolationsError: every pair that is none, repeated, or no key and value of a form.
+    """
+    given: dict[str, str] = {}
+    violations: list[Violation] = []
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or key in given:
+            violations.append(_pair_violation(where, "key=value, each key once", repr(pair)))
+        given[key] = value
+    try:
+        # Keys of pairs that are none are told already.
+        form = FileForm.model_validate_strings(given if not violations else {})
+    except ValidationError as error:
+        for problem in error.errors(include_url=False):
+            key = str(problem["loc"][0])
+            known = f"one of {', '.join(FileForm.model_fields)}" if key not in FileForm.model_fields else problem["msg"]
+            violations.append(_pair_violation(where, known, f"{key}={problem['input']}"))
+    if violations:
+        raise ViolationsError(where, violations)
+    return form
+
+
+def _pair_violation(where: str, expected: str, got: str) -> Violation:
+    hint = "correct the option; its keys and their meaning stand in manifest.schema.json"
+    return Violation(code="form_invalid", where=where, expected=expected, got=got, hint=hint)
