@@ -187,7 +187,8 @@ def _statistical(path: Path, name: str, columns: Sequence[str]) -> tuple[list[st
     try:
         found, rows = read_in_process(
             STATISTICAL_PROGRAM,
-            [str(path), "", json.dumps(list(columns))],
+            path,
+            ["", json.dumps(list(columns))],
             file=name,
             what=expected,
             hint="send the complete file again",

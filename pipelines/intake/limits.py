@@ -18,7 +18,7 @@ class Limits:
         file_bytes: of a file as sent. rows, columns, cells: of its table. cell_characters: of one cell.
         members: of a zip, and of a workbook that is one. unpacked_bytes: of all of them together. unpack_ratio: of
             one of them, unpacked to packed, from `ratio_from_bytes` on (a small table of blanks packs very well).
-        memory_bytes, seconds: of the process of a native reader.
+        memory_bytes, seconds: of the process of a native reader; seconds_per_mib are added by the file's size.
     """
 
     file_bytes: int = 2 * 2**30
@@ -31,7 +31,8 @@ class Limits:
     unpack_ratio: int = 250
     ratio_from_bytes: int = 16 * 2**20
     memory_bytes: int = 6 * 2**30
-    seconds: int = 900
+    seconds: int = 60
+    seconds_per_mib: int = 10
 
 
 LIMITS = Limits()

@@ -19,7 +19,7 @@ from pipelines.intake.problems import file_error
 _CHUNK = 2**20
 _ENCRYPTED_FLAG = 0x1
 # What damaged and strange zips raise; the last two: a compression nobody here unpacks, and its program missing
-_DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError)
+DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def unpacked(
                 layout = None if form.layout is None else str(PurePosixPath(member).parent / form.layout)
                 if form.layout is not None and layout in archive.namelist():
                     _unpack(archive, layout, Path(folder) / form.layout)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise file_error(
                 file,
                 "truncated_file",
@@ -124,7 +124,7 @@ def check_members(archive: zipfile.ZipFile, limits: Limits, *, file: str) -> Non
 
     Raises:
         ViolationsError: too many members or bytes, too high a ratio, a directory that lies, a password.
-        zipfile.BadZipFile: damaged.
+        DAMAGE: one of these, where the zip is damaged.
     """
     members = archive.infolist()
     if len(members) > limits.members:

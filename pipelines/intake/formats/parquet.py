@@ -29,8 +29,8 @@ def read_parquet(path: Path, form: FileForm, *, file: str, limits: Limits = LIMI
     """
     del form
     # What the metadata claim is checked before anything is read: a few bytes may claim billions of rows.
-    arguments = [str(path), str(limits.rows), str(limits.columns)]
-    found, rows = read_in_process(_PROGRAM, arguments, file=file, what=_WHAT, hint=_AGAIN, limits=limits)
+    arguments = [str(limits.rows), str(limits.columns)]
+    found, rows = read_in_process(_PROGRAM, path, arguments, file=file, what=_WHAT, hint=_AGAIN, limits=limits)
     if "error" in found:
         got = found["text"].split("\n", maxsplit=1)[0]
         raise file_error(file, "truncated_file", expected=_WHAT, got=got, hint=_AGAIN)

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ViolationsError
@@ -24,25 +25,31 @@ _FEW_THREADS = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_ARENA
 
 
 def read_in_process(
-    program: str, arguments: Sequence[str], *, file: str, what: str, hint: str, limits: Limits
+    program: str, path: Path, arguments: Sequence[str], *, file: str, what: str, hint: str, limits: Limits
 ) -> tuple[dict[str, Any], bytes]:
     """What a reader's program answers: its line of JSON, and its rows as an Arrow stream (empty: none).
 
     Args:
-        program: the module to run. arguments: of its main.
+        program: the module to run. path, arguments: of its main.
         file, what, hint: words of messages: the file, what it should be, and what to do if it is not.
 
     Raises:
         ViolationsError: the program crashed, or needed more time or memory than the limits.
         RuntimeError: the program itself is wrong.
     """
-    command = [sys.executable, "-m", program, str(limits.memory_bytes), *arguments]
+    command = [sys.executable, "-m", program, str(limits.memory_bytes), str(path), *arguments]
+    seconds = limits.seconds + path.stat().st_size * limits.seconds_per_mib // 2**20
     try:
         reader = subprocess.run(
-            command, capture_output=True, check=False, timeout=limits.seconds, env=os.environ | _FEW_THREADS
+            command, capture_output=True, check=False, timeout=seconds, env=os.environ | _FEW_THREADS
         )
     except subprocess.TimeoutExpired as error:
-        raise too_large(file, expected=f"{what} that is read in {limits.seconds} seconds", got="no end") from error
+        raise too_large(
+            file,
+            expected=f"{what} that is read in {seconds:,} seconds",
+            got="no end",
+            hint=f"{hint}, if it is damaged; else send it in parts",
+        ) from error
     if any(words in reader.stderr for words in _OUT_OF_MEMORY):
         raise _too_much_memory(file, what, limits)
     if reader.returncode == _TRACEBACK:

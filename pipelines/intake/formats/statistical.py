@@ -53,7 +53,8 @@ def read_statistical(path: Path, form: FileForm, *, file: str, limits: Limits = 
         raise _unreadable(file, program, "wrong_encoding", f"{form.encoding}, which no such file has")
     found, rows = read_in_process(
         STATISTICAL_PROGRAM,
-        [str(path), _ICONV[form.encoding] if form.encoding else "", "null"],
+        path,
+        [_ICONV[form.encoding] if form.encoding else "", "null"],
         file=file,
         what=f"a complete {program} file",
         hint=_again(program),

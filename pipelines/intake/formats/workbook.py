@@ -15,7 +15,7 @@ import polars as pl
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.form import FileForm
-from pipelines.intake.formats.archive import check_members, encrypted
+from pipelines.intake.formats.archive import DAMAGE, check_members, encrypted
 from pipelines.intake.formats.process import read_in_process
 from pipelines.intake.limits import LIMITS, Limits, check_shape
 from pipelines.intake.notes import REACH, note_texts, rows_above, rows_below, rows_that_may_be_notes
@@ -44,7 +44,13 @@ def read_workbook(path: Path, form: FileForm, *, file: str, limits: Limits = LIM
     """
     kind = _kind(path.read_bytes(), file=file, limits=limits)
     found, rows = read_in_process(
-        _PROGRAM, [str(path), kind, form.sheet or ""], file=file, what="a complete workbook", hint=_AGAIN, limits=limits
+        _PROGRAM,
+        path,
+        [kind, form.sheet or "", str(limits.rows), str(limits.columns)],
+        file=file,
+        what="a complete workbook",
+        hint=_AGAIN,
+        limits=limits,
     )
     if "error" in found:
         said = found["text"].split("\n", maxsplit=1)[0]
@@ -57,11 +63,11 @@ def read_workbook(path: Path, form: FileForm, *, file: str, limits: Limits = LIM
             got=f"sheets {', '.join(repr(name) for name in found['sheets'])}",
             hint="name the sheet with the data in the manifest ('sheet')",
         )
-    return _table(pl.read_ipc_stream(rows), form, Provenance(file=file, format=kind), limits)
+    check_shape(found["rows"], found["columns"], limits, file=file)
+    return _table(pl.read_ipc_stream(rows), form, Provenance(file=file, format=kind))
 
 
-def _table(cells: pl.DataFrame, form: FileForm, provenance: Provenance, limits: Limits) -> TextTable:
-    check_shape(cells.height, cells.width, limits, file=provenance.file)
+def _table(cells: pl.DataFrame, form: FileForm, provenance: Provenance) -> TextTable:
     if not cells.width:
         return text_table(pl.DataFrame(), (), provenance)  # raises: there is nothing in it
     head = cells.head(REACH).rows()
@@ -95,7 +101,7 @@ def _kind(data: bytes, *, file: str, limits: Limits) -> str:
                 members = set(archive.namelist())
                 if _ODS_MANIFEST in members and b":encryption-data" in archive.read(_ODS_MANIFEST):
                     raise encrypted(file)
-        except (zipfile.BadZipFile, EOFError) as error:
+        except DAMAGE as error:
             raise _unreadable(file, str(error)) from error
         return "xlsb" if "xl/workbook.bin" in members else "ods" if "content.xml" in members else "xlsx"
     if data.startswith(_OLE):

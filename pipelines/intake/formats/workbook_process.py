@@ -26,11 +26,12 @@ _ERROR_CELLS = {
 _PANIC = "PanicException"
 
 
-def main(path: str, kind: str, sheet: str) -> None:
+def main(path: str, kind: str, sheet: str, most_rows: str, most_columns: str) -> None:
     """Write the cells of one sheet, from the sheet's first row on, as text.
 
-    The line has `sheets` (all names), `sheet` (the one that is read, null if there is none of that name) or, of a file
-    that cannot be read, `error` and `text`.
+    The line has `sheets` (all names), `sheet` (the one that is read, null if there is none of that name), and its
+    `rows` and `columns`: of more than `most_rows` or `most_columns`, no cell is written. Or, of a file that cannot be
+    read, `error` and `text`.
 
     Args:
         path: the workbook. kind: the ending that its content should have.
@@ -42,7 +43,14 @@ def main(path: str, kind: str, sheet: str) -> None:
         workbook = fastexcel.read_excel(path if as_named else Path(path).read_bytes())
         names = workbook.sheet_names
         chosen = next((name for name in names if name == (sheet or name)), None)
-        cells = None if chosen is None else _cells(workbook, chosen)
+        rows = columns = 0
+        cells = None
+        if chosen is not None:
+            # skip_rows=0: without it, blank rows above the first cell would be left out, and rows be miscounted.
+            texts = workbook.load_sheet(chosen, header_row=None, skip_rows=0, dtypes="string")
+            rows, columns = texts.total_height, texts.width
+            if rows <= int(most_rows) and columns <= int(most_columns):
+                cells = _cells(workbook, texts)
     except fastexcel.FastExcelError as error:
         refuse(error)
         return
@@ -51,16 +59,14 @@ def main(path: str, kind: str, sheet: str) -> None:
             raise
         refuse(error)
         return
-    answer({"sheets": names, "sheet": chosen}, cells)
+    answer({"sheets": names, "sheet": chosen, "rows": rows, "columns": columns}, cells)
 
 
-def _cells(workbook: fastexcel.ExcelReader, sheet: str) -> pl.DataFrame:
-    # skip_rows=0: without it, blank rows above the first cell would be left out, and rows be miscounted.
-    texts = workbook.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string")
+def _cells(workbook: fastexcel.ExcelReader, texts: fastexcel.ExcelSheet) -> pl.DataFrame:
     if not texts.width:
         return pl.DataFrame()
     batch, errors = texts.to_arrow_with_errors()
-    numbers = workbook.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="float").to_polars()
+    numbers = workbook.load_sheet(texts.name, header_row=None, skip_rows=0, dtypes="float").to_polars()
     cells = _with_full_numbers(pl.DataFrame(pl.from_arrow(batch)), numbers)
     if errors is not None:
         cells = _with_error_cells(cells, [(error.offset_position, error.detail) for error in errors.errors])

@@ -232,6 +232,13 @@ def test_an_encrypted_ods(tmp_path: Path, entry: Entry) -> None:
     assert refused(path, entry)[0] == "encrypted"
 
 
+def test_damage_within_a_whole_zip(tmp_path: Path, entry: Entry) -> None:
+    path = workbook(tmp_path / "f.xlsx", one_row)
+    content = bytearray(path.read_bytes())
+    content[60:70] = b"\xff" * 10
+    assert refused(path, entry, bytes(content))[0] == "truncated_file"
+
+
 def rewritten(path: Path, change: Callable[[str, bytes], bytes]) -> None:
     """Change the members of a zip."""
     with zipfile.ZipFile(path) as archive:
@@ -263,6 +270,15 @@ def test_two_cells_far_apart_do_not_fill_the_memory(tmp_path: Path, entry: Entry
     far = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
     rewritten(path, in_sheet("(?<=<sheetData>).*</sheetData>", far))
     assert refused(path, entry)[0] == "too_large"
+
+
+def test_a_damaged_cell_far_to_the_right_is_refused_before_columns_are_made_of_it(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.xls"
+    as_xls(path)
+    content = bytearray(path.read_bytes())
+    # The column of the first NUMBER record (0x0203, 14 bytes) in its bytes 2 and 3
+    content[content.index(b"\x03\x02\x0e\x00") + 7] = 0xFF
+    assert refused(path, entry, bytes(content)) == ("too_large", "65,283 columns")
 
 
 def test_a_sheet_larger_than_the_limits(tmp_path: Path, entry: Entry) -> None:
