@@ -5,7 +5,7 @@ cells as text (statistical.py), or any import that the call does not need: each 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ import pyreadstat
 
 from pipelines.intake.formats.child import answer, refuse, run
 
-_READERS = {".xpt": pyreadstat.read_xport, ".dta": pyreadstat.read_dta, ".sas7bdat": pyreadstat.read_sas7bdat}
+_READERS: Mapping[str, Callable[..., Any]] = {
+    ".xpt": pyreadstat.read_xport,
+    ".dta": pyreadstat.read_dta,
+    ".sas7bdat": pyreadstat.read_sas7bdat,
+}
 # What damaged files were seen to raise, besides pyreadstat's own errors: in its Python and in the frame it builds
 _UNREADABLE = (
     pyreadstat.ReadstatError,
@@ -40,7 +44,7 @@ def main(path: str, encoding: str, columns: str) -> None:
             null; of an empty list there are no rows.
     """
     ending = Path(path).suffix.lower()
-    read = _READERS.get(ending, pyreadstat.read_sav)
+    read: Callable[..., Any] = _READERS.get(ending, pyreadstat.read_sav)
     chosen = json.loads(columns)
     options: dict[str, Any] = {"encoding": encoding or None, "output_format": "polars"}
     try:

@@ -12,6 +12,7 @@ from pipelines.errors import ViolationsError
 from pipelines.intake.formats.workbook import read_workbook
 from pipelines.intake.limits import Limits
 from pipelines.intake.manifest import ManifestFile
+from tests.unit.intake.formats.xlsb import write_xlsb
 
 Entry = Callable[..., ManifestFile]
 
@@ -161,7 +162,11 @@ def as_ods(path: Path) -> None:
         archive.writestr("META-INF/manifest.xml", f'<manifest:manifest xmlns:manifest="{namespace}manifest:1.0"/>')
 
 
-@pytest.mark.parametrize("write", [as_xls, as_xlsx, as_ods], ids=["xls", "xlsx", "ods"])
+def as_xlsb(path: Path) -> None:
+    write_xlsb(path, THREE_ROWS, sheet="자료")
+
+
+@pytest.mark.parametrize("write", [as_xls, as_xlsx, as_xlsb, as_ods], ids=["xls", "xlsx", "xlsb", "ods"])
 def test_three_header_rows_with_titles_and_notes_in_every_format(
     tmp_path: Path, entry: Entry, write: Callable[[Path], None]
 ) -> None:
