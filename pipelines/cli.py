@@ -93,8 +93,9 @@ def check(
     wave: Annotated[int, typer.Option(help="The survey's reference year.", show_default=False)],
     contract: Annotated[str | None, typer.Option(help="The file's contract; left out: the answers.")] = None,
     language: Annotated[str, typer.Option(help="en or ko.")] = "en",
-    header_rows: Annotated[int | None, typer.Option(help="Header rows, if not one.")] = None,
-    sheet: Annotated[str | None, typer.Option(help="Sheet, if not the first.")] = None,
+    form: Annotated[
+        list[str] | None, typer.Option(help="As in a manifest, e.g. encoding=cp949, header_rows=2, sheet=응답.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the letter to this .html file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
 ) -> None:
@@ -105,7 +106,7 @@ def check(
     with _readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output
-        from pipelines.intake.form import FileForm
+        from pipelines.intake.form import parse_form
         from pipelines.precheck.letter import as_json, as_letter, as_text
         from pipelines.precheck.run import check_file
 
@@ -113,9 +114,9 @@ def check(
             if path is not None:
                 check_output(path, suffixes=(suffix,))
         settings = load_settings()
-        form = None if header_rows is None and sheet is None else FileForm(header_rows=header_rows or 1, sheet=sheet)
+        declared = parse_form(form, where="--form") if form else None
         library = load_library(settings.contracts_dir)
-        found = check_file(file, settings, library, survey=survey, wave=wave, contract=contract, form=form)
+        found = check_file(file, settings, library, survey=survey, wave=wave, contract=contract, form=declared)
         typer.echo(as_text(found, "ko" if language == "ko" else "en"))
         if html is not None:
             page = as_letter(found, "ko" if language == "ko" else "en", template_dir=settings.annual_dir)

@@ -6,8 +6,6 @@ deliveries and their contracts (intake).
 
 import gzip
 import json
-import subprocess
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,10 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from pipelines.errors import AxstatError, Violation
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.intake.formats.process import read_in_process
+from pipelines.intake.formats.statistical import STATISTICAL_PROGRAM
+from pipelines.intake.limits import LIMITS
 from pipelines.stats.arrays import FloatArray
 from pipelines.stats.terms import whole_numbers
 
@@ -33,10 +34,6 @@ FORMATS: dict[str, Format] = {
     ".zsav": "statistical",
     ".dta": "statistical",
 }
-# On some damaged files pyreadstat ends its process, which no caller can catch: it gets a process of its own.
-_READER = f"{__package__}.statistical_file"
-# How Python ends after an error that the reader's program does not expect
-_TRACEBACK = 1
 _TRUTH = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False, "false": False}
 
 
@@ -186,18 +183,21 @@ def _cells(content: bytes, name: str, found: Format, columns: Sequence[str] | No
 
 def _statistical(path: Path, name: str, columns: Sequence[str]) -> tuple[list[str], pl.DataFrame]:
     """The names of all columns of an SPSS or Stata file, and those of ``columns`` as a frame."""
-    reader = subprocess.run(
-        [sys.executable, "-m", _READER, str(path), json.dumps(list(columns))], capture_output=True, check=False
-    )
-    if reader.returncode == _TRACEBACK:
-        raise RuntimeError(f"{_READER} on {name}:\n{reader.stderr.decode(errors='replace')}")
     expected = "a complete SPSS or Stata file"
-    if reader.returncode != 0:
-        raise _unreadable(name, expected, ValueError(f"it crashes its reader (status {reader.returncode})"))
-    line, _, rows = reader.stdout.partition(b"\n")
-    found = json.loads(line)
+    try:
+        found, rows = read_in_process(
+            STATISTICAL_PROGRAM,
+            path,
+            ["", json.dumps(list(columns))],
+            file=name,
+            what=expected,
+            hint="send the complete file again",
+            limits=LIMITS,
+        )
+    except ViolationsError as error:
+        raise _unreadable(name, expected, ValueError(error.violations[0].got)) from None
     if "error" in found:
-        raise _unreadable(name, expected, ValueError(found["error"]))
+        raise _unreadable(name, expected, ValueError(f"{found['error']}: {found['text']}"))
     return found["names"], pl.read_ipc_stream(rows) if rows else pl.DataFrame()
 
 

@@ -34,6 +34,7 @@ class RawTable:
         frame: columns of `raw.<contract>` in the contract's order; values as sent, blanks null.
         warnings: what a person should look at though the file is accepted.
         format: e.g. 'xlsx'; `encoding` the encoding text was read with, None for formats that have none.
+        notes: titles and notes around the table, which are not among its rows.
         variable_labels, value_labels: contract column -> label, and -> code -> label, where the file has
             them.
     """
@@ -43,6 +44,7 @@ class RawTable:
     warnings: tuple[Violation, ...]
     format: str
     encoding: str | None
+    notes: tuple[str, ...]
     variable_labels: Mapping[str, str]
     value_labels: Mapping[str, Mapping[str, str]]
 
@@ -96,7 +98,8 @@ def read_delivery_file(
     return RawTable(
         contract=contract.name,
         frame=_raw_frame(table, columns, contract, manifest, entry),
-        warnings=_extra_warnings(columns, contract, file=file),
+        warnings=(*_extra_warnings(columns, contract, file=file), *_note_warnings(table, entry, file=file)),
+        notes=table.provenance.notes,
         format=table.provenance.format,
         encoding=table.provenance.encoding,
         variable_labels={
@@ -243,6 +246,23 @@ def _extra_warnings(columns: ColumnMap, contract: TableContract, *, file: str) -
             expected=f"the columns of {contract.name}",
             got=f"{len(columns.extra)} more: {', '.join(repr(name) for name in columns.extra.values())}",
             hint="nothing is lost (raw keeps them in extra_columns); add them to the contract if wanted",
+        ),
+    )
+
+
+def _note_warnings(table: TextTable, entry: ManifestFile, *, file: str) -> tuple[Violation, ...]:
+    """What was taken for a title or a note though nobody declared it."""
+    notes = table.provenance.notes
+    shown = ", ".join(repr(note) for note in notes[:5])
+    if not notes or (entry.skip_rows is not None and entry.notes_below is not None):
+        return ()
+    return (
+        Violation(
+            code="notes_left_out",
+            where=file,
+            expected="a header and rows, or 'skip_rows' and 'notes_below' declared in the manifest",
+            got=f"{len(notes)} row(s) of titles and notes around the table: {shown}",
+            hint="nothing to do if these are no data; declare how many there are, and they are not looked for",
         ),
     )
 

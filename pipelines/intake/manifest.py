@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.intake.form import FileForm, Text
+from pipelines.intake.form import FileForm, PathBelow, Text
 
 MANIFEST_NAME = "manifest.json"
 # Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
@@ -28,18 +28,10 @@ class ManifestFile(FileForm):
     `sha256` is kept in lower case, though some tools print it in capitals.
     """
 
-    file: Text
+    file: PathBelow
     contract: Name
     sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
     rows: int = Field(ge=0)
-
-    @field_validator("file")
-    @classmethod
-    def _below_the_manifest(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts or set(value) & {"\\", "\0"}:
-            raise ValueError("must be a path below the manifest's folder, with forward slashes")
-        return value
 
     @field_validator("sha256")
     @classmethod

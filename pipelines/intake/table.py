@@ -6,7 +6,6 @@ any meaning of a cell (that is the contract's, applied later).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import polars as pl
 
@@ -21,11 +20,15 @@ _LARGEST_EXACT = 2.0**53
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a table comes from: the file as messages name it, its format and, for text, its encoding."""
+    """Where a table comes from: the file as messages name it, its format and, for text, its encoding.
+
+    `notes` are the titles and notes around the table, top to bottom: what was left out of its rows.
+    """
 
     file: str
     format: str
     encoding: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,10 @@ def join_headers(rows: Sequence[Sequence[str | None]]) -> list[str]:
     ['id', 'AI use / text', 'AI use / speech', 'note']
     """
     cleaned = [[" ".join((cell or "").split()) for cell in row] for row in rows]
-    for upper, below in reversed(list(pairwise(cleaned))):
+    for level in reversed(range(len(cleaned) - 1)):
+        upper, lower = cleaned[level], cleaned[level + 1 :]
         for position in range(1, len(upper)):
-            spans = below[position] and below[position - 1]
+            spans = all(any(row[at] for row in lower) for at in (position - 1, position))
             if not upper[position] and spans:
                 upper[position] = upper[position - 1]
     return [HEADER_JOINT.join(part for part in parts if part) for parts in zip(*cleaned, strict=True)]

@@ -91,6 +91,11 @@ def test_check_says_by_its_exit_code_what_becomes_of_a_file(country, tmp_path: P
     whole = delivered.read_bytes()
     cut.write_bytes(whole[: whole.rindex(b",")])
     assert axstat(tmp_path, "check", str(cut), *asked).returncode == 4
+    assert axstat(tmp_path, "check", str(delivered), *asked, "--form", "delimiter=;").returncode == 4
+    wrong = axstat(tmp_path, "check", str(delivered), *asked, "--form", "header_rows=two", "--form", "colour=red")
+    assert wrong.returncode == 1
+    assert "header_rows=two" in wrong.stderr
+    assert "colour=red" in wrong.stderr
     unknown = axstat(tmp_path, "check", str(cut), "--survey", "industri", "--wave", "2021")
     assert unknown.returncode == 1
     assert "industry" in unknown.stderr

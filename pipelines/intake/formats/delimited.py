@@ -6,14 +6,21 @@ Belongs here: the structure of a delimited file and what can be wrong with it. D
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.encoding import decode
 from pipelines.intake.form import FileForm
+from pipelines.intake.formats.delimiter import sniff_delimiter
+from pipelines.intake.limits import LIMITS, Limits, check_shape, too_large
+from pipelines.intake.notes import REACH, note_texts, rows_above, rows_below, rows_that_may_be_notes
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, join_headers, text_table
 
@@ -21,56 +28,79 @@ from pipelines.intake.table import Provenance, TextTable, join_headers, text_tab
 _CHUNK = 20_000
 
 
-def read_delimited(path: Path, form: FileForm, *, file: str) -> TextTable:
+def read_delimited(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS) -> TextTable:
     """Read the file at `path` as `form` describes it; `file` is how messages name it.
 
     Parsed by the csv module: polars pads a record that is too short without a word, and fails on a quote
     inside an unquoted cell, which contractors do send.
 
     Raises:
-        ViolationsError: encoding, empty file, records of another width than the header, a quote left open.
+        ViolationsError: encoding, empty file, delimiter that cannot be told, records of another width than the
+            header, a quote left open, more than the limits.
     """
     text, encoding = decode(path.read_bytes(), declared=form.encoding, file=file)
     provenance = Provenance(file=file, format="delimited text", encoding=encoding)
     if not text.strip():
         return text_table(pl.DataFrame(), (), provenance)  # raises: there is nothing in it
-    delimiter = form.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    if form.delimiter is not None:
+        delimiter = form.delimiter
+    else:
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else sniff_delimiter(text, file=file)
     # Encoded again and read as a stream: a StringIO of Hangul would hold four bytes a character.
     stream = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
     del text
-    records = _records(stream, delimiter=delimiter, file=file)
-    header = [record for _, record in zip(range(form.header_rows), records, strict=False)]
+    records = _records(stream, delimiter=delimiter, file=file, limits=limits)
+    head = list(islice(records, REACH))
+    above = rows_above(head, form)
+    header = [record for _, record in zip(range(form.header_rows), islice(head, above, None), strict=False)]
+    if not header:
+        return text_table(pl.DataFrame(), (), provenance)  # raises: there is no header
     width = len(header[0])
     other_widths = {number: len(row) for number, row in enumerate(header, 1 - len(header)) if len(row) != width}
+    check_shape(0, width, limits, file=file)
     chunks: list[pl.DataFrame] = []
     rows: list[list[str]] = []
     blank = [""] * width
+    tail: deque[list[str]] = deque(maxlen=REACH)
     number = 0
-    for number, record in enumerate(records, 1):
-        if record and len(record) != width:
+    for number, record in enumerate(chain(islice(head, above + len(header), None), records), 1):
+        fits = len(record) == width
+        if record and not fits:
             other_widths[number] = len(record)
-        elif not other_widths:
-            rows.append(record or blank)
+        rows.append(record if fits else blank)
+        tail.append(record)
         if len(rows) == _CHUNK:
+            check_shape(number, width, limits, file=file)
             chunks.append(_frame(rows, width))
             rows.clear()
+    check_shape(number, width, limits, file=file)
+    chunks.append(_frame(rows, width))
+    frame = pl.concat(chunks)
+    other_cells = frame.head(number - rows_that_may_be_notes(tail))[:, 0].str.len_chars().max() if width else 0
+    below = rows_below(tail, form, width=width, longest=cast("int | None", other_cells) or 0)
+    other_widths = {row: cells for row, cells in other_widths.items() if row <= number - below}
     if other_widths:
         raise _ragged(other_widths, width=width, last=number, file=file)
-    chunks.append(_frame(rows, width))
-    return text_table(pl.concat(chunks), join_headers(header), provenance)
+    notes = note_texts([*head[:above], *list(tail)[len(tail) - below :]], joint=f"{delimiter} ")
+    return text_table(frame.head(number - below), join_headers(header), replace(provenance, notes=notes))
 
 
-def _records(stream: io.TextIOWrapper, *, delimiter: str, file: str) -> Iterator[list[str]]:
-    """The records of the file; a blank line is an empty record, those before the header are left out."""
+def _records(stream: io.TextIOWrapper, *, delimiter: str, file: str, limits: Limits) -> Iterator[list[str]]:
+    """The records of the file; a blank line is an empty record."""
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
-    first_line, begun = 1, False
+    first_line = 1
     try:
         for record in reader:
-            begun = begun or bool(record)
-            if begun:
-                yield record
+            yield record
             first_line = reader.line_num + 1
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise too_large(
+                file,
+                expected=f"cells of at most {limits.cell_characters:,} characters",
+                got=f"a longer one in the record that starts on line {first_line}",
+                hint="look for a quote that is never closed there, or shorten the cell",
+            ) from error
         raise file_error(
             file,
             "broken_quoting",
@@ -97,6 +127,7 @@ def _ragged(other_widths: dict[int, int], *, width: int, last: int, file: str) -
         got=f"{found} cells in {'the last row' if cut else f'{len(other_widths)} row(s)'}",
         hint="the file was cut off: send the complete file again"
         if cut
-        else "quote cells that hold the delimiter, or declare 'delimiter' in the manifest",
+        else "quote cells that hold the delimiter, or declare 'delimiter' in the manifest, or 'skip_rows' and "
+        "'notes_below' if these are titles and notes around the table",
         rows=tuple(number for number in other_widths if number > 0),
     )

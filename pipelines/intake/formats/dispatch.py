@@ -1,6 +1,6 @@
 """Which reader a file is for, by the end of its name.
 
-Belongs here: the list of formats. Does not belong here: reading.
+Belongs here: the list of formats, and the limits that hold for all of them. Does not belong here: reading.
 """
 
 from collections.abc import Mapping
@@ -8,11 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+import polars as pl
+
 from pipelines.intake.form import FileForm
+from pipelines.intake.formats.archive import unpacked
 from pipelines.intake.formats.delimited import read_delimited
+from pipelines.intake.formats.fixed_width import read_fixed_width
+from pipelines.intake.formats.json_lines import read_json_lines
 from pipelines.intake.formats.parquet import read_parquet
 from pipelines.intake.formats.statistical import PROGRAMS, read_statistical
-from pipelines.intake.formats.xlsx import read_xlsx
+from pipelines.intake.formats.workbook import read_workbook
+from pipelines.intake.limits import LIMITS, Limits, check_shape, too_large
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import TextTable
 
@@ -20,7 +26,7 @@ from pipelines.intake.table import TextTable
 class Reader(Protocol):
     """What every format module offers."""
 
-    def __call__(self, path: Path, form: FileForm, *, file: str) -> TextTable:
+    def __call__(self, path: Path, form: FileForm, *, file: str, limits: Limits = ...) -> TextTable:
         """Read the file at `path` as `form` describes it; `file` is how messages name it."""
 
 
@@ -29,11 +35,20 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ".csv": read_delimited,
         ".tsv": read_delimited,
         ".txt": read_delimited,
-        ".xlsx": read_xlsx,
+        ".xlsx": read_workbook,
+        ".xls": read_workbook,
+        ".xlsb": read_workbook,
+        ".ods": read_workbook,
+        ".dat": read_fixed_width,
+        ".fwf": read_fixed_width,
+        ".jsonl": read_json_lines,
+        ".ndjson": read_json_lines,
         **dict.fromkeys(PROGRAMS, read_statistical),
         ".parquet": read_parquet,
     }
 )
+_ZIP = ".zip"
+_TEXT_READERS = (read_delimited, read_fixed_width, read_json_lines)
 
 
 def tolerates_damage(path: Path) -> bool:
@@ -41,22 +56,47 @@ def tolerates_damage(path: Path) -> bool:
 
     Text is read by Python alone. The other readers are native code, which what is known to be damaged is kept from.
     """
-    return READERS.get(path.suffix.lower()) is read_delimited
+    return READERS.get(path.suffix.lower()) in _TEXT_READERS
 
 
-def read_table(path: Path, form: FileForm, *, file: str) -> TextTable:
+def read_table(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS) -> TextTable:
     """Read the file at `path` with the reader of its format; `file` is how messages name it.
 
+    Of a zip, the data file in it is read.
+
     Raises:
-        ViolationsError: a format without reader, or what the reader found.
+        ViolationsError: a format without reader, more than the limits, or what the reader found.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    ending = path.suffix.lower()
+    if ending != _ZIP and ending not in READERS:
         raise file_error(
             file,
             "unknown_format",
-            expected=f"a file that ends in {', '.join(READERS)}",
+            expected=f"a file that ends in {', '.join((*READERS, _ZIP))}",
             got=path.suffix or "no ending",
             hint="send the file in one of these formats",
         )
-    return reader(path, form, file=file)
+    size = path.stat().st_size
+    if size > limits.file_bytes:
+        raise too_large(file, expected=f"at most {limits.file_bytes:,} bytes", got=f"{size:,} bytes")
+    if ending == _ZIP:
+        with unpacked(path, form, file=file, endings=READERS, limits=limits) as (inside, name):
+            return read_table(inside, form, file=name, limits=limits)
+    table = READERS[ending](path, form, file=file, limits=limits)
+    check_shape(table.frame.height, table.frame.width, limits, file=file)
+    _check_cells(table, limits, file=file)
+    return table
+
+
+def _check_cells(table: TextTable, limits: Limits, *, file: str) -> None:
+    lengths = table.frame.select(pl.all().str.len_chars().max())
+    for name, header in zip(lengths.columns, table.headers, strict=True):
+        longest = lengths[name].item() or 0
+        if longest > limits.cell_characters:
+            row = table.frame[name].str.len_chars().arg_max()
+            raise too_large(
+                f"{file}, column {header}",
+                expected=f"cells of at most {limits.cell_characters:,} characters",
+                got=f"{longest:,} characters in row {(row or 0) + 1}",
+                hint="shorten the cell, or ask for larger limits",
+            )

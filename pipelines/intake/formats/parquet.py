@@ -1,42 +1,41 @@
 """Parquet files -> TextTable.
 
-Belongs here: reading and rendering. Does not belong here: column names (columns.py).
+Belongs here: rendering, words for people. Does not belong here: column names (columns.py), the calls of the library
+(parquet_process.py).
 """
 
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from pipelines.intake.form import FileForm
+from pipelines.intake.formats.process import read_in_process
+from pipelines.intake.limits import LIMITS, Limits, check_shape
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, text_table, typed_to_text
 
+_PROGRAM = f"{__package__}.parquet_process"
+_WHAT = "a complete Parquet file"
+_AGAIN = "send the complete file again"
 
-def read_parquet(path: Path, form: FileForm, *, file: str) -> TextTable:
+
+def read_parquet(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS) -> TextTable:
     """Read the file at `path`; `form` has nothing to say about this format, `file` names it in messages.
 
+    It is read by a process of its own.
+
     Raises:
-        ViolationsError: a file that is cut off or is not Parquet, nested columns, or no rows.
+        ViolationsError: a file that is cut off or is not Parquet, nested columns, no rows, or more than the limits.
     """
     del form
-    try:
-        # Not by polars: on damaged pages its reader ends the whole process, which no caller can catch.
-        with pq.ParquetFile(path) as source:
-            table = source.read()
-        table.validate(full=True)
-        headers = table.column_names
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise file_error(
-            file,
-            "truncated_file",
-            expected="a complete Parquet file",
-            got=str(error).split("\n", maxsplit=1)[0],
-            hint="send the complete file again",
-        ) from error
-    # Names made here: those of the file may stand twice, and its metadata are nobody's business.
-    names = [f"{header!r} (column {position})" for position, header in enumerate(headers, 1)]
-    frame = pl.DataFrame(pl.from_arrow(pa.table(table.columns, names=names)))
+    # What the metadata claim is checked before anything is read: a few bytes may claim billions of rows.
+    arguments = [str(limits.rows), str(limits.columns)]
+    found, rows = read_in_process(_PROGRAM, path, arguments, file=file, what=_WHAT, hint=_AGAIN, limits=limits)
+    if "error" in found:
+        got = found["text"].split("\n", maxsplit=1)[0]
+        raise file_error(file, "truncated_file", expected=_WHAT, got=got, hint=_AGAIN)
+    check_shape(found["rows"], found["columns"], limits, file=file)
+    frame = pl.read_ipc_stream(rows)
+    frame.columns = [f"{header!r} (column {position})" for position, header in enumerate(found["names"], 1)]
     provenance = Provenance(file=file, format="parquet")
-    return text_table(typed_to_text(frame, provenance), headers, provenance)
+    return text_table(typed_to_text(frame, provenance), found["names"], provenance)

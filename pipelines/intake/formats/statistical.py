@@ -1,13 +1,10 @@
-"""Files of statistical programs -> TextTable: SPSS (.sav, .zsav), Stata (.dta), SAS transport (.xpt).
+"""Files of statistical programs -> TextTable: SPSS (.sav, .zsav), Stata (.dta), SAS (.sas7bdat, .xpt).
 
 Belongs here: values as text, variable and value labels. Does not belong here: which codes mean missing:
-user-missing values stay values (Stata's .a to .z as 'a' to 'z'), the contract says what they mean.
+user-missing values stay values (Stata's and SAS's .a to .z as letters), the contract says what they mean.
 """
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,18 +13,31 @@ import polars as pl
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.form import FileForm
+from pipelines.intake.formats.process import read_in_process
+from pipelines.intake.limits import LIMITS, Limits
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, text_table, typed_to_text
 
-PROGRAMS: Mapping[str, str] = MappingProxyType({".sav": "SPSS", ".zsav": "SPSS", ".dta": "Stata", ".xpt": "SAS"})
+PROGRAMS: Mapping[str, str] = MappingProxyType(
+    {".sav": "SPSS", ".zsav": "SPSS", ".dta": "Stata", ".sas7bdat": "SAS", ".xpt": "SAS"}
+)
+_NAMES_ITS_ENCODING = (".sav", ".zsav", ".sas7bdat")
 # On some damaged files pyreadstat ends its process, which no caller can catch: it gets a process of its own.
-_READER = f"{__package__}.statistical_process"
+STATISTICAL_PROGRAM = f"{__package__}.statistical_process"
 _STATA_WITH_UTF_8 = 118
-# How Python ends after an error that the reader's program does not expect
-_TRACEBACK = 1
+# What a form may declare -> what iconv calls it; text of these programs has units of one byte.
+_ICONV = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8",
+    "cp949": "CP949",
+    "euc-kr": "CP949",
+    "windows-1252": "WINDOWS-1252",
+    "latin-1": "ISO-8859-1",
+    "shift_jis": "SHIFT_JIS",
+}
 
 
-def read_statistical(path: Path, form: FileForm, *, file: str) -> TextTable:
+def read_statistical(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS) -> TextTable:
     """Read the file at `path`; headers are variable names, labels the variable labels; `file` names it in
     messages.
 
@@ -36,18 +46,20 @@ def read_statistical(path: Path, form: FileForm, *, file: str) -> TextTable:
 
     Raises:
         ViolationsError: a file that is cut off or is not of that program, bytes its encoding does not have, text in an
-            encoding that neither file nor manifest names, or no rows.
+            encoding that neither file nor manifest names, no rows, or more than the limits.
     """
     program = PROGRAMS[path.suffix.lower()]
-    reader = subprocess.run(
-        [sys.executable, "-m", _READER, str(path), _readstat_name(form.encoding)], capture_output=True, check=False
+    if form.encoding is not None and form.encoding not in _ICONV:
+        raise _unreadable(file, program, "wrong_encoding", f"{form.encoding}, which no such file has")
+    found, rows = read_in_process(
+        STATISTICAL_PROGRAM,
+        path,
+        [_ICONV[form.encoding] if form.encoding else "", "null"],
+        file=file,
+        what=f"a complete {program} file",
+        hint=_again(program),
+        limits=limits,
     )
-    if reader.returncode == _TRACEBACK:
-        raise RuntimeError(f"{_READER} on {file}:\n{reader.stderr.decode(errors='replace')}")
-    if reader.returncode != 0:
-        raise _unreadable(file, program, "truncated_file", f"bytes that crash its reader (status {reader.returncode})")
-    line, _, rows = reader.stdout.partition(b"\n")
-    found = json.loads(line)
     if "error" in found:
         foreign = found["error"] == UnicodeDecodeError.__name__
         raise _unreadable(file, program, "wrong_encoding" if foreign else "truncated_file", found["text"])
@@ -71,10 +83,9 @@ def read_statistical(path: Path, form: FileForm, *, file: str) -> TextTable:
 
 
 def _names_its_encoding(path: Path) -> bool:
-    """Whether a file says how its text is encoded: all of SPSS do, those of Stata from 14 on are in UTF-8."""
-    program = PROGRAMS[path.suffix.lower()]
-    if program != "Stata":
-        return program == "SPSS"
+    """Whether a file says how its text is encoded: those of SPSS and SAS do, those of Stata from 14 on are in UTF-8."""
+    if PROGRAMS[path.suffix.lower()] != "Stata":
+        return path.suffix.lower() in _NAMES_ITS_ENCODING
     with path.open("rb") as stream:
         release = re.match(rb"<stata_dta><header><release>(\d{3})</release>", stream.read(64))
     return release is not None and int(release[1]) >= _STATA_WITH_UTF_8
@@ -88,14 +99,8 @@ def _has_foreign_letters(table: TextTable) -> bool:
 
 
 def _unreadable(file: str, program: str, code: str, got: str) -> ViolationsError:
-    return file_error(
-        file,
-        code,
-        expected=f"a complete {program} file",
-        got=got,
-        hint=f"send the complete file again; if it opens in {program}, declare its 'encoding' in the manifest",
-    )
+    return file_error(file, code, expected=f"a complete {program} file", got=got, hint=_again(program))
 
 
-def _readstat_name(encoding: str | None) -> str:
-    return {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp949": "CP949"}[encoding] if encoding else ""
+def _again(program: str) -> str:
+    return f"send the complete file again; if it opens in {program}, declare its 'encoding' in the manifest"

@@ -1,49 +1,66 @@
-"""The program of the process that `read_statistical` starts: one file of SPSS, Stata or SAS in; one line
-of JSON and its rows out.
+"""The program of the process that reads one file of SPSS, Stata or SAS: one line of JSON and its rows out.
 
 Belongs here: the call of pyreadstat, and nothing that can be done outside. Does not belong here: words for people,
 cells as text (statistical.py), or any import that the call does not need: each file pays for it.
 """
 
 import json
-import sys
-from functools import partial
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pyreadstat
 
+from pipelines.intake.formats.child import answer, refuse, run
+
+_READERS: Mapping[str, Callable[..., Any]] = {
+    ".xpt": pyreadstat.read_xport,
+    ".dta": pyreadstat.read_dta,
+    ".sas7bdat": pyreadstat.read_sas7bdat,
+}
 # What damaged files were seen to raise, besides pyreadstat's own errors: in its Python and in the frame it builds
-UNREADABLE = (
+_UNREADABLE = (
     pyreadstat.ReadstatError,
     pyreadstat.PyreadstatError,
     IndexError,
+    MemoryError,
     OverflowError,
     TypeError,
     ValueError,
 )
 
 
-def main(path: str, encoding: str) -> None:
-    """Read the file at `path` and write it to standard output.
+def main(path: str, encoding: str, columns: str) -> None:
+    """Write the file at `path` to standard output.
 
-    First a line of JSON with `names`, `labels`, `value_labels` and `encoding`, then the rows as an Arrow stream. Or,
-    of a file that cannot be read, only a line of JSON with `error` and `text`.
+    First a line of JSON with `names` (of all columns), `labels`, `value_labels` and `encoding`, then the rows as an
+    Arrow stream. Or, of a file that cannot be read, only a line of JSON with `error` and `text`.
 
     Args:
         path: the file.
         encoding: a name iconv knows, or '' for the one that the file names.
+        columns: JSON. null: all columns, user-missing values as values. A list of names: these, user-missing values
+            null; of an empty list there are no rows.
     """
-    lower = path.lower()
-    read = (
-        pyreadstat.read_xport
-        if lower.endswith(".xpt")
-        else partial(pyreadstat.read_dta if lower.endswith(".dta") else pyreadstat.read_sav, user_missing=True)
-    )
+    ending = Path(path).suffix.lower()
+    read: Callable[..., Any] = _READERS.get(ending, pyreadstat.read_sav)
+    chosen = json.loads(columns)
+    options: dict[str, Any] = {"encoding": encoding or None, "output_format": "polars"}
     try:
-        frame, meta = read(path, encoding=encoding or None, output_format="polars")
-    except UNREADABLE as error:
-        _write_line({"error": type(error).__name__, "text": str(error)})
+        if chosen is None:
+            frame, meta = read(path, **options, **({} if ending == ".xpt" else {"user_missing": True}))
+        else:
+            frame = read(path, **options, usecols=chosen)[0] if chosen else None
+            _, meta = read(path, **options, metadataonly=True)
+    except _UNREADABLE as error:
+        refuse(error)
         return
-    found = {
+    answer(_found(meta), frame if frame is None else _with_letters_as_text(frame))
+
+
+def _found(meta: Any) -> Mapping[str, object]:
+    return {
         "names": meta.column_names,
         "labels": meta.column_labels,
         "value_labels": {
@@ -52,17 +69,15 @@ def main(path: str, encoding: str) -> None:
         },
         "encoding": meta.file_encoding,
     }
-    _write_line(found)
-    # Numbers among which Stata's letters for missing values stand
-    mixed = [name for name, dtype in frame.schema.items() if str(dtype) == "Object"]
+
+
+def _with_letters_as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with columns of text for numbers among which letters for missing values stand."""
+    mixed = [name for name, dtype in frame.schema.items() if dtype == pl.Object]
     for name in mixed:
         cells = [None if cell is None else _code_text(cell) for cell in frame[name].to_list()]
-        frame = frame.replace_column(frame.get_column_index(name), type(frame[name])(name, cells))
-    frame.write_ipc_stream(sys.stdout.buffer)
-
-
-def _write_line(found: dict[str, object]) -> None:
-    sys.stdout.buffer.write(json.dumps(found).encode("ascii") + b"\n")
+        frame = frame.replace_column(frame.get_column_index(name), pl.Series(name, cells))
+    return frame
 
 
 def _code_text(code: object) -> str:
@@ -70,4 +85,4 @@ def _code_text(code: object) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(main)

@@ -96,6 +96,25 @@ def test_extra_columns_are_kept_and_reported(deliver: Deliver, read: Check) -> N
     assert warning.got == "2 more: '메모', '조사원'"
 
 
+def test_titles_and_notes_are_a_remark_unless_they_are_declared(deliver: Deliver, read: Check) -> None:
+    content = "실태조사 응답\r\n\r\n".encode() + csv([response()]) + "※ 잠정 자료\r\n".encode()
+    table = read(deliver(content))
+    assert table.frame.height == 1
+    assert table.notes == ("실태조사 응답", "※ 잠정 자료")
+    [warning] = table.warnings
+    assert warning.code == "notes_left_out"
+    assert "'※ 잠정 자료'" in warning.got
+    declared = read(deliver(content, folder="d2", entry={"skip_rows": 2, "notes_below": 1}))
+    assert (declared.notes, declared.warnings) == (table.notes, ())
+
+
+def test_an_answer_of_which_only_the_number_is_there_is_a_row(deliver: Deliver, read: Check) -> None:
+    last = dict.fromkeys(response(), "") | {"business_number": "124-81-00998"}
+    table = read(deliver(csv([response(), response(), last]), rows=3))
+    assert table.frame.height == 3
+    assert table.notes == ()
+
+
 def test_a_truncated_file(deliver: Deliver, read: Check) -> None:
     content = csv([response(), response()])
     found = codes(read, deliver(content[:-20], rows=2, entry={"sha256": "0" * 64}))

@@ -98,3 +98,21 @@ def test_a_cell_merged_downwards_is_not_carried_to_the_right() -> None:
 def test_three_header_rows() -> None:
     rows = [["A", None, None], ["B", None, "C"], ["x", "y", "z"]]
     assert join_headers(rows) == ["A / B / x", "A / B / y", "A / C / z"]
+
+
+def test_three_header_rows_with_blocks_of_merged_cells() -> None:
+    rows = [
+        ["번호", "AI 기술", None, None, None, "비고"],
+        [None, "기계학습", None, None, None, None],
+        [None, "활용", "계획", "분야", "시기", None],
+    ]
+    assert join_headers(rows) == [
+        "번호",
+        "AI 기술 / 기계학습 / 활용",
+        "AI 기술 / 기계학습 / 계획",
+        "AI 기술 / 기계학습 / 분야",
+        "AI 기술 / 기계학습 / 시기",
+        "비고",
+    ]
+    # A cell of two rows and two columns
+    assert join_headers([["AI", None], [None, None], ["x", "y"]]) == ["AI / x", "AI / y"]

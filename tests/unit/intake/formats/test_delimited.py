@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.formats.delimited import read_delimited
+from pipelines.intake.limits import Limits
 from pipelines.intake.manifest import ManifestFile
 from pipelines.intake.table import TextTable
 
@@ -45,6 +46,87 @@ def test_delimiters(read: Read) -> None:
     assert read(b"a;b\n1,5;2\n", delimiter=";").frame.rows() == [("1,5", "2")]
     assert read(b"a\tb\n1\t2\n", name="f.tsv").frame.rows() == [("1", "2")]
     assert read("a\tb\n1\t가\n".encode("utf-16"), delimiter="\t").frame.rows() == [("1", "가")]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_that_splits_all_records_alike_is_found(read: Read, delimiter: str) -> None:
+    lines = [["id", "name", "rate"], ["1", '"a,b;c|d\te"', "x"], ["2", '"둘째\n줄"', ""]]
+    table = read("\n".join(delimiter.join(line) for line in lines).encode("cp949"))
+    assert table.headers == ("id", "name", "rate")
+    assert table.frame.rows() == [("1", "a,b;c|d\te", "x"), ("2", "둘째\n줄", None)]
+
+
+def test_decimal_commas_do_not_make_a_delimiter(read: Read) -> None:
+    content = "AI 활용률\n\n국가;2024;2025\n한국;6,4;9,1\n독일;11,6;20,0\n자료: 통계청\n"
+    table = read(content.encode())
+    assert table.headers == ("국가", "2024", "2025")
+    assert table.frame.rows() == [("한국", "6,4", "9,1"), ("독일", "11,6", "20,0")]
+    assert table.provenance.notes == ("AI 활용률", "자료: 통계청")
+
+
+def test_two_delimiters_that_fit_are_to_be_declared(read: Read) -> None:
+    content = b"a,b;c\n1,2;3\n"
+    code, got, _ = refused(read, content)
+    assert (code, got) == ("delimiter_unclear", "records that comma and semicolon split alike")
+    assert read(content, delimiter=";").frame.rows() == [("1,2", "3")]
+
+
+def test_a_text_of_one_column(read: Read) -> None:
+    assert read(b"code\nA;B\nC\n").frame.rows() == [("A;B",), ("C",)]
+
+
+def test_broken_records_are_told_by_the_delimiter_of_their_header(read: Read) -> None:
+    assert refused(read, b"a;b;c\n1;2;3\n1;2\n1;2;3\n") == ("ragged_rows", "2 cells in 1 row(s)", (2,))
+
+
+def test_titles_and_notes_are_left_out_and_kept_in_the_provenance(read: Read) -> None:
+    content = "실태조사 결과,,\r\n,,\r\n번호,상호,수\r\n1,가,2\r\n\r\n2,나,3\r\n,,\r\n주: 기업, 기관 포함\r\n※ 잠정\r\n"
+    table = read(content.encode("cp949"))
+    assert table.headers == ("번호", "상호", "수")
+    assert table.frame.rows() == [("1", "가", "2"), (None, None, None), ("2", "나", "3")]
+    assert table.provenance.notes == ("실태조사 결과", "주: 기업, 기관 포함", "※ 잠정")
+
+
+def test_rows_are_counted_from_the_header_whatever_stands_above(read: Read) -> None:
+    content = "제목\n\na,b,c\n1,2,3\n1,2\n1,2,3\n".encode()
+    assert refused(read, content) == ("ragged_rows", "2 cells in 1 row(s)", (2,))
+
+
+def test_a_cut_off_record_is_no_note_however_long(read: Read) -> None:
+    content = b"id,name,n\n1,a,2\n2,a long name of many words that goes on and on and on"
+    assert refused(read, content)[0] == "truncated_file"
+    assert refused(read, b"id,name,n\n1,a,2\n2")[0] == "truncated_file"
+
+
+def test_declared_notes_are_held_to(read: Read) -> None:
+    content = "기관:,한국\n번호,상호,수\n1,가,2\n합계,,2\n".encode()
+    table = read(content, delimiter=",", skip_rows=1, notes_below=1)
+    assert table.frame.rows() == [("1", "가", "2")]
+    assert table.provenance.notes == ("기관:, 한국", "합계, 2")
+    note = "번호,상호,수\n1,가,2\n※ 하나,,\n".encode()
+    assert read(note, notes_below=0).frame.rows() == [("1", "가", "2"), ("※ 하나", None, None)]
+    assert refused(read, note, notes_below=2)[0] == "empty_file"
+    assert refused(read, note, skip_rows=9)[0] == "empty_file"
+
+
+def test_utf16_of_either_order(read: Read) -> None:
+    content = "a\tb\n1\t가\n"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert read(content.encode(encoding), encoding=encoding).frame.rows() == [("1", "가")]
+
+
+def test_limits(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"a,b,c\n" + b"1,2,3\n" * 10)
+    for limits, got in ((Limits(rows=9), "10 rows"), (Limits(columns=2), "3 columns"), (Limits(cells=29), "30 cells")):
+        with pytest.raises(ViolationsError, match=rf"(?s)too_large.*{got}"):
+            read_delimited(path, entry(), file="f.csv", limits=limits)
+
+
+def test_a_cell_that_never_ends(read: Read) -> None:
+    code, got, _ = refused(read, b'a,b\n1,"' + b"x" * 140_000)
+    assert code == "too_large"
+    assert "line 2" in got
 
 
 @pytest.mark.parametrize(

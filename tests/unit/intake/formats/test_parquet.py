@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.formats.parquet import read_parquet
+from pipelines.intake.limits import Limits
 from pipelines.intake.manifest import ManifestFile
 
 Entry = Callable[..., ManifestFile]
@@ -65,3 +66,26 @@ def test_a_file_without_rows(tmp_path: Path, entry: Entry) -> None:
     pl.DataFrame({"a": []}, schema={"a": pl.String}).write_parquet(path)
     with pytest.raises(ViolationsError, match="empty_file"):
         read_parquet(path, entry(), file="f")
+
+
+def dictionary_file(path: Path, *, groups: int, rows: int, text: str) -> None:
+    """A small file of many rows: one text, as a dictionary of one entry."""
+    table = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])})
+    with pq.ParquetWriter(path, table.schema, store_schema=False) as writer:
+        for _ in range(groups):
+            writer.write_table(table)
+
+
+def test_rows_beyond_the_limit_are_refused_by_the_metadata(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    dictionary_file(path, groups=6, rows=1_000_000, text="x")
+    assert path.stat().st_size < 20_000
+    with pytest.raises(ViolationsError, match=r"(?s)too_large.*at most 5,000,000 rows.*6,000,000 rows"):
+        read_parquet(path, entry(), file="f")
+
+
+def test_rows_that_need_more_memory_than_the_limit(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.parquet"
+    dictionary_file(path, groups=4, rows=1_000_000, text="x" * 500)
+    with pytest.raises(ViolationsError, match=r"(?s)too_large.*1 GiB of memory"):
+        read_parquet(path, entry(), file="f", limits=Limits(memory_bytes=2**30))

@@ -12,7 +12,9 @@ import pytest
 from pipelines.errors import ViolationsError
 from pipelines.intake.formats import statistical
 from pipelines.intake.formats.statistical import read_statistical
+from pipelines.intake.limits import Limits
 from pipelines.intake.manifest import ManifestFile
+from tests.unit.intake.formats.sas7bdat import write_sas7bdat
 
 Entry = Callable[..., ManifestFile]
 
@@ -110,7 +112,7 @@ def test_an_encoding_whose_name_cannot_be_read(survey_file: Path, entry: Entry) 
 def test_an_error_of_the_program_is_not_blamed_on_the_file(
     survey_file: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statistical, "_READER", "pipelines.intake.formats.no_such_program")
+    monkeypatch.setattr(statistical, "STATISTICAL_PROGRAM", "pipelines.intake.formats.no_such_program")
     with pytest.raises(RuntimeError, match="no_such_program"):
         read_statistical(survey_file, entry(), file="d1/f.sav")
 
@@ -209,3 +211,44 @@ def test_a_stata_file_that_was_cut_off(tmp_path: Path, entry: Entry, kept: float
     path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(ViolationsError, match="truncated_file"):
         read_statistical(path, entry(), file="f.dta")
+
+
+def test_a_sas_data_set(tmp_path: Path, entry: Entry) -> None:
+    path = tmp_path / "f.sas7bdat"
+    columns = [("BIZNO", "사업자등록번호"), ("TECH", "기술")]
+    write_sas7bdat(path, columns, [["0012345678", 1.0], ["가나다", None], ["x", 1 / 3]])
+    table = read_statistical(path, entry(), file="d1/f.sas7bdat")
+    assert table.headers == ("BIZNO", "TECH")
+    assert table.labels == ("사업자등록번호", "기술")
+    assert table.frame.rows() == [("0012345678", "1"), ("가나다", None), ("x", "0.3333333333333333")]
+    assert (table.provenance.format, table.provenance.encoding) == ("sas", "UTF-8")
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ViolationsError, match=r"(?s)truncated_file.*a complete SAS file"):
+        read_statistical(path, entry(), file="f")
+
+
+@pytest.mark.parametrize("version", [114, 117])
+def test_stata_of_another_country(tmp_path: Path, entry: Entry, version: int) -> None:
+    # pandas writes these in Windows-1252's part that Latin-1 has.
+    path = tmp_path / "f.dta"
+    frame = pd.DataFrame({"name": ["Müller", "Peña"], "size": pd.Categorical(["größer", "klein"])})
+    frame.to_stata(path, version=version, write_index=False, variable_labels={"name": "Raison sociale d’été"[:14]})
+    with pytest.raises(ViolationsError, match="encoding_not_declared"):
+        read_statistical(path, entry(), file="f")
+    table = read_statistical(path, entry(encoding="windows-1252"), file="f")
+    assert table.frame.rows() == [("Müller", "0"), ("Peña", "1")]
+    assert table.value_labels == {"size": {"0": "größer", "1": "klein"}}
+
+
+def test_an_encoding_that_no_such_file_has(survey_file: Path, entry: Entry) -> None:
+    with pytest.raises(ViolationsError, match="utf-16-le, which no such file has"):
+        read_statistical(survey_file, entry(encoding="utf-16-le"), file="f")
+
+
+def test_a_reader_that_finds_no_end_or_needs_too_much(survey_file: Path, entry: Entry) -> None:
+    with pytest.raises(ViolationsError, match=r"(?s)too_large.*read in 0 seconds"):
+        read_statistical(survey_file, entry(), file="f", limits=Limits(seconds=0))
+    wide = pd.DataFrame({f"v{at}": ["x" * 250] * 4000 for at in range(40)})
+    pyreadstat.write_sav(wide, survey_file)
+    with pytest.raises(ViolationsError, match=r"(?s)too_large.*GiB of memory"):
+        read_statistical(survey_file, entry(), file="f", limits=Limits(memory_bytes=300 * 2**20))
