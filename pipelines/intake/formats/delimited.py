@@ -7,7 +7,7 @@ Belongs here: the structure of a delimited file and what can be wrong with it. D
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from pipelines.errors import ViolationsError
 from pipelines.intake.encoding import decode
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.delimiter import sniff_delimiter
+from pipelines.intake.formats.regular_text import read_regular
 from pipelines.intake.limits import LIMITS, Limits, check_shape, too_large
 from pipelines.intake.notes import REACH, note_texts, rows_above, rows_below, rows_that_may_be_notes
 from pipelines.intake.problems import file_error
@@ -31,8 +32,8 @@ _CHUNK = 20_000
 def read_delimited(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS) -> TextTable:
     """Read the file at `path` as `form` describes it; `file` is how messages name it.
 
-    Parsed by the csv module: polars pads a record that is too short without a word, and fails on a quote
-    inside an unquoted cell, which contractors do send.
+    Parsed by the csv module unless every record is sound: polars pads a record that is too short without a word, and
+    fails on a quote inside an unquoted cell, which contractors do send.
 
     Raises:
         ViolationsError: encoding, empty file, delimiter that cannot be told, records of another width than the
@@ -47,23 +48,48 @@ def read_delimited(path: Path, form: FileForm, *, file: str, limits: Limits = LI
     else:
         delimiter = "\t" if path.suffix.lower() == ".tsv" else sniff_delimiter(text, file=file)
     # Encoded again and read as a stream: a StringIO of Hangul would hold four bytes a character.
-    stream = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
+    data = text.encode()
     del text
-    records = _records(stream, delimiter=delimiter, file=file, limits=limits)
+    records = _records(data, delimiter=delimiter, file=file, limits=limits)
     head = list(islice(records, REACH))
     above = rows_above(head, form)
     header = [record for _, record in zip(range(form.header_rows), islice(head, above, None), strict=False)]
     if not header:
         return text_table(pl.DataFrame(), (), provenance)  # raises: there is no header
     width = len(header[0])
-    other_widths = {number: len(row) for number, row in enumerate(header, 1 - len(header)) if len(row) != width}
     check_shape(0, width, limits, file=file)
+    frame = read_regular(data, delimiter=delimiter, width=width, longest=limits.cell_characters)
+    other_widths: dict[int, int] = {}
+    if frame is not None:
+        frame = frame.slice(above + len(header))
+        tail = [[cell or "" for cell in row] for row in frame.tail(REACH).rows()]
+    else:
+        body = chain(islice(head, above + len(header), None), records)
+        frame, tail, other_widths = _one_by_one(body, header, limits, file=file)
+    check_shape(frame.height, width, limits, file=file)
+    other_cells = frame.head(frame.height - rows_that_may_be_notes(tail))[:, 0].str.len_chars().max() if width else 0
+    below = rows_below(tail, form, width=width, longest=cast("int | None", other_cells) or 0)
+    last = frame.height - below
+    other_widths = {row: cells for row, cells in other_widths.items() if row <= last}
+    if other_widths:
+        raise _ragged(other_widths, width=width, last=frame.height, file=file)
+    notes = note_texts([*head[:above], *tail[len(tail) - below :]], joint=f"{delimiter} ")
+    return text_table(frame.head(last), join_headers(header), replace(provenance, notes=notes))
+
+
+def _one_by_one(
+    records: Iterable[list[str]], header: list[list[str]], limits: Limits, *, file: str
+) -> tuple[pl.DataFrame, list[list[str]], dict[int, int]]:
+    """The records below the header, the last of them as they are, and those of another width: row (0 and below: of the
+    header) -> cells. They are blank in the frame.
+    """
+    width = len(header[0])
+    other_widths = {number: len(row) for number, row in enumerate(header, 1 - len(header)) if len(row) != width}
     chunks: list[pl.DataFrame] = []
     rows: list[list[str]] = []
     blank = [""] * width
     tail: deque[list[str]] = deque(maxlen=REACH)
-    number = 0
-    for number, record in enumerate(chain(islice(head, above + len(header), None), records), 1):
+    for number, record in enumerate(records, 1):
         fits = len(record) == width
         if record and not fits:
             other_widths[number] = len(record)
@@ -73,20 +99,13 @@ def read_delimited(path: Path, form: FileForm, *, file: str, limits: Limits = LI
             check_shape(number, width, limits, file=file)
             chunks.append(_frame(rows, width))
             rows.clear()
-    check_shape(number, width, limits, file=file)
     chunks.append(_frame(rows, width))
-    frame = pl.concat(chunks)
-    other_cells = frame.head(number - rows_that_may_be_notes(tail))[:, 0].str.len_chars().max() if width else 0
-    below = rows_below(tail, form, width=width, longest=cast("int | None", other_cells) or 0)
-    other_widths = {row: cells for row, cells in other_widths.items() if row <= number - below}
-    if other_widths:
-        raise _ragged(other_widths, width=width, last=number, file=file)
-    notes = note_texts([*head[:above], *list(tail)[len(tail) - below :]], joint=f"{delimiter} ")
-    return text_table(frame.head(number - below), join_headers(header), replace(provenance, notes=notes))
+    return pl.concat(chunks), list(tail), other_widths
 
 
-def _records(stream: io.TextIOWrapper, *, delimiter: str, file: str, limits: Limits) -> Iterator[list[str]]:
+def _records(data: bytes, *, delimiter: str, file: str, limits: Limits) -> Iterator[list[str]]:
     """The records of the file; a blank line is an empty record."""
+    stream = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     first_line = 1
     try:
