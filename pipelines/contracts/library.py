@@ -143,8 +143,8 @@ def load_library(root: Path) -> ContractLibrary:
         findings.add_duplicates(values, what, where)
     measures = _expand_measures(measure_file, classifications, findings)
     surveys = {survey.survey: _expand_survey(survey, measures, findings) for survey in survey_files}
-    deliveries = {name: _resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())}
-    tables = {name: _resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())}
+    deliveries = {name: resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())}
+    tables = {name: resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())}
     for contract in deliveries.values():
         raw = raw_table(contract)
         tables.setdefault(raw.name, raw)
@@ -207,10 +207,13 @@ def _expand_survey(survey: Survey, measures: Mapping[str, Measure], findings: Fi
     return survey.model_copy(update={"measures_by_question": expanded})
 
 
-def _resolve_codes(
+def resolve_codes(
     table: TableContract, classifications: Mapping[str, Classification], findings: Findings
 ) -> TableContract:
-    """Give every coded column its codes: those of its list, then its missing codes with common labels."""
+    """Give every coded column its codes: those of its list, then its missing codes with common labels.
+
+    What cannot be resolved goes to `findings`.
+    """
     statuses = classifications.get(ANSWER_STATUSES)
     columns = []
     for column in table.columns:
