@@ -160,6 +160,29 @@ def read(
 
 
 @app.command()
+def benchmark(
+    series: Annotated[
+        list[str] | None, typer.Argument(help="Outside series to fetch; left out: all there are.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Take this reply instead of asking the office.")] = None,
+) -> None:
+    """Fetch outside series. Each reply is kept below the data home; the next run loads it into core.benchmark."""
+    with _readable_errors():
+        import os
+
+        from pipelines.contracts.library import load_library
+        from pipelines.intake.series.collect import fetch_series
+
+        settings = load_settings()
+        library = load_library(settings.contracts_dir)
+        failed = False
+        for told in fetch_series(library, settings.benchmarks_dir, os.environ, names=series or (), file=file):
+            failed |= told.error is not None
+            typer.echo(str(told), err=told.error is not None)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def status() -> None:
     """Show waves and how far each is built. With their deliveries and what is published."""
     with _readable_errors():

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from pipelines.contracts.cell_form import PLAIN, CellForm, Unpivot
 from pipelines.contracts.models import TableContract
 from pipelines.errors import Violation
-from pipelines.intake.cell_form import PLAIN, CellForm, Unpivot
 from pipelines.intake.columns import map_columns
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import TextTable

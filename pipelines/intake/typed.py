@@ -15,10 +15,10 @@ from datetime import date, datetime, time
 
 import polars as pl
 
+from pipelines.contracts.cell_form import CellForm
 from pipelines.contracts.compiler import polars_type
 from pipelines.contracts.models import Column
 from pipelines.errors import AxstatError
-from pipelines.intake.cell_form import CellForm
 from pipelines.intake.table import BLANK
 
 FLAG_SUFFIX = "_flag"

@@ -1,7 +1,7 @@
 """One contract file, from anywhere, for a file that is no delivery of ours: ODCS -> what reading it needs.
 
 Belongs here: which keys and custom properties such a contract may have, and what stands in for those that only our own
-contracts must have. Does not belong here: what the keys mean (contracts.odcs, intake.cell_form), the reading (reading).
+contracts must have. Does not belong here: what keys mean (contracts.odcs, contracts.cell_form), the reading (reading).
 """
 
 import difflib
@@ -22,6 +22,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import BaseModel, ValidationError
 
+from pipelines.contracts.cell_form import PLAIN, CellForm, Unpivot
 from pipelines.contracts.compiler import polars_type
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.library import ContractLibrary, resolve_codes
@@ -29,7 +30,6 @@ from pipelines.contracts.models import TableContract
 from pipelines.contracts.odcs import OdcsProblemError, table_contract
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.sections import checked_section, optional_section, read_document
-from pipelines.intake.cell_form import PLAIN, CellForm, Unpivot
 from pipelines.intake.form import FileForm
 from pipelines.intake.typed import FLAG_SUFFIX
 from pipelines.stats.terms import unknown_name

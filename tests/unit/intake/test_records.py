@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
+from pipelines.contracts.cell_form import CellForm, Unpivot
 from pipelines.contracts.models import Column, TableContract
 from pipelines.errors import ViolationsError
-from pipelines.intake.cell_form import CellForm, Unpivot
 from pipelines.intake.records import RECORD, ROW, typed_records
 from pipelines.intake.table import Provenance, TextTable
 

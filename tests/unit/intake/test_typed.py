@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipelines.contracts.cell_form import CellForm, Unpivot
 from pipelines.contracts.models import Column
 from pipelines.errors import AxstatError
-from pipelines.intake.cell_form import CellForm, Unpivot
 from pipelines.intake.typed import TypedColumn, typed_column
 
 

@@ -1,7 +1,7 @@
 """How the text of a column's cells becomes values, where it is not plain.
 
 Belongs here: what a contract declares of a column's cells (`reading`) and of a table's shape (`unpivot`), and which of
-it goes together. Does not belong here: the conversion (typed.py), the form of a whole file (form.py).
+it goes together. Does not belong here: the conversion (intake.typed), the form of a whole file (intake.form).
 """
 
 import re
