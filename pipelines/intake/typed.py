@@ -30,10 +30,12 @@ _DATES = ("%Y-%m-%d", "%Y-%m-%d 00:00:00", "%Y-%m-%dT00:00:00")
 _TIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 _OLDEST_YEAR = 1000
 _DAY = date(2001, 2, 3)
-_QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _PAIR = rf"(?s)^\s*[\[(]\s*({_QUOTED}|None|null)\s*,\s*({_QUOTED}|None|null)\s*[\])]\s*$"
-# A flat list: no item is a list, so that reading one cannot run deep.
-_FLAT_LIST = rf"(?s)^\s*\[\s*(?:(?:{_QUOTED}|[-+.\w]+)\s*(?:,\s*(?:{_QUOTED}|[-+.\w]+)\s*)*)?\]\s*$"
+# A flat list of texts and numbers: no item is a list, so that reading one cannot run deep
+_NUMBER_ITEM = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_ITEMS = {"json": rf'(?:"(?:[^"\\\n]|\\.)*"|{_NUMBER_ITEM})', "python": rf"(?:{_QUOTED}|{_NUMBER_ITEM})"}
+_READ: Mapping[str, Callable[[str], list[object]]] = {"json": json.loads, "python": ast.literal_eval}
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,11 @@ def _split(sent: pl.Series, form: CellForm) -> tuple[pl.Series, pl.Series, pl.Se
             is_mark = marks.is_in(list(form.missing)).fill_null(value=False)
         else:
             readable &= flag.str.contains(f"^{several}$").fill_null(value=True)
-        said = flag.str.extract_all(one).list.eval(pl.element().replace_strict(dict(form.flags), default=None))
-        flag = said.list.join(_FLAG_JOINT)
+        said = {
+            letters: _FLAG_JOINT.join(form.flags[letter] for letter in re.findall(one, letters))
+            for letters in flag.filter(readable).drop_nulls().unique().to_list()
+        }
+        flag = flag.replace_strict(said, default=None, return_dtype=pl.String)
     reason = _kept(marks, is_mark).replace_strict(dict(form.missing), default=None, return_dtype=pl.String)
     together = pl.select(pl.concat_str(reason, flag, separator=_FLAG_JOINT, ignore_nulls=True)).to_series()
     return _kept(text, ~is_mark), _without_blanks(together), readable
@@ -234,12 +239,8 @@ def _gives_dates(written: str, dtype: pl.DataType) -> bool:
 
 def _lists(text: pl.Series, dtype: pl.List, column: Column, form: CellForm) -> pl.Series:
     """Lists of values; null where the text is none or one of its items cannot be read."""
-    if form.items in ("json", "python"):
-        read = _json_items if form.items == "json" else _python_items
-        flat = text.filter(text.str.contains(_FLAT_LIST)).unique()
-        made: Mapping[str, list[str] | None] = {value: read(value) for value in flat.to_list()}
-        cells = [None if value is None else made.get(value) for value in text.to_list()]
-        lists = pl.Series(text.name, cells, dtype=pl.List(pl.String))
+    if form.items in _READ:
+        lists = _written_lists(text, form.items)
     else:
         stripped = pl.element().str.strip_chars()
         lists = text.str.split(form.items or ",").list.eval(stripped.filter(stripped != ""))
@@ -249,22 +250,26 @@ def _lists(text: pl.Series, dtype: pl.List, column: Column, form: CellForm) -> p
     return _kept(values, ~values.list.eval(pl.element().is_null()).list.any().fill_null(value=False))
 
 
-def _json_items(text: str) -> list[str] | None:
-    try:
-        return _item_texts(json.loads(text, parse_int=str, parse_float=str))
-    except ValueError:
-        return None
+def _written_lists(text: pl.Series, notation: str) -> pl.Series:
+    """Lists as JSON or Python writes them, items as text; null where the text is no flat list of texts and numbers."""
+    item = _ITEMS[notation]
+    text = _kept(text, text.str.contains(rf"^\s*\[\s*(?:{item}(?:\s*,\s*{item})*)?\s*\]\s*$"))
+    one = pl.element()
+    quoted = one.str.contains("^['\"]")
+    lists = text.str.extract_all(item).list.eval(
+        pl.when(quoted).then(one.str.slice(1, one.str.len_chars() - 2)).otherwise(one)
+    )
+    escaped = text.str.contains("\\", literal=True).fill_null(value=False)
+    if not escaped.any():
+        return lists
+    read = {cell: _escaped_items(cell, notation) for cell in text.filter(escaped).unique().to_list()}
+    with_escapes = pl.Series([read.get(cell) for cell in text.to_list()], dtype=pl.List(pl.String))
+    return pl.select(pl.when(escaped).then(with_escapes).otherwise(lists)).to_series()
 
 
-def _python_items(text: str) -> list[str] | None:
+def _escaped_items(text: str, notation: str) -> list[str] | None:
+    """A list with backslashes in it, read by the notation's own rules; it is flat, so that they need not recurse."""
     try:
-        return _item_texts(ast.literal_eval(text.strip()))
+        return [str(item) for item in _READ[notation](text.strip())]
     except (ValueError, SyntaxError):
         return None
-
-
-def _item_texts(items: Sequence[object]) -> list[str] | None:
-    """The items as text; null and truth values are no items."""
-    if any(item is None or isinstance(item, bool) for item in items):
-        return None
-    return [str(item) for item in items]

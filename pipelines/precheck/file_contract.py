@@ -34,7 +34,7 @@ from pipelines.intake.form import FileForm
 from pipelines.intake.typed import FLAG_SUFFIX
 from pipelines.stats.terms import unknown_name
 
-TABLE_PROPERTIES = ("labelEn", "form", "layout", "unpivot", "dropRowsBlankIn")
+TABLE_PROPERTIES = ("labelEn", "form", "content", "unpivot", "dropRowsBlankIn")
 COLUMN_PROPERTIES = ("labelEn", "descriptionKo", "unit", "classification", "missingCodes", "identifier", "reading")
 # An ODCS contract may carry properties that are others' business; one this near to ours is a slip.
 _SLIP = 0.8
@@ -60,27 +60,27 @@ class FileContract:
 
     Attributes:
         table: columns, codes, key and rules.
-        layout: a name of `reading.LAYOUTS`, or None: by the end of the file's name.
+        content: a name of `reading.CONTENTS`, or None: by the end of the file's name.
         cells: form of the cells, by column.
         drop_blank_in: see `typed_records`.
     """
 
     table: TableContract
     form: FileForm
-    layout: str | None
+    content: str | None
     unpivot: Unpivot | None
     drop_blank_in: tuple[str, ...]
     cells: Mapping[str, CellForm]
 
 
 def load_file_contract(
-    path: Path, library: ContractLibrary, *, layouts: Sequence[str], table: str | None = None
+    path: Path, library: ContractLibrary, *, contents: Sequence[str], table: str | None = None
 ) -> FileContract:
     """The contract in a file.
 
     Args:
         library: its code lists may be named as `classification`.
-        layouts: names of the layouts there are.
+        contents: names of the contents there are.
         table: name of the schema object; None: the only one.
 
     Raises:
@@ -97,7 +97,7 @@ def load_file_contract(
         raise ViolationsError(where, [_invalid(each) for each in error.errors(include_url=False)]) from error
     entry = _entry(contract, table, where)
     _raise(where, list(_slips(entry)))
-    return _file_contract(_completed_file(contract), entry, library, layouts, path.name)
+    return _file_contract(_completed_file(contract), entry, library, contents, path.name)
 
 
 def _raise(where: str, faults: Sequence[Violation]) -> None:
@@ -185,7 +185,7 @@ def _file_contract(
     contract: OpenDataContractStandard,
     entry: SchemaObject,
     library: ContractLibrary,
-    layouts: Sequence[str],
+    contents: Sequence[str],
     file: str,
 ) -> FileContract:
     where = f"contract {file}"
@@ -193,9 +193,9 @@ def _file_contract(
     custom = _custom(entry.customProperties)
     form = checked_section(FileForm, custom.get("form") or {}, "form", faults)
     unpivot = optional_section(Unpivot, custom.get("unpivot"), "unpivot", faults)
-    layout = custom.get("layout")
-    if layout is not None and layout not in layouts:
-        faults.append(unknown_name("unknown_layout", "layout", "one of", str(layout), layouts))
+    content = custom.get("content")
+    if content is not None and content not in contents:
+        faults.append(unknown_name("unknown_content", "content", "one of", str(content), contents))
     cells = {
         str(item.name): checked_section(
             CellForm, _custom(item.customProperties).get("reading") or {}, f"{item.name}.reading", faults
@@ -234,7 +234,7 @@ def _file_contract(
     return FileContract(
         table=table,
         form=form,
-        layout=layout,
+        content=content,
         unpivot=unpivot,
         drop_blank_in=drop,
         cells={str(item.name): made for item, made in items},

@@ -23,7 +23,7 @@ from pipelines.precheck.run import EXAMPLES, Verdict
 from pipelines.quality.rows import QualityResult, check_rows
 
 # Files whose name does not say what they are; the others are read by the end of their name.
-LAYOUTS: Mapping[str, Reader] = MappingProxyType({"json-stat": read_json_stat, "code-lists": read_code_lists})
+CONTENTS: Mapping[str, Reader] = MappingProxyType({"json-stat": read_json_stat, "code-lists": read_code_lists})
 _SEE_ROWS = re.compile(r"(?<= See rows )[0-9, ]*[0-9]")
 
 
@@ -74,7 +74,7 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
         ViolationsError: what is wrong with the contract.
         AxstatError: no such file, a contract that is not YAML or does not fit itself, a rule that cannot be run.
     """
-    contract = load_file_contract(contract_path, library, layouts=tuple(LAYOUTS), table=table)
+    contract = load_file_contract(contract_path, library, contents=tuple(CONTENTS), table=table)
     if not path.is_file():
         raise AxstatError(
             "no_such_file", where=str(path), expected="a file", got="none", hint="check the path that is asked for"
@@ -102,7 +102,7 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
 
 
 def _records(path: Path, contract: FileContract) -> TypedRecords:
-    read = read_table if contract.layout is None else LAYOUTS[contract.layout]
+    read = read_table if contract.content is None else CONTENTS[contract.content]
     table = read(path, contract.form, file=path.name)
     return typed_records(
         table, contract.table, contract.cells, unpivot=contract.unpivot, drop_blank_in=contract.drop_blank_in

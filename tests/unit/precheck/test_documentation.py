@@ -7,10 +7,10 @@ import pytest
 from pipelines.contracts.cell_form import CellForm, Unpivot
 from pipelines.contracts.series import PLACES, ReplyFormat
 from pipelines.precheck.file_contract import TABLE_PROPERTIES
-from pipelines.precheck.reading import LAYOUTS
+from pipelines.precheck.reading import CONTENTS
 
 PAGE = (Path(__file__).parents[3] / "data_contracts" / "README.md").read_text(encoding="utf-8")
-NAMES = {*CellForm.model_fields, *Unpivot.model_fields, *TABLE_PROPERTIES, *LAYOUTS, *ReplyFormat.__args__}
+NAMES = {*CellForm.model_fields, *Unpivot.model_fields, *TABLE_PROPERTIES, *CONTENTS, *ReplyFormat.__args__}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

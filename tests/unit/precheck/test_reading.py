@@ -176,7 +176,7 @@ def test_json_stat_and_dates_of_odcs(read: Read) -> None:
     contract = """
         schema:
           - name: days
-            customProperties: [{property: layout, value: json-stat}]
+            customProperties: [{property: content, value: json-stat}]
             properties:
               - {name: day, logicalType: date, logicalTypeOptions: {format: dd.MM.yyyy}}
               - {name: value, logicalType: integer}
@@ -208,9 +208,9 @@ def test_json_stat_and_dates_of_odcs(read: Read) -> None:
         ("{delimiter: ';'}", "{delimeter: ';'}", "unknown_key", "form.delimeter", "did you mean delimiter?"),
         (
             "{property: form, value: {delimiter: ';'}}",
-            "{property: layout, value: jsonstat}",
-            "unknown_layout",
-            "layout",
+            "{property: content, value: jsonstat}",
+            "unknown_content",
+            "content",
             "json-stat",
         ),
         (
