@@ -127,6 +127,63 @@ def check(
 
 
 @app.command()
+def read(
+    file: Annotated[Path, typer.Argument(help="Any file of a format that axstat reads.", show_default=False)],
+    contract: Annotated[Path, typer.Argument(help="Its contract, an ODCS file (.yaml).", show_default=False)],
+    table: Annotated[str | None, typer.Option(help="Which schema object, if the contract has several.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the typed table: .parquet, .csv or .json.")] = None,
+    quarantine: Annotated[Path | None, typer.Option(help="Write the rows kept apart, with the reasons.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
+) -> None:
+    """Read any file into a typed table by a contract. Exit code 0: nothing found, 3: with remarks, 4: not read.
+
+    How to write one: data_contracts/README.md.
+    """
+    with _readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.estimation.output import check_output, write_table
+        from pipelines.precheck.reading import read_file
+        from pipelines.precheck.reading_told import as_json, as_text, flat
+
+        for path in (out, quarantine):
+            if path is not None:
+                check_output(path)
+        if json is not None:
+            check_output(json, suffixes=(".json",))
+        found = read_file(file, contract, load_library(load_settings().contracts_dir), table=table)
+        typer.echo(as_text(found))
+        for path, rows in ((out, found.typed), (quarantine, found.quarantine)):
+            if path is not None and found.verdict != "reject":
+                write_table(flat(rows) if path.suffix == ".csv" else rows, path)
+        if json is not None:
+            json.write_text(as_json(found), encoding="utf-8")
+    raise typer.Exit({"accept": 0, "remarks": 3, "reject": 4}[found.verdict])
+
+
+@app.command()
+def benchmark(
+    series: Annotated[
+        list[str] | None, typer.Argument(help="Outside series to fetch; left out: all there are.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Take this reply instead of asking the office.")] = None,
+) -> None:
+    """Fetch outside series. Each reply is kept below the data home; the next run loads it into core.benchmark."""
+    with _readable_errors():
+        import os
+
+        from pipelines.contracts.library import load_library
+        from pipelines.intake.series.collect import fetch_series
+
+        settings = load_settings()
+        library = load_library(settings.contracts_dir)
+        failed = False
+        for told in fetch_series(library, settings.benchmarks_dir, os.environ, names=series or (), file=file):
+            failed |= told.error is not None
+            typer.echo(str(told), err=told.error is not None)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def status() -> None:
     """Show waves and how far each is built. With their deliveries and what is published."""
     with _readable_errors():

@@ -43,6 +43,11 @@ class Settings:
         return self.home / "warehouse" / "axstat.duckdb"
 
     @property
+    def benchmarks_dir(self) -> Path:
+        """Replies of outside series as they were fetched, one folder each."""
+        return self.home / "benchmarks"
+
+    @property
     def weight_reports_dir(self) -> Path:
         """Weight reports, one page a survey and wave; they name units of the sample."""
         return self.home / "warehouse" / "weights"

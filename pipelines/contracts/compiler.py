@@ -4,6 +4,7 @@ Belongs here: pure functions from contracts to those forms. Does not belong here
 (warehouse), running expectations (quality), reading YAML (files).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -225,15 +226,45 @@ def expectations(contract: TableContract, *, question_version: str | None = None
 def _in_codes(column: Column) -> QualityRule:
     values = [code.value for code in column.codes]
     listed = ", ".join(values if len(values) <= 20 else [*values[:20], "…"])
+    expectation = "expect_column_values_to_be_in_set"
+    if column.type.endswith("[]"):
+        # Rules meet a list as text joined by ';'
+        one = "(?:" + "|".join(re.escape(value) for value in values) + ")"
+        expectation = "expect_column_values_to_match_regex"
+        asked: dict[str, object] = {"regex": f"^(?:{one}(?:;{one})*)?$"}
+    else:
+        asked = {"value_set": _typed_codes(column)}
     return QualityRule(
         id=f"{column.name}_known_code",
-        expectation="expect_column_values_to_be_in_set",
-        kwargs=MappingProxyType({"column": column.name, "value_set": values}),
+        expectation=expectation,
+        kwargs=MappingProxyType({"column": column.name, **asked}),
         severity="error",
         message_ko=f"{column.label_ko}: 코드표에 없는 값입니다. 허용: {listed}",
         message_en=f"{column.label_en}: not a code of the list. Allowed: {listed}",
         action="have the sender correct the code; a new code needs an entry in the contract first",
     )
+
+
+def _typed_codes(column: Column) -> list[object]:
+    """The codes as the column holds them: numbers where it is one of numbers.
+
+    Raises:
+        AxstatError: a code that is no number.
+    """
+    values = [code.value for code in column.codes]
+    dtype = polars_type(column.type)
+    if not dtype.is_numeric():
+        return list(values)
+    typed = pl.Series(values, dtype=pl.String).cast(dtype, strict=False)
+    if typed.null_count():
+        raise AxstatError(
+            "codes_do_not_fit",
+            where=f"column {column.name}",
+            expected=f"codes of the type {column.type}",
+            got=", ".join(repr(value) for value, made in zip(values, typed, strict=True) if made is None),
+            hint="correct the codes, or give the column the type VARCHAR",
+        )
+    return list(typed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from pipelines.contracts.consistency import cross_checks
 from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
+from pipelines.contracts.series import Series
 from pipelines.contracts.surveys import CollapseStep, Survey
 from pipelines.contracts.targets import Target, TargetFile
 from pipelines.errors import AxstatError
@@ -46,6 +47,7 @@ class ContractLibrary:
         ksic: one row per revision and division.
         measures: every measure, those made from code lists included, by code.
         targets: by survey.
+        series: outside series by id.
         calendar: dates of publication by wave.
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``.
@@ -60,6 +62,7 @@ class ContractLibrary:
     question_versions: Mapping[str, QuestionVersion]
     measures: Mapping[str, Measure]
     targets: Mapping[str, Target]
+    series: Mapping[str, Series]
     calendar: ReleaseCalendar
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -120,6 +123,7 @@ def load_library(root: Path) -> ContractLibrary:
     target_file = reader.one("targets.yaml", TargetFile)
     calendar = reader.one("release_calendar.yaml", ReleaseCalendar)
     survey_files = reader.each("surveys", Survey)
+    series_files = reader.each("benchmarks", Series)
     deliveries = reader.contracts(("deliveries",))
     tables = reader.contracts(("warehouse", "marts"))
     manifest_schema = reader.manifest_schema()
@@ -134,6 +138,7 @@ def load_library(root: Path) -> ContractLibrary:
     for values, what, where in (
         ([survey.survey for survey in survey_files], "survey", "surveys"),
         ([target.survey for target in target_file.targets], "survey", "targets.yaml"),
+        ([series.id for series in series_files], "series", "benchmarks"),
         (
             [version.question_version for version in question_file.versions],
             "question version",
@@ -143,8 +148,8 @@ def load_library(root: Path) -> ContractLibrary:
         findings.add_duplicates(values, what, where)
     measures = _expand_measures(measure_file, classifications, findings)
     surveys = {survey.survey: _expand_survey(survey, measures, findings) for survey in survey_files}
-    deliveries = {name: _resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())}
-    tables = {name: _resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())}
+    deliveries = {name: resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())}
+    tables = {name: resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())}
     for contract in deliveries.values():
         raw = raw_table(contract)
         tables.setdefault(raw.name, raw)
@@ -159,6 +164,7 @@ def load_library(root: Path) -> ContractLibrary:
         question_versions=MappingProxyType({entry.question_version: entry for entry in question_file.versions}),
         measures=MappingProxyType(measures),
         targets=MappingProxyType({target.survey: target for target in target_file.targets}),
+        series=MappingProxyType({series.id: series for series in series_files}),
         calendar=calendar,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(dict(sorted(reader.versions.items()))),
@@ -207,10 +213,13 @@ def _expand_survey(survey: Survey, measures: Mapping[str, Measure], findings: Fi
     return survey.model_copy(update={"measures_by_question": expanded})
 
 
-def _resolve_codes(
+def resolve_codes(
     table: TableContract, classifications: Mapping[str, Classification], findings: Findings
 ) -> TableContract:
-    """Give every coded column its codes: those of its list, then its missing codes with common labels."""
+    """Give every coded column its codes: those of its list, then its missing codes with common labels.
+
+    What cannot be resolved goes to `findings`.
+    """
     statuses = classifications.get(ANSWER_STATUSES)
     columns = []
     for column in table.columns:

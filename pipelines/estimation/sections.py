@@ -42,7 +42,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-SectionType = TypeVar("SectionType", bound=Section)
+SectionType = TypeVar("SectionType", bound=BaseModel)
 
 
 def read_document(path: Path) -> object:
@@ -146,7 +146,7 @@ def _deepest(found: Sequence[Violation]) -> list[Violation]:
     ]
 
 
-def _fault(model: type[Section], found: Mapping[str, Any], place: str) -> Violation:
+def _fault(model: type[BaseModel], found: Mapping[str, Any], place: str) -> Violation:
     """A pydantic error in plain words."""
     kind, location = found["type"], found["loc"]
     # What pydantic adds to tell the members of a union apart is no place in the file.

@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.intake.problems import file_error
 
 # What counts as blank: white space of any kind, the non-breaking and the ideographic space among them.
-_BLANK = r"^[\s\u00a0\u3000\ufeff]*$"
+BLANK = r"^[\s\u00a0\u3000\ufeff]*$"
 HEADER_JOINT = " / "
 # Beyond 2**53 a double no longer holds every whole number; such a value keeps its own notation.
 _LARGEST_EXACT = 2.0**53
@@ -67,7 +67,7 @@ def text_table(
     """
     names = [f"c{position}" for position in range(frame.width)]
     frame = frame.rename(dict(zip(frame.columns, names, strict=True))).with_columns(
-        pl.when(~pl.all().str.contains(_BLANK)).then(pl.all())
+        pl.when(~pl.all().str.contains(BLANK)).then(pl.all())
     )
     if frame.width:
         filled = frame.select(pl.any_horizontal(pl.all().is_not_null()).alias("filled"))["filled"].arg_true()

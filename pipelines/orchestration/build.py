@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from pipelines.contracts.library import load_library
+from pipelines.orchestration.assets.benchmarks import benchmark_asset
 from pipelines.orchestration.assets.deliveries import delivery_assets
 from pipelines.orchestration.assets.estimates import estimate_assets
 from pipelines.orchestration.assets.progress import progress_asset
@@ -46,7 +47,8 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
             *replicate_assets(survey, waves),
         )
     ]
-    assets += [progress_asset(library, waves), mart_assets(library, waves), release_asset(library, waves)]
+    assets += [benchmark_asset(waves), progress_asset(library, waves)]
+    assets += [mart_assets(library, waves), release_asset(library, waves)]
     return dg.Definitions(
         assets=assets,
         asset_checks=boundary_checks(library, catalogue),

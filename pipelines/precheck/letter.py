@@ -111,8 +111,8 @@ def as_json(found: FileCheck) -> str:
             "contract": found.contract,
             "rows": found.rows,
             "rows_kept_out": found.rows_kept_out,
-            "violations": [_plain(violation) for violation in found.violations],
-            "warnings": [_plain(violation) for violation in found.warnings],
+            "violations": [plain_violation(violation) for violation in found.violations],
+            "warnings": [plain_violation(violation) for violation in found.warnings],
             "rules": found.rules.to_dicts(),
             "not_checked": WORDS["en"]["not_checked"],
         },
@@ -139,7 +139,8 @@ def as_letter(found: FileCheck, language: Language, *, template_dir: Path) -> st
     return body.replace("@@STYLE@@", f"{font_face(embedded_font([body]))}\n{style}", 1)
 
 
-def _plain(violation: Violation) -> dict[str, object]:
+def plain_violation(violation: Violation) -> dict[str, object]:
+    """A violation as JSON holds it."""
     return {
         "code": violation.code,
         "where": violation.where,

@@ -73,6 +73,18 @@ def test_published_file_equals_parquet_and_csv_and_explains_itself(country) -> N
             assert rows.equals(text), name
 
 
+def test_outside_series_are_loaded_and_nothing_is_fetched(country) -> None:
+    """Without a download there are the figures copied by hand; each run makes the table anew."""
+    settings = country.settings
+    assert not settings.benchmarks_dir.exists()
+    with Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), country.library).session() as session:
+        rows = session.table("core.benchmark")
+    copied = {name: series for name, series in country.library.series.items() if series.values}
+    assert rows.height == sum(len(series.values) for series in copied.values())
+    assert set(rows["series"]) == set(copied)
+    assert rows["is_latest"].all()
+
+
 def test_no_unit_leaves_the_warehouse(country) -> None:
     with duckdb.connect(str(latest_database(country.settings)), read_only=True) as connection:
         columns = {row[0] for row in connection.sql("select column_name from duckdb_columns()").fetchall()}

@@ -1,6 +1,7 @@
 """What contracts compile to: schema, DDL, rules, metadata, dictionary."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import duckdb
 import polars as pl
@@ -254,3 +255,19 @@ def test_the_dictionary_holds_every_mart_column_in_both_languages(library: Contr
     assert dictionary.filter(~korean).is_empty()
     keys = dictionary.filter(pl.col("is_key") & (pl.col("table") == "mart.measure"))
     assert keys["column"].to_list() == ["measure"]
+
+
+def test_codes_of_numbers_and_of_lists_are_as_the_column_holds_them(library: ContractLibrary) -> None:
+    base = library.deliveries["industry_response"]
+    codes = tuple(Code(value=value, label_ko=value, label_en=value) for value in ("1", "2"))
+
+    def rule(type_: str, codes: tuple[Code, ...]) -> dict[str, object]:
+        column = replace(base.columns[0], name="x", type=type_, codes=codes)
+        return dict(expectations(replace(base, columns=(column,), quality=()))[0].kwargs)
+
+    assert rule("VARCHAR", codes)["value_set"] == ["1", "2"]
+    assert rule("INTEGER", codes)["value_set"] == [1, 2]
+    assert rule("VARCHAR[]", codes)["regex"] == "^(?:(?:1|2)(?:;(?:1|2))*)?$"
+    words = (*codes, Code(value="many", label_ko="many", label_en="many"))
+    with pytest.raises(AxstatError, match=r"codes_do_not_fit[\s\S]*'many'"):
+        rule("INTEGER", words)

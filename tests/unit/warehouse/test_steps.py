@@ -1,5 +1,6 @@
 """A step counts only as long as the deliveries it rests on are the current ones."""
 
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
@@ -52,6 +53,19 @@ def test_steps_are_whole_until_another_file_counts(warehouse: Warehouse, library
         record_step(session, library, **OF_WAVE, step="core")
         assert stale_steps(session, library, **OF_WAVE) == ["weights", "estimates", "replicates"]
         assert session.table("meta.step").height == len(STEPS)
+
+
+def test_a_new_figure_of_another_office_makes_no_wave_stale(warehouse: Warehouse, library: ContractLibrary) -> None:
+    newer = dict.fromkeys((name for name in library.versions if name.startswith("benchmarks/")), "99")
+    assert newer
+    with warehouse.session() as session:
+        deliver(session, ("aa", "current"))
+        for step in STEPS:
+            record_step(session, library, **OF_WAVE, step=step)
+        changed = replace(library, versions={**library.versions, **newer})
+        assert stale_steps(session, changed, **OF_WAVE) == []
+        changed = replace(library, versions={**library.versions, "targets.yaml": "99"})
+        assert stale_steps(session, changed, **OF_WAVE) == list(STEPS)
 
 
 def test_what_is_missing_is_named_with_the_command_that_mends_it(

@@ -1,0 +1,1 @@
+"""Outside series: fetched, stored as they came, and read into observations."""

@@ -1,0 +1,181 @@
+"""Any file read into a typed table by a contract written for it, with everything that is wrong in it.
+
+Belongs here: the order of reading, typing and checking; the balance of rows. Does not belong here: contracts
+(file_contract), single cells (intake.typed), rules (quality), how findings are told (reading_told).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import polars as pl
+
+from pipelines.contracts.library import ContractLibrary
+from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.intake.formats.code_lists import read_code_lists
+from pipelines.intake.formats.dispatch import Reader, read_table
+from pipelines.intake.formats.json_stat import read_json_stat
+from pipelines.intake.records import RECORD, ROW, TypedRecords, typed_records
+from pipelines.precheck.file_contract import FileContract, load_file_contract
+from pipelines.precheck.run import EXAMPLES, Verdict
+from pipelines.quality.rows import QualityResult, check_rows
+
+# Files whose name does not say what they are; the others are read by the end of their name.
+CONTENTS: Mapping[str, Reader] = MappingProxyType({"json-stat": read_json_stat, "code-lists": read_code_lists})
+_SEE_ROWS = re.compile(r"(?<= See rows )[0-9, ]*[0-9]")
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """What was read from a file.
+
+    Attributes:
+        rows: data rows of the file; None where it could not be read. records: rows or, unpivoted, cells; they are
+            dropped (left out as blank, as the contract asks), typed or quarantined.
+        typed: the contract's columns, each followed by its flag column where it has one; quarantined records are not
+            in it.
+        quarantine: `row` (data row of the file, from 1), the contract's columns as sent, `rules` and `reasons`.
+        violations: why the file could not be read. warnings: what a person should look at.
+        rules: one row a broken rule: rule, severity ('error': quarantined), column, records, message_ko, message_en,
+            action, examples (the first data rows).
+    """
+
+    file: str
+    contract: str
+    rows: int | None
+    records: int
+    dropped: int
+    dropped_rows: tuple[int, ...]
+    typed: pl.DataFrame
+    quarantine: pl.DataFrame
+    violations: tuple[Violation, ...]
+    warnings: tuple[Violation, ...]
+    rules: pl.DataFrame
+
+    @property
+    def verdict(self) -> Verdict:
+        """'reject' where the file could not be read, 'remarks' where there is something to look at."""
+        if self.violations:
+            return "reject"
+        return "remarks" if self.warnings or self.rules.height else "accept"
+
+
+def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, table: str | None = None) -> FileReading:
+    """Read a file by a contract.
+
+    Args:
+        contract_path: the ODCS file.
+        library: code lists that the contract may name.
+        table: which of the contract's schema objects; None: the only one.
+
+    Raises:
+        ViolationsError: what is wrong with the contract.
+        AxstatError: no such file, a contract that is not YAML or does not fit itself, a rule that cannot be run.
+    """
+    contract = load_file_contract(contract_path, library, contents=tuple(CONTENTS), table=table)
+    if not path.is_file():
+        raise AxstatError(
+            "no_such_file", where=str(path), expected="a file", got="none", hint="check the path that is asked for"
+        )
+    try:
+        records = _records(path, contract)
+    except ViolationsError as error:
+        return _unread(path, contract, error)
+    result = _checked(records, contract)
+    kept_out = result.quarantine["row_number"]
+    rows_of = dict(records.typed.select(RECORD, ROW).iter_rows())
+    return FileReading(
+        file=path.name,
+        contract=contract.table.name,
+        rows=records.rows,
+        records=records.typed.height + records.dropped,
+        dropped=records.dropped,
+        dropped_rows=records.dropped_rows,
+        typed=records.typed.filter(~pl.col(RECORD).is_in(kept_out.implode())).drop(RECORD, ROW),
+        quarantine=_quarantine(records, result, rows_of, unpivoted=contract.unpivot is not None),
+        violations=(),
+        warnings=records.warnings,
+        rules=_rules(result, rows_of),
+    )
+
+
+def _records(path: Path, contract: FileContract) -> TypedRecords:
+    read = read_table if contract.content is None else CONTENTS[contract.content]
+    table = read(path, contract.form, file=path.name)
+    return typed_records(
+        table, contract.table, contract.cells, unpivot=contract.unpivot, drop_blank_in=contract.drop_blank_in
+    )
+
+
+def _checked(records: TypedRecords, contract: FileContract) -> QualityResult:
+    return check_rows(
+        records.typed.rename({RECORD: "row_number"}),
+        # No wave: nothing in such a file can lie after it
+        records.sent.rename({RECORD: "row_number"}).with_columns(pl.lit(None, dtype=pl.Int32).alias("wave")),
+        contract.table,
+        staging_names={},
+    )
+
+
+def _unread(path: Path, contract: FileContract, error: ViolationsError) -> FileReading:
+    return FileReading(
+        file=path.name,
+        contract=contract.table.name,
+        rows=None,
+        records=0,
+        dropped=0,
+        dropped_rows=(),
+        typed=pl.DataFrame(),
+        quarantine=pl.DataFrame(),
+        violations=error.violations,
+        warnings=(),
+        rules=pl.DataFrame(schema=_RULES),
+    )
+
+
+_RULES = {
+    "rule": pl.String(),
+    "severity": pl.String(),
+    "column": pl.String(),
+    "records": pl.Int64(),
+    "message_ko": pl.String(),
+    "message_en": pl.String(),
+    "action": pl.String(),
+    "examples": pl.List(pl.Int64()),
+}
+
+
+def _quarantine(
+    records: TypedRecords, result: QualityResult, rows_of: Mapping[int, int], *, unpivoted: bool
+) -> pl.DataFrame:
+    reasons = result.quarantine.select(pl.col("row_number").alias(RECORD), "rules", "reasons")
+    if unpivoted:
+        # Checks count records; a person counts the rows of the file
+        said = [[_as_rows(text, rows_of) for text in each] for each in reasons["reasons"].to_list()]
+        reasons = reasons.with_columns(pl.Series("reasons", said, dtype=pl.List(pl.String)))
+    return records.sent.join(reasons, on=RECORD, how="inner").sort(RECORD).rename({ROW: "row"}).drop(RECORD)
+
+
+def _as_rows(reason: str, rows_of: Mapping[int, int]) -> str:
+    return _SEE_ROWS.sub(lambda found: ", ".join(str(rows_of[int(one)]) for one in found[0].split(", ")), reason)
+
+
+def _rules(result: QualityResult, rows_of: Mapping[int, int]) -> pl.DataFrame:
+    """The broken rules, errors first, most records first."""
+    kept_out = result.quarantine.select("row_number", pl.col("rules").alias("rule")).explode("rule")
+    where = (
+        pl.concat([kept_out, result.warnings.select("row_number", "rule")])
+        .with_columns(pl.col("row_number").replace_strict(rows_of, return_dtype=pl.Int64).alias("row"))
+        .sort("row_number")
+        .group_by("rule")
+        .agg(pl.col("row").unique(maintain_order=True).head(EXAMPLES).alias("examples"))
+    )
+    return (
+        result.counts.filter(pl.col("rows") > 0)
+        .join(where, on="rule", how="left")
+        .sort(pl.col("severity") == "error", "rows", descending=True, maintain_order=True)
+        .rename({"rows": "records"})
+        .select(*_RULES)
+    )
