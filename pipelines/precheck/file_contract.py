@@ -60,7 +60,7 @@ class FileContract:
 
     Attributes:
         table: columns, codes, key and rules.
-        content: a name of `reading.CONTENTS`, or None: by the end of the file's name.
+        content: a name of `formats.dispatch.CONTENTS`, or None: by the end of the file's name.
         cells: form of the cells, by column.
         drop_blank_in: see `typed_records`.
     """

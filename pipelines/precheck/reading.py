@@ -8,22 +8,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.intake.formats.code_lists import read_code_lists
-from pipelines.intake.formats.dispatch import Reader, read_table
-from pipelines.intake.formats.json_stat import read_json_stat
+from pipelines.intake.formats.dispatch import CONTENTS, read_table
 from pipelines.intake.records import RECORD, ROW, TypedRecords, typed_records
 from pipelines.precheck.file_contract import FileContract, load_file_contract
 from pipelines.precheck.run import EXAMPLES, Verdict
 from pipelines.quality.rows import QualityResult, check_rows
 
-# Files whose name does not say what they are; the others are read by the end of their name.
-CONTENTS: Mapping[str, Reader] = MappingProxyType({"json-stat": read_json_stat, "code-lists": read_code_lists})
 _SEE_ROWS = re.compile(r"(?<= See rows )[0-9, ]*[0-9]")
 
 
@@ -102,8 +97,7 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
 
 
 def _records(path: Path, contract: FileContract) -> TypedRecords:
-    read = read_table if contract.content is None else CONTENTS[contract.content]
-    table = read(path, contract.form, file=path.name)
+    table = read_table(path, contract.form, file=path.name, content=contract.content)
     return typed_records(
         table, contract.table, contract.cells, unpivot=contract.unpivot, drop_blank_in=contract.drop_blank_in
     )

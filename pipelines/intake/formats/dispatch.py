@@ -3,7 +3,7 @@
 Belongs here: the list of formats, and the limits that hold for all of them. Does not belong here: reading.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -12,9 +12,11 @@ import polars as pl
 
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.archive import unpacked
+from pipelines.intake.formats.code_lists import read_code_lists
 from pipelines.intake.formats.delimited import read_delimited
 from pipelines.intake.formats.fixed_width import read_fixed_width
 from pipelines.intake.formats.json_lines import read_json_lines
+from pipelines.intake.formats.json_stat import read_json_stat
 from pipelines.intake.formats.parquet import read_parquet
 from pipelines.intake.formats.statistical import PROGRAMS, read_statistical
 from pipelines.intake.formats.workbook import read_workbook
@@ -47,6 +49,10 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         ".parquet": read_parquet,
     }
 )
+# What is told by a contract alone: the names of these files say no more than that they are JSON.
+CONTENTS: Mapping[str, Callable[..., TextTable]] = MappingProxyType(
+    {"json-stat": read_json_stat, "code-lists": read_code_lists}
+)
 _ZIP = ".zip"
 _TEXT_READERS = (read_delimited, read_fixed_width, read_json_lines)
 
@@ -59,16 +65,18 @@ def tolerates_damage(path: Path) -> bool:
     return READERS.get(path.suffix.lower()) in _TEXT_READERS
 
 
-def read_table(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS) -> TextTable:
+def read_table(
+    path: Path, form: FileForm, *, file: str, content: str | None = None, limits: Limits = LIMITS
+) -> TextTable:
     """Read the file at `path` with the reader of its format; `file` is how messages name it.
 
-    Of a zip, the data file in it is read.
+    Of a zip, the data file in it is read. `content` is a name of CONTENTS; None: the end of the file's name tells.
 
     Raises:
         ViolationsError: a format without reader, more than the limits, or what the reader found.
     """
     ending = path.suffix.lower()
-    if ending != _ZIP and ending not in READERS:
+    if content is None and ending != _ZIP and ending not in READERS:
         raise file_error(
             file,
             "unknown_format",
@@ -79,10 +87,13 @@ def read_table(path: Path, form: FileForm, *, file: str, limits: Limits = LIMITS
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise too_large(file, expected=f"at most {limits.file_bytes:,} bytes", got=f"{size:,} bytes")
-    if ending == _ZIP:
+    if content is None and ending == _ZIP:
         with unpacked(path, form, file=file, endings=READERS, limits=limits) as (inside, name):
             return read_table(inside, form, file=name, limits=limits)
-    table = READERS[ending](path, form, file=file, limits=limits)
+    if content is None:
+        table = READERS[ending](path, form, file=file, limits=limits)
+    else:
+        table = CONTENTS[content](path, form, file=file)
     check_shape(table.frame.height, table.frame.width, limits, file=file)
     _check_cells(table, limits, file=file)
     return table

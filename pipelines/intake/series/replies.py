@@ -6,7 +6,7 @@ requests (fetch.py), what columns mean (observations.py).
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ import polars as pl
 from pipelines.contracts.series import ReplyFormat
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.delimited import read_delimited
-from pipelines.intake.formats.dispatch import Reader
 from pipelines.intake.formats.json_stat import read_json_stat
 from pipelines.intake.formats.json_text import read_json
 from pipelines.intake.problems import file_error
@@ -171,6 +170,6 @@ def read_sdmx_csv(path: Path, form: FileForm, *, file: str) -> TextTable:
     return table
 
 
-READERS: Mapping[ReplyFormat, Reader] = MappingProxyType(
+READERS: Mapping[ReplyFormat, Callable[..., TextTable]] = MappingProxyType(
     {"json-stat": read_json_stat, "sdmx-csv": read_sdmx_csv, "kosis": read_kosis}
 )

@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.contracts.cell_form import CellForm, Unpivot
 from pipelines.contracts.series import PLACES, ReplyFormat
+from pipelines.intake.formats.dispatch import CONTENTS
 from pipelines.precheck.file_contract import TABLE_PROPERTIES
-from pipelines.precheck.reading import CONTENTS
 
 PAGE = (Path(__file__).parents[3] / "data_contracts" / "README.md").read_text(encoding="utf-8")
 NAMES = {*CellForm.model_fields, *Unpivot.model_fields, *TABLE_PROPERTIES, *CONTENTS, *ReplyFormat.__args__}
