@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -104,11 +105,11 @@ def _receive(remote: Remote, path: str, target: Path, *, limit: int, deadline: D
     """Append what is missing of a file; True where the beginning had come before."""
     come = target.stat().st_size if target.exists() else 0
     stream = remote.stream(path, come)
-    with target.open("r+b" if come else "wb") as file:
+    with closing(stream.chunks) as chunks, target.open("r+b" if come else "wb") as file:
         file.truncate(stream.start)
         file.seek(stream.start)
         size = stream.start
-        for chunk in stream.chunks:
+        for chunk in chunks:
             size += len(chunk)
             if size > limit:
                 break

@@ -7,14 +7,17 @@ Nothing that a library raised leaves this module, neither as cause nor as contex
 hold credentials.
 """
 
+import base64
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from http.client import responses
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
@@ -56,10 +59,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class Stream:
-    """Bytes of a file from `start` on, which is 0 where the source cannot start where it was asked to."""
+    """Bytes of a file from `start` on, which is 0 where the source cannot start where it was asked to.
+
+    Whoever does not read `chunks` to their end closes them, and with them the connection.
+    """
 
     start: int
-    chunks: Iterator[bytes]
+    chunks: Generator[bytes, None, None]
 
 
 class Remote:
@@ -69,6 +75,9 @@ class Remote:
     """
 
     package = "fsspec"
+    # Options of opening a file, and how much is asked for at once
+    opening: Mapping[str, Any] = MappingProxyType({})
+    block = _CHUNK
 
     def __init__(self, source: Source, secrets: Secrets) -> None:
         self.source = source
@@ -133,14 +142,28 @@ class Remote:
         """
         return Stream(start, self._blocks(path, start))
 
+    def beginning(self, path: str, size: int) -> bytes:
+        """The first `size` bytes of a file, or all of a shorter one.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        content = bytearray()
+        with closing(self.stream(path, 0).chunks) as chunks:
+            for chunk in chunks:
+                content += chunk
+                if len(content) >= size:
+                    break
+        return bytes(content[:size])
+
     def close(self) -> None:
         """Let the connection go; the next call makes a new one."""
         self._filesystem = None
 
-    def _blocks(self, path: str, start: int) -> Iterator[bytes]:
+    def _blocks(self, path: str, start: int) -> Generator[bytes, None, None]:
         opened = self._call(path, lambda: self._open(path, start))
         try:
-            while block := self._call(path, lambda: opened.read(_CHUNK, **self._timed())):
+            while block := self._call(path, lambda: opened.read(self.block, **self._timed())):
                 yield block
         finally:
             # After a fault the connection is gone, and with it the file
@@ -148,7 +171,7 @@ class Remote:
                 self._call(path, lambda: self._finish(opened))
 
     def _open(self, path: str, start: int) -> Any:
-        opened = self._connected().open(self._full(path), "rb")
+        opened = self._connected().open(self._full(path), "rb", **self.opening)
         opened.seek(start, **self._timed())
         return opened
 
@@ -207,15 +230,18 @@ class Remote:
             transient = status in _PASSING
         else:
             transient = not isinstance(error, ValueError)
-        told = self._secrets.hidden(" ".join(str(error).split()))[:300]
+        absent = isinstance(error, FileNotFoundError) or status == 404
         return SourceError(
-            "source_not_found" if isinstance(error, FileNotFoundError) else "source_fault",
+            "source_not_found" if absent else "source_fault",
             where=f"source {self.source.id}, {shown(path) or 'its folder'}",
             expected="an answer",
-            got=f"{type(error).__name__}: {told}".rstrip(": "),
+            got=self._secrets.hidden(self._told(error)),
             hint="run `axstat fetch` again later" if transient else "check the address, the rights and the credentials",
             transient=transient,
         )
+
+    def _told(self, error: Exception) -> str:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
 
 
 class HttpRemote(Remote):
@@ -231,13 +257,8 @@ class HttpRemote(Remote):
         """Names from the contract, or from the index, a JSON list of them."""
         if self.source.index is None:
             return dict.fromkeys(self.source.deliveries, True)
-        content = bytearray()
-        for chunk in self.stream(self.source.index, 0).chunks:
-            content += chunk
-            if len(content) > _INDEX_BYTES:
-                break
         try:
-            names = json.loads(content[:_INDEX_BYTES])
+            names = json.loads(self.beginning(self.source.index, _INDEX_BYTES))
         except (RecursionError, ValueError):
             names = None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -258,12 +279,12 @@ class HttpRemote(Remote):
         """Asks for the rest of a file by a Range request; a server that does not know those sends all of it."""
         opened = self._call(path, lambda: self._open(path, start))
         if opened is None:
-            return Stream(start, iter(()))
+            return Stream(start, (b"" for _ in ()))
         answered = opened.r.headers.get("Content-Range", "") if opened.r.status == 206 else ""
         from_start = start if answered.startswith(f"bytes {start}-") else 0
         return Stream(from_start, self._answer(path, opened))
 
-    def _answer(self, path: str, opened: Any) -> Iterator[bytes]:
+    def _answer(self, path: str, opened: Any) -> Generator[bytes, None, None]:
         try:
             while block := self._call(path, lambda: opened.read(_CHUNK, **self._timed())):
                 yield block
@@ -293,8 +314,9 @@ class HttpRemote(Remote):
         headers = {"Accept-Encoding": "identity"}
         if token := self._secrets.get("token"):
             headers["Authorization"] = f"Bearer {token}"
-        user = self._secrets.get("user")
-        auth = None if user is None else aiohttp.BasicAuth(user, self._secrets["password"], encoding="utf-8")
+        if user := self._secrets.get("user"):
+            pair = base64.b64encode(f"{user}:{self._secrets['password']}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
         # The total is for answers whose head never ends; a body is held to limits.seconds piece by piece
         timeout = aiohttp.ClientTimeout(
             total=limits.seconds + limits.stall_seconds,
@@ -306,8 +328,18 @@ class HttpRemote(Remote):
             skip_instance_cache=True,
             use_listings_cache=False,
             encoded=True,
-            client_kwargs={"timeout": timeout, "headers": headers, "auth": auth, "auto_decompress": False},
+            client_kwargs={"timeout": timeout, "headers": headers, "auto_decompress": False, "raise_for_status": True},
         )
+
+    def _told(self, error: Exception) -> str:
+        """Of an answer its status alone: the library cites what it could not read, which may be rows of a file."""
+        import aiohttp
+
+        if isinstance(error, aiohttp.ClientResponseError):
+            return f"HTTP {error.status} {responses.get(error.status, '')}".rstrip()
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return "an answer that broke off"
+        return super()._told(error)
 
     def _fault_types(self) -> FaultTypes:
         import aiohttp
@@ -325,7 +357,7 @@ class S3Remote(Remote):
         parts = urlsplit(source.url)
         self._root = f"{parts.netloc}/{unquote(parts.path).strip('/')}".rstrip("/")
 
-    def _blocks(self, path: str, start: int) -> Iterator[bytes]:
+    def _blocks(self, path: str, start: int) -> Generator[bytes, None, None]:
         """Range by range: each a request of its own, bounded in time."""
         full = self._full(path)
         size = self._call(path, lambda: int(self._connected().info(full, refresh=True, **self._timed())["size"]))
@@ -342,6 +374,7 @@ class S3Remote(Remote):
         return {"timeout": self.source.limits.stall_seconds}
 
     def _connect(self) -> Any:
+        _quiet("aiobotocore", "botocore", "s3fs")
         stall = self.source.limits.stall_seconds
         filesystem = fsspec.filesystem(
             "s3",
@@ -378,6 +411,10 @@ class SftpRemote(Remote):
     """SFTP; the host must be known, and only the credentials of the contract are used."""
 
     package = "sshfs"
+    # One request at a time: of many at once, each would tell of a dropped connection by a traceback of its own. Servers
+    # answer with as much as they like, seldom more than this.
+    opening = MappingProxyType({"block_size": 0})
+    block = 256 << 10
 
     def _open(self, path: str, start: int) -> Any:
         with self._alarm(self._connected()):
@@ -408,8 +445,7 @@ class SftpRemote(Remote):
 
     def _connect(self) -> Any:
         parts = urlsplit(self.source.url)
-        # It tells users' names at its level INFO
-        logging.getLogger("asyncssh").setLevel(logging.WARNING)
+        _quiet("asyncssh")
         key_file = self._secrets.get("key_file")
         return fsspec.filesystem(
             "sftp",
@@ -466,12 +502,8 @@ def read_manifest_bytes(remote: Remote, delivery: str, *, limit: int) -> bytes |
         SourceError: it cannot be read, or is larger than `limit` bytes.
     """
     path = f"{delivery}/{MANIFEST_NAME}"
-    content = bytearray()
     try:
-        for chunk in remote.stream(path, 0).chunks:
-            content += chunk
-            if len(content) > limit:
-                break
+        content = remote.beginning(path, limit + 1)
     except SourceError as error:
         if error.code == "source_not_found":
             return None
@@ -484,7 +516,13 @@ def read_manifest_bytes(remote: Remote, delivery: str, *, limit: int) -> bytes |
             got="more",
             hint="send a manifest that lists the delivery's files and nothing else",
         )
-    return bytes(content)
+    return content
+
+
+def _quiet(*loggers: str) -> None:
+    """Log warnings only: below them these libraries tell the requests they sign, tokens and users' names included."""
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _cut(filesystem: Any) -> None:

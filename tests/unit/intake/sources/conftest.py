@@ -153,7 +153,10 @@ def answer(handler: BaseHTTPRequestHandler, body: bytes, start: int, length: int
 
 @dataclass
 class Vault:
-    """An SFTP server of a folder; `cut_after` bytes of each connection it goes away (None: it stays)."""
+    """An SFTP server of a folder; `cut_after` bytes of each connection it goes away (None: it stays).
+
+    `offsets` are those of the reads of data files.
+    """
 
     url: str
     known_hosts: Path
@@ -179,12 +182,14 @@ def vault(shop: Path, tmp_path: Path) -> Iterator[Vault]:
             self._sent = 0
             super().__init__(channel, chroot=str(shop).encode())
 
-        def read(self, file_obj: object, offset: int, size: int) -> Any:
-            served.offsets.append(offset)
+        def read(self, file_obj: Any, offset: int, size: int) -> Any:
+            if file_obj.name.endswith(b".csv"):
+                served.offsets.append(offset)
             if served.cut_after is not None and self._sent >= served.cut_after:
                 self._channel.get_connection().abort()
-            self._sent += size
-            return super().read(file_obj, offset, size)
+            block = super().read(file_obj, offset, size)
+            self._sent += len(block)
+            return block
 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

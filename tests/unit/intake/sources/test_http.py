@@ -25,6 +25,9 @@ def broken_off(after: int) -> Fault:
     def fault(handler: BaseHTTPRequestHandler, body: bytes, start: int) -> None:
         answer(handler, body, start, len(body) - start)
         handler.wfile.write(body[start : start + after])
+        handler.wfile.flush()
+        # What the reader has not read when the connection ends is lost to it
+        time.sleep(0.3)
 
     return fault
 
@@ -74,10 +77,7 @@ def test_a_broken_download_goes_on_where_it_broke_off(web: Web, send: Send, home
     assert one.state == "taken"
     first, second, third = web.ranges(FILE)
     assert first is None
-    # What arrived is kept, up to what was lost in the last block on the way
-    come = [int((asked_range or "").removeprefix("bytes=").removesuffix("-")) for asked_range in (second, third)]
-    assert 0 < come[0] <= 200_000
-    assert come[0] < come[1] <= come[0] + 100_000
+    assert (second, third) == ("bytes=200000-", "bytes=300000-")
     assert contents(home / "industry-2025") == contents(sent)
 
 
@@ -96,8 +96,7 @@ def test_a_connection_that_drops_for_good_leaves_the_folder_as_it_was_and_the_ne
     [one] = take(asked(web), home)
     assert one.state == "taken"
     assert contents(home / "industry-2025") == contents(sent)
-    [only] = web.ranges(FILE)
-    assert int((only or "").removeprefix("bytes=").removesuffix("-")) > 100_000
+    assert web.ranges(FILE) == ["bytes=300000-"]
     assert sorted(path.name for path in home.iterdir()) == [".fetch.lock", "industry-2025"]
 
 
@@ -127,6 +126,7 @@ def test_what_does_not_pass_by_itself_is_asked_once(web: Web, send: Send, home: 
     [one] = take(asked(web), home)
     assert one.state == "failed"
     assert "industry-2025/answers.csv" in one.reason
+    assert f"HTTP {code}" in one.reason
     assert len(web.ranges(FILE)) == 1
     assert contents(home) == {}
 
@@ -216,13 +216,14 @@ def test_the_files_of_a_delivery_count_together(web: Web, shop: Path, send: Send
     assert "limits.delivery_megabytes" in one.reason
 
 
-def test_a_length_that_is_too_short_shows_in_the_hash(web: Web, send: Send, home: Path) -> None:
+def test_a_length_that_is_too_short_does_not_pass(web: Web, send: Send, home: Path) -> None:
     send()
     web.faults[FILE] = [_until_gone(claiming(1000))]
     [one] = take(asked(web), home)
     assert one.state == "failed"
-    assert "hash_differs" in one.reason
-    assert "1000 bytes" in one.reason
+    # What follows the answer may be taken for a broken one before the hash is looked at
+    assert ("hash_differs" in one.reason and "1000 bytes" in one.reason) or "HTTP 400 Bad Request" in one.reason
+    assert "GHIJKL" not in one.reason
     assert contents(home) == {}
     assert [one.state for one in take(asked(web), home)] == ["taken"]
 
