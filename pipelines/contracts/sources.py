@@ -76,7 +76,7 @@ class Source(BaseModel):
     surveys: tuple[str, ...] = Field(min_length=1)
     url: str
     index: str | None = None
-    deliveries: tuple[str, ...] = ()
+    deliveries: tuple[FolderName, ...] = ()
     endpoint: str | None = None
     region: str | None = None
     known_hosts: str | None = None

@@ -20,8 +20,8 @@ from pipelines.intake.arrivals import WaveArrivals, wave_arrivals
 from pipelines.intake.manifest import FoundDeliveries, look_for_deliveries, select_files
 from pipelines.intake.sources.download import Patience
 from pipelines.intake.sources.faults import Deadline
+from pipelines.intake.sources.kinds import open_source
 from pipelines.intake.sources.look import SeenDelivery, look
-from pipelines.intake.sources.remotes import open_source
 from pipelines.orchestration.jobs import FETCH_JOB, WAVE_JOB
 from pipelines.settings import Settings
 from pipelines.warehouse.steps import STEPS
@@ -41,7 +41,10 @@ _TICK_SECONDS = 40.0
 
 
 def delivery_sensor(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.SensorDefinition:
-    """Asks for the run of a wave whose deliveries are new or corrected, the oldest first, one at a time."""
+    """Asks for the run of a wave whose deliveries are new or corrected, the oldest first, one at a time.
+
+    A wave is run as a whole when all surveys are there; a survey alone goes as far as it needs no other.
+    """
 
     @dg.sensor(
         name="new_deliveries",
@@ -56,19 +59,28 @@ def delivery_sensor(library: ContractLibrary, waves: dg.PartitionsDefinition) ->
         asked: dict[str, str] = json.loads(context.cursor or "{}")
         requests: list[dg.RunRequest] = []
         for wave in sorted({one.wave for one in arrived}):
-            ready, waiting = _ready(library, found, [one for one in arrived if one.wave == wave])
+            of_wave = [one for one in arrived if one.wave == wave]
+            ready, waiting = _ready(library, found, of_wave)
             told += waiting
-            key = ", ".join(f"{one.survey} {wave} {one.fingerprint}" for one in ready)
-            if ready and not waves.has_partition_key(str(wave)):
-                told.append(f"wave {wave} lies in the future")
-                continue
+            whole = {one.survey for one in ready} == set(library.surveys)
+            if not whole:
+                # What is being uploaded may complete the wave; what is not there, or wrong, may take weeks
+                uploading = any(one.unfinished for one in of_wave)
+                ready = [] if uploading else [one for one in ready if asked.get(_name(one)) != one.fingerprint]
+            key = ", ".join(f"{_name(one)} {one.fingerprint}" for one in ready)
             if not ready or asked.get(str(wave)) == key:
                 continue
-            if requests or _at_work(context, WAVE_JOB):
+            if not waves.has_partition_key(str(wave)):
+                told.append(f"wave {wave} lies in the future")
+            elif requests or _at_work(context, WAVE_JOB):
                 told.append(f"{key}: waits for the run of another wave")
-                continue
-            asked[str(wave)] = key
-            requests.append(_request(library, wave, ready, key))
+            else:
+                asked |= {_name(one): one.fingerprint for one in ready}
+                asked |= {str(wave): key} if whole else {}
+                selection = (
+                    None if whole else [dg.AssetKey([one.survey, step]) for one in ready for step in SURVEY_STEPS]
+                )
+                requests.append(dg.RunRequest(run_key=key, partition_key=str(wave), asset_selection=selection))
         return _result(context, requests, told, cursor=json.dumps(asked))
 
     return new_deliveries
@@ -119,7 +131,7 @@ def _ready(
     ready, waiting = [], []
     for one in arrived:
         survey = library.surveys.get(one.survey)
-        place = f"{one.survey} {one.wave}"
+        place = _name(one)
         if survey is None:
             waiting.append(f"{place}: no such survey; there are {', '.join(library.surveys)}")
             continue
@@ -139,13 +151,8 @@ def _ready(
     return ready, waiting
 
 
-def _request(library: ContractLibrary, wave: int, ready: Sequence[WaveArrivals], key: str) -> dg.RunRequest:
-    """The whole wave when all surveys are there; else only what needs no other survey."""
-    surveys = [one.survey for one in ready]
-    selection = None
-    if set(surveys) != set(library.surveys):
-        selection = [dg.AssetKey([survey, step]) for survey in surveys for step in SURVEY_STEPS]
-    return dg.RunRequest(run_key=key, partition_key=str(wave), asset_selection=selection)
+def _name(arrived: WaveArrivals) -> str:
+    return f"{arrived.survey} {arrived.wave}"
 
 
 def _look(source: Source, settings: Settings, environment: Mapping[str, str], *, seconds: float) -> list[SeenDelivery]:

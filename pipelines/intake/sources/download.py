@@ -1,7 +1,7 @@
 """One file from a source onto the disk, again and again where that helps, keeping what came.
 
 Belongs here: what is tried again, and the limits and the hash of one file. Does not belong here: how a kind of source
-is read (remotes), what becomes of a delivery (fetch).
+is read (remote), what becomes of a delivery (fetch).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import tenacity
 
 from pipelines.contracts.sources import Source
 from pipelines.intake.sources.faults import Deadline, SourceError
-from pipelines.intake.sources.remotes import Remote
+from pipelines.intake.sources.remote import Remote
 
 _LONGEST_PAUSE = 30.0
 

@@ -1,7 +1,7 @@
 """What can go wrong with a source, told without its secrets.
 
 Belongs here: the error of a source, the secrets of one source, taking them out of foreign messages. Does not belong
-here: which fault of which library passes by itself (remotes), what is tried again (download).
+here: which fault of which library passes by itself (remote), what is tried again (download).
 """
 
 import base64

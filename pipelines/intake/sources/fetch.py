@@ -20,8 +20,9 @@ from pipelines.errors import AxstatError
 from pipelines.intake.manifest import MANIFEST_NAME
 from pipelines.intake.sources.download import Patience, download
 from pipelines.intake.sources.faults import Deadline, SourceError
+from pipelines.intake.sources.kinds import open_source
 from pipelines.intake.sources.look import SeenDelivery, delivery_ids, look, look_again
-from pipelines.intake.sources.remotes import Remote, open_source
+from pipelines.intake.sources.remote import Remote
 
 _MEGABYTE = 1_000_000
 

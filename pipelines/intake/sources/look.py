@@ -1,7 +1,7 @@
 """What a source holds, against what was taken from it before. Reads names, sizes and manifests, no data.
 
 Belongs here: which deliveries are new, had, changed, unfinished or refused, and why. Does not belong here: fetching one
-(fetch), reading a kind of source (remotes).
+(fetch), reading a kind of source (remote).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pipelines.intake.manifest import MANIFEST_NAME, Manifest, look_for_deliveri
 from pipelines.intake.sources.download import Patience
 from pipelines.intake.sources.faults import SourceError
 from pipelines.intake.sources.names import file_problem, folder_problem, shown
-from pipelines.intake.sources.remotes import Remote, RemoteFile, read_manifest_bytes
+from pipelines.intake.sources.remote import Remote, RemoteFile
 
 _MANIFEST_BYTES = 1_000_000
 
@@ -103,7 +103,7 @@ def _compare(remote: Remote, name: str, deliveries_dir: Path, *, patience: Patie
         return SeenDelivery(source.id, name, "refused", f"{MANIFEST_NAME} is a link or device: send the file itself")
     if files is not None and MANIFEST_NAME not in files:
         return SeenDelivery(source.id, name, "unfinished", f"no {MANIFEST_NAME} yet, which comes last")
-    content = patience.ask(name, lambda: read_manifest_bytes(remote, name, limit=_MANIFEST_BYTES))
+    content = patience.ask(name, lambda: _manifest_bytes(remote, name, limit=_MANIFEST_BYTES))
     if content is None:
         return SeenDelivery(source.id, name, "unfinished", f"no {MANIFEST_NAME} yet, which comes last")
     folder = deliveries_dir / name
@@ -178,3 +178,27 @@ def _problems(remote: Remote, manifest: Manifest, deliveries_dir: Path, strange:
 def delivery_ids(deliveries_dir: Path) -> dict[str, str]:
     """Folder by id of the deliveries that are there and can be read."""
     return {manifest.delivery: manifest.folder.name for manifest in look_for_deliveries(deliveries_dir).manifests}
+
+
+def _manifest_bytes(remote: Remote, delivery: str, *, limit: int) -> bytes | None:
+    """The manifest of a delivery; None: there is none yet.
+
+    Raises:
+        SourceError: it cannot be read, or is larger than `limit` bytes.
+    """
+    path = f"{delivery}/{MANIFEST_NAME}"
+    try:
+        content = remote.beginning(path, limit + 1)
+    except SourceError as error:
+        if error.code == "source_not_found":
+            return None
+        raise
+    if len(content) > limit:
+        raise SourceError(
+            "manifest_too_large",
+            where=f"source {remote.source.id}, {path}",
+            expected=f"at most {limit} bytes",
+            got="more",
+            hint="send a manifest that lists the delivery's files and nothing else",
+        )
+    return content

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from pipelines.intake.sources.remotes import S3Remote
+from pipelines.intake.sources.kinds import S3Remote
 from tests.unit.intake.sources.conftest import ANSWERS, SECRET, Send, contents, source, take
 
 ENVIRONMENT = {"AXSTAT_KEY": "AKIAMARKER", "AXSTAT_SECRET": SECRET}

@@ -13,7 +13,7 @@ import pytest
 from pipelines.contracts.sources import Source
 from pipelines.errors import AxstatError
 from pipelines.intake.sources.faults import Secrets, SourceError
-from pipelines.intake.sources.remotes import open_source
+from pipelines.intake.sources.kinds import open_source
 from tests.unit.intake.sources.conftest import SECRET, Send, Vault, Web, source, take
 
 ENVIRONMENT = {"AXSTAT_USER": "marker-user-11", "AXSTAT_PASSWORD": SECRET, "AXSTAT_TOKEN": f"{SECRET}-token"}
