@@ -17,6 +17,8 @@ from pipelines.intake.sources.names import file_problem, folder_problem, shown
 from pipelines.intake.sources.remote import Remote, RemoteFile
 
 _MANIFEST_BYTES = 1_000_000
+# Errors that another look at the same folder would find again
+_ITS_OWN_FAULT = frozenset({"manifest_too_large", "too_many_entries"})
 
 State = Literal["new", "had", "unfinished", "refused", "failed", "taken"]
 
@@ -89,7 +91,7 @@ def _look_at(remote: Remote, name: str, deliveries_dir: Path, *, patience: Patie
     try:
         return _compare(remote, name, deliveries_dir, patience=patience)
     except SourceError as error:
-        return SeenDelivery(source, name, "failed" if error.transient else "refused", str(error))
+        return SeenDelivery(source, name, "refused" if error.code in _ITS_OWN_FAULT else "failed", str(error))
     except ViolationsError as error:
         return SeenDelivery(source, name, "refused", str(error))
 

@@ -110,6 +110,7 @@ class Remote:
         files: dict[str, RemoteFile] = {}
         strange: list[str] = []
         waiting = [""]
+        most = self.source.limits.files
         while waiting:
             below = waiting.pop()
             for name, kind, state in self._list(f"{delivery}/{below}".rstrip("/")):
@@ -122,8 +123,14 @@ class Remote:
                     waiting.append(f"{path}/")
                 else:
                     strange.append(path)
-                if len(files) + len(strange) + len(waiting) > 10 * self.source.limits.files:
-                    return Listing(files, (*strange, "(more entries than a delivery may have)"))
+                if len(files) + len(strange) + len(waiting) > 10 * most:
+                    raise SourceError(
+                        "too_many_entries",
+                        where=f"source {self.source.id}, {shown(delivery)}",
+                        expected=f"at most {10 * most} files and folders (ten times limits.files)",
+                        got="more",
+                        hint="have what does not belong to the delivery removed from its folder",
+                    )
         return Listing(files, tuple(strange))
 
     def stream(self, path: str, start: int) -> Stream:

@@ -13,6 +13,7 @@ from pipelines.contracts.library import load_library
 from pipelines.contracts.sources import Source
 from pipelines.errors import AxstatError
 from pipelines.intake.manifest import find_deliveries
+from pipelines.intake.sources.faults import Deadline
 from pipelines.intake.sources.fetch import fetch, sources_of
 from pipelines.intake.sources.names import file_problem
 from tests.unit.intake.sources.conftest import ANSWERS, Send, contents, source, take
@@ -240,6 +241,25 @@ def test_numbers_are_limited(
     found = take(asked(limits=limits), home)
     assert found[0].state in ("failed", "refused")
     assert code in found[0].reason
+
+
+def test_a_folder_full_of_other_things_is_refused(asked: Callable[..., Source], send: Send, home: Path) -> None:
+    folder = send()
+    for number in range(10):
+        (folder / f"{number}.tmp").touch()
+    [one] = take(asked(limits={"files": 1}), home)
+    assert one.state == "refused"
+    assert "too_many_entries" in one.reason
+
+
+def test_time_that_is_over_is_no_fault_of_the_deliveries(
+    asked: Callable[..., Source], send: Send, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send()
+    monkeypatch.setattr(Deadline, "left", lambda self: 0.0)
+    [one] = take(asked(), home)
+    assert one.state == "failed"
+    assert "source_too_slow" in one.reason
 
 
 def test_a_full_disk_leaves_the_folder_as_it_was_and_the_next_fetch_finishes(
