@@ -4,6 +4,7 @@ Belongs here: arguments, and how results and errors look in a terminal. Does not
 heavy imports stay inside the commands so that `axstat --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -65,6 +66,30 @@ def synth(
 
         settings = load_settings()
         synthesise(settings, seed=seed, scale=scale, only_if_empty=if_empty, say=typer.echo)
+
+
+@app.command()
+def fetch(
+    survey: Annotated[str | None, typer.Option(help="Deliveries of this survey only.")] = None,
+) -> None:
+    """Fetch new deliveries from the sources. Into the deliveries folder, as data_contracts/sources.yaml says.
+
+    Exit code 0: all that is new was taken; 1: some of it was refused or failed.
+    """
+    with _readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.intake.sources.fetch import fetch as fetch_from
+        from pipelines.intake.sources.fetch import sources_of
+
+        settings = load_settings()
+        sources = sources_of(load_library(settings.contracts_dir), survey=survey)
+        if not sources:
+            typer.echo("sources.yaml names no source: deliveries are what is dropped into the deliveries folder")
+        seen = fetch_from(sources, settings.deliveries_dir, environment=os.environ, survey=survey)
+        for one in seen:
+            typer.echo(str(one), err=one.state in ("refused", "failed"))
+        if any(one.state in ("refused", "failed") for one in seen):
+            raise typer.Exit(1)
 
 
 @app.command()

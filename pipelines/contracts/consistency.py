@@ -39,6 +39,7 @@ def cross_checks(library: "ContractLibrary", findings: Findings) -> None:
     for survey in library.surveys.values():
         _check_survey(survey, library, findings)
     _check_targets(library, findings)
+    _check_sources(library, findings)
     _check_manifest_schema(library, findings)
 
 
@@ -318,6 +319,13 @@ def _check_targets(library: "ContractLibrary", findings: Findings) -> None:
             findings.add("unknown_survey", where, "a survey", name, "correct it")
         if target.measure not in library.measures:
             findings.add("unknown_measure", where, "a measure", target.measure, "correct it")
+
+
+def _check_sources(library: "ContractLibrary", findings: Findings) -> None:
+    for source in library.sources.sources:
+        for survey in source.surveys:
+            if survey not in library.surveys:
+                findings.add("unknown_survey", f"sources.yaml: {source.id}", "a survey", survey, "correct it")
 
 
 def _check_manifest_schema(library: "ContractLibrary", findings: Findings) -> None:

@@ -71,19 +71,19 @@ class ContractFiles:
         try:
             parsed = model.model_validate(document)
         except ValidationError as error:
-            self._invalid(path, error)
+            self._invalid(path, error, hidden=model.model_config.get("hide_input_in_errors", False))
             return None
         self.versions[path] = str(document.get("version"))
         return parsed
 
-    def _invalid(self, path: str, error: ValidationError) -> None:
+    def _invalid(self, path: str, error: ValidationError, *, hidden: bool = False) -> None:
         for detail in error.errors(include_url=False):
             place = ".".join(str(part) for part in detail["loc"])
             self.findings.add(
                 "invalid_contract",
                 f"{path}: {place}" if place else path,
                 str(detail["msg"]),
-                repr(detail["input"])[:200],
+                "(not shown: it may hold a secret)" if hidden else repr(detail["input"])[:200],
                 "correct the entry; the file's neighbours show the form",
             )
 

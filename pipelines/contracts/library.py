@@ -26,12 +26,14 @@ from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
 from pipelines.contracts.series import Series
+from pipelines.contracts.sources import SourceFile
 from pipelines.contracts.surveys import CollapseStep, Survey
 from pipelines.contracts.targets import Target, TargetFile
 from pipelines.errors import AxstatError
 
 # Codes of this list are the kinds of missing answer; its labels name missing codes in every delivery.
 ANSWER_STATUSES = "answer_statuses"
+_SOURCES = "sources.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +51,10 @@ class ContractLibrary:
         targets: by survey.
         series: outside series by id.
         calendar: dates of publication by wave.
+        sources: where deliveries come from.
         manifest_schema: JSON schema of a delivery's manifest.
-        versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``.
+        versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without that of the
+            sources, since no number rests on where a file was fetched.
     """
 
     root: Path
@@ -64,6 +68,7 @@ class ContractLibrary:
     targets: Mapping[str, Target]
     series: Mapping[str, Series]
     calendar: ReleaseCalendar
+    sources: SourceFile
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -122,6 +127,7 @@ def load_library(root: Path) -> ContractLibrary:
     measure_file = reader.one("classifications/measures.yaml", MeasureFile)
     target_file = reader.one("targets.yaml", TargetFile)
     calendar = reader.one("release_calendar.yaml", ReleaseCalendar)
+    sources = reader.one(_SOURCES, SourceFile)
     survey_files = reader.each("surveys", Survey)
     series_files = reader.each("benchmarks", Series)
     deliveries = reader.contracts(("deliveries",))
@@ -134,6 +140,7 @@ def load_library(root: Path) -> ContractLibrary:
     assert measure_file is not None
     assert target_file is not None
     assert calendar is not None
+    assert sources is not None
 
     for values, what, where in (
         ([survey.survey for survey in survey_files], "survey", "surveys"),
@@ -144,6 +151,7 @@ def load_library(root: Path) -> ContractLibrary:
             "question version",
             "classifications/question_versions.yaml",
         ),
+        ([source.id for source in sources.sources], "source", _SOURCES),
     ):
         findings.add_duplicates(values, what, where)
     measures = _expand_measures(measure_file, classifications, findings)
@@ -166,8 +174,11 @@ def load_library(root: Path) -> ContractLibrary:
         targets=MappingProxyType({target.survey: target for target in target_file.targets}),
         series=MappingProxyType({series.id: series for series in series_files}),
         calendar=calendar,
+        sources=sources,
         manifest_schema=MappingProxyType(manifest_schema),
-        versions=MappingProxyType(dict(sorted(reader.versions.items()))),
+        versions=MappingProxyType(
+            {path: version for path, version in sorted(reader.versions.items()) if path != _SOURCES}
+        ),
     )
     cross_checks(library, findings)
     findings.raise_if_any()

@@ -98,13 +98,24 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ViolationsError: names the manifest file and lists every problem in it at once.
     """
-    path = folder / MANIFEST_NAME
+    try:
+        content = (folder / MANIFEST_NAME).read_bytes()
+    except OSError as error:
+        where = f"{folder.name}/{MANIFEST_NAME}"
+        raise _manifest_error(where, "a readable file", str(error.strerror), "send the manifest again") from error
+    return parse_manifest(content, folder)
+
+
+def parse_manifest(manifest: bytes, folder: Path) -> Manifest:
+    """The manifest that lies, or is to lie, in `folder`.
+
+    Raises:
+        ViolationsError: names the manifest file and lists every problem in it at once.
+    """
     where = f"{folder.name}/{MANIFEST_NAME}"
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeats)
-    except OSError as error:
-        raise _manifest_error(where, "a readable file", str(error.strerror), "send the manifest again") from error
-    except (UnicodeDecodeError, ValueError) as error:
+        content = json.loads(manifest.decode("utf-8-sig"), object_pairs_hook=_without_repeats)
+    except (RecursionError, UnicodeDecodeError, ValueError) as error:
         raise _manifest_error(where, "JSON in UTF-8", str(error), "correct the manifest and send it again") from error
     if not isinstance(content, dict):
         raise _manifest_error(where, "a JSON object", type(content).__name__, "correct the manifest and send it again")
@@ -123,41 +134,87 @@ def read_manifest(folder: Path) -> Manifest:
         raise ViolationsError(where, [_from_pydantic(where, problem) for problem in problems]) from error
 
 
+@dataclass(frozen=True)
+class DeliveryProblem:
+    """What is wrong with a manifest; `waves` are the surveys and waves it says it is of, none: it does not say."""
+
+    waves: frozenset[tuple[str, int]]
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True)
+class FoundDeliveries:
+    """What lies in the deliveries folder: deliveries in order, and what is wrong with others, or with their ids."""
+
+    manifests: tuple[Manifest, ...]
+    problems: tuple[DeliveryProblem, ...]
+
+    def violations(self, *, survey: str, wave: int) -> list[Violation]:
+        """What stands in the way of one survey and wave."""
+        found = [problem.violations for problem in self.problems if (survey, wave) in problem.waves]
+        return [violation for violations in found for violation in violations]
+
+    @property
+    def unplaced(self) -> list[Violation]:
+        """What is wrong with deliveries that do not say which survey and wave they are of."""
+        found = [problem.violations for problem in self.problems if not problem.waves]
+        return [violation for violations in found for violation in violations]
+
+
 def find_deliveries(deliveries_root: Path) -> list[Manifest]:
     """Every delivery below `deliveries_root`, sorted by survey, wave, sequence and id.
-
-    A delivery is a folder directly in `deliveries_root` that holds a manifest; a folder without one is still
-    being uploaded (the manifest comes last) and is left alone. A root that does not exist holds no
-    deliveries.
 
     Raises:
         ViolationsError: the problems of all manifests at once, each naming its folder.
     """
+    found = look_for_deliveries(deliveries_root)
+    if found.problems:
+        violations = [violation for problem in found.problems for violation in problem.violations]
+        raise ViolationsError(str(deliveries_root.name), violations)
+    return list(found.manifests)
+
+
+def look_for_deliveries(deliveries_root: Path) -> FoundDeliveries:
+    """Every delivery below `deliveries_root`, sorted by survey, wave, sequence and id, and what cannot be read.
+
+    A delivery is a folder directly in `deliveries_root` that holds a manifest; a folder without one is still
+    being uploaded (the manifest comes last) and is left alone. A root that does not exist holds no
+    deliveries.
+    """
     manifests: list[Manifest] = []
-    violations: list[Violation] = []
+    problems: list[DeliveryProblem] = []
     for path in sorted(deliveries_root.glob(f"*/{MANIFEST_NAME}")):
         if path.parent.name.startswith("."):
             continue
         try:
             manifests.append(read_manifest(path.parent))
         except ViolationsError as error:
-            violations.extend(error.violations)
+            problems.append(DeliveryProblem(_claimed_waves(path), error.violations))
     manifests.sort(key=lambda one: (one.survey, one.wave, one.sequence, one.delivery))
-    for delivery, same in groupby(sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery):
-        folders = [one.folder.name for one in same]
-        if len(folders) > 1:
-            violations.append(
-                Violation(
-                    code="delivery_repeated",
-                    where=", ".join(folders),
-                    expected="one folder for each delivery id",
-                    got=f"delivery {delivery!r} in {len(folders)} folders",
-                    hint="remove the copy, or give the later one its own id and the next sequence number",
-                )
+    for delivery, group in groupby(sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery):
+        same = list(group)
+        if len(same) > 1:
+            violation = Violation(
+                code="delivery_repeated",
+                where=", ".join(one.folder.name for one in same),
+                expected="one folder for each delivery id",
+                got=f"delivery {delivery!r} in {len(same)} folders",
+                hint="remove the copy, or give the later one its own id and the next sequence number",
             )
-    if violations:
-        raise ViolationsError(str(deliveries_root.name), violations)
-    return manifests
+            problems.append(DeliveryProblem(frozenset((one.survey, one.wave) for one in same), (violation,)))
+    return FoundDeliveries(tuple(manifests), tuple(problems))
+
+
+def _claimed_waves(path: Path) -> frozenset[tuple[str, int]]:
+    """Survey and wave of a manifest that is otherwise wrong, as far as it says them."""
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (OSError, RecursionError, UnicodeDecodeError, ValueError):
+        return frozenset()
+    if not isinstance(content, dict):
+        return frozenset()
+    survey, wave = content.get("survey"), content.get("wave")
+    return frozenset({(survey, wave)}) if isinstance(survey, str) and isinstance(wave, int) else frozenset()
 
 
 def select_files(

@@ -1,4 +1,4 @@
-"""Puts settings, contracts, warehouse, assets, checks, job and schedule together, once a process."""
+"""Puts settings, contracts, warehouse, assets, checks, jobs, schedule and sensors together, once a process."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,10 @@ from pipelines.orchestration.assets.staging import staging_assets
 from pipelines.orchestration.assets.weights import weight_assets
 from pipelines.orchestration.checks import boundary_checks
 from pipelines.orchestration.inputs import WaveReader
-from pipelines.orchestration.jobs import wave_job
+from pipelines.orchestration.jobs import fetch_job, wave_job
 from pipelines.orchestration.partitions import wave_partitions
 from pipelines.orchestration.schedules import annual_schedule
+from pipelines.orchestration.sensors import delivery_sensor, source_sensor
 from pipelines.private_folders import keep_private
 from pipelines.settings import Settings
 from pipelines.warehouse.catalogue import SqlCatalogue
@@ -52,8 +53,9 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
     return dg.Definitions(
         assets=assets,
         asset_checks=boundary_checks(library, catalogue),
-        jobs=[wave_job()],
+        jobs=[wave_job(), fetch_job()],
         schedules=[annual_schedule(first_wave)],
+        sensors=[delivery_sensor(library, waves), source_sensor(library)],
         resources={
             "settings": settings,
             "library": library,

@@ -82,8 +82,10 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
     Raises:
         AxstatError: with everything that a person must act on.
     """
+    # A person is there to mend what cannot be read, also where it does not say which wave it is of
+    delivered = sorted({found.wave for found in find_deliveries(settings.deliveries_dir)})
     if waves is None:
-        waves = sorted({found.wave for found in find_deliveries(settings.deliveries_dir)})
+        waves = delivered
     if not waves:
         raise AxstatError(
             "no_deliveries",

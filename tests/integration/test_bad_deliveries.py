@@ -4,15 +4,20 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from pipelines.contracts.library import load_library
 from pipelines.errors import AxstatError
+from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.jobs import WAVE_JOB
 from pipelines.settings import Settings, load_settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
@@ -150,3 +155,26 @@ def test_a_frame_row_that_cannot_be_read_is_set_aside_with_its_reason(home: Sett
 def test_no_deliveries_says_what_to_do(tmp_path: Path, rerun: Callable) -> None:
     with pytest.raises(AxstatError, match="axstat synth"):
         rerun(load_settings({"AXSTAT_HOME": str(tmp_path)}), None)
+
+
+def test_a_manifest_that_cannot_be_read_stops_its_own_wave_and_a_command_but_no_other_wave(
+    home: Settings, rerun: Callable
+) -> None:
+    unplaced = home.deliveries_dir / "unplaced"
+    unplaced.mkdir()
+    (unplaced / "manifest.json").write_text("{")
+    broken = home.deliveries_dir / "industry-2022" / "manifest.json"
+    broken.write_text(json.dumps(json.loads(broken.read_text(encoding="utf-8")) | {"sequence": 0}))
+    with pytest.raises(AxstatError) as caught:
+        rerun(home, [2021])
+    assert "unplaced/manifest.json" in str(caught.value)
+    assert "industry-2022/manifest.json" in str(caught.value)
+    job = build_definitions(home).resolve_job_def(WAVE_JOB)
+    asset = [dg.AssetKey(["industry", "deliveries"])]
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = partial(job.execute_in_process, asset_selection=asset, instance=instance, raise_on_error=False)
+        done = run(partition_key="2021")
+        assert done.success
+        warned = [entry.user_message for entry in instance.all_logs(done.run_id) if entry.level == logging.WARNING]
+        assert any("unplaced/manifest.json" in message for message in warned)
+        assert not run(partition_key="2022").success

@@ -8,7 +8,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import ViolationsError
 from pipelines.intake.delivery import RawTable, read_delivery_file
-from pipelines.intake.manifest import SelectedFile, find_deliveries, select_files
+from pipelines.intake.manifest import SelectedFile, look_for_deliveries, select_files
 from pipelines.intake.register import file_register
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.settings import Settings
@@ -34,8 +34,13 @@ def delivery_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
     ) -> dg.MaterializeResult:
         wave = int(context.partition_key)
         contracts = survey.contracts
+        found = look_for_deliveries(settings.deliveries_dir)
+        if violations := found.violations(survey=survey.survey, wave=wave):
+            raise ViolationsError(f"deliveries of {survey.survey} {wave}", violations)
+        for violation in found.unplaced:
+            context.log.warning(f"not taken for a delivery of this wave: {violation}")
         selected = select_files(
-            find_deliveries(settings.deliveries_dir),
+            found.manifests,
             survey=survey.survey,
             wave=wave,
             contracts=(contracts.response, contracts.sample, contracts.frame),

@@ -133,7 +133,8 @@ def test_versions_name_every_file(library: ContractLibrary) -> None:
         for pattern in ("*.yaml", "*/*.yaml", "*.json")
         for path in library.root.glob(pattern)
     }
-    assert set(library.versions) == files
+    # A source that moved makes no number stale
+    assert set(library.versions) == files - {"sources.yaml"}
     assert all(version[0].isdigit() for version in library.versions.values())
     assert library.versions["deliveries/business_frame.yaml"] == "1.0.0"
 

@@ -1,0 +1,1 @@
+"""Brings deliveries from where they were sent to into the deliveries folder."""
