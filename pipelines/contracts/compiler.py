@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipelines.contracts.models import Column, QualityRule, TableContract
+from pipelines.contracts.models import Column, QualityRule, SqlRule, TableContract
 from pipelines.errors import AxstatError
 
 if TYPE_CHECKING:
@@ -218,11 +218,20 @@ def expectations(contract: TableContract, *, question_version: str | None = None
     rules = [rule for rule in contract.quality if rule.column is None or rule.column in asked]
     for column in asked.values():
         if column.codes:
-            rules.append(_in_codes(column))
+            rules.append(_in_codes(column, contract.owner))
     return rules
 
 
-def _in_codes(column: Column) -> QualityRule:
+def sql_rules(contract: TableContract, *, question_version: str | None = None) -> list[SqlRule]:
+    """Rules of a delivery that are written in SQL, without those on columns that the question version lacks."""
+    return [
+        rule
+        for rule in contract.sql_rules
+        if question_version is None or rule.column is None or contract.column(rule.column).asked_in(question_version)
+    ]
+
+
+def _in_codes(column: Column, owner: str) -> QualityRule:
     values = [code.value for code in column.codes]
     listed = ", ".join(values if len(values) <= 20 else [*values[:20], "…"])
     return QualityRule(
@@ -230,6 +239,8 @@ def _in_codes(column: Column) -> QualityRule:
         expectation="expect_column_values_to_be_in_set",
         kwargs=MappingProxyType({"column": column.name, "value_set": values}),
         severity="error",
+        why="A code that no list has stands for nothing: the answer cannot be used.",
+        owner=owner,
         message_ko=f"{column.label_ko}: 코드표에 없는 값입니다. 허용: {listed}",
         message_en=f"{column.label_en}: not a code of the list. Allowed: {listed}",
         action="have the sender correct the code; a new code needs an entry in the contract first",

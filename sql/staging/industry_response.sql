@@ -13,7 +13,9 @@ select
     to_integer(sent.employees) as employees,
     code_text(sent.ai_use, 1) as ai_use,
     code_text(columns('^tech_'), 1),
-    code_text(sent.obstacle, 2) as obstacle
+    code_text(sent.obstacle, 2) as obstacle,
+    clean_text(sent.interviewer) as interviewer,
+    to_double(sent.interview_minutes) as interview_minutes
 from raw.industry_response as sent
 where
     sent.survey = $survey

@@ -12,7 +12,9 @@ select
     code_text(sent.ai_use, 1) as ai_use,
     code_text(columns('^tech_'), 1),
     code_text(sent.obstacle, 2) as obstacle,
-    code_text(columns('^field_'), 1)
+    code_text(columns('^field_'), 1),
+    clean_text(sent.interviewer) as interviewer,
+    to_double(sent.interview_minutes) as interview_minutes
 from raw.public_response as sent
 where
     sent.survey = $survey
