@@ -117,6 +117,18 @@ def raw_table(contract: TableContract) -> TableContract:
     )
 
 
+def edited_table(contract: TableContract) -> TableContract:
+    """Contract of `raw.edited_<name>`: the rows that edit files changed, whole, in place of those of `raw.<name>`."""
+    return replace(
+        raw_table(contract),
+        name=f"raw.edited_{contract.name}",
+        title_ko=f"{contract.title_ko} 수정 행",
+        title_en=f"{contract.title_en}, edited rows",
+        description=f"Rows of the current file of {contract.name} with the cells that edit files correct.",
+        grain="one row a data row with an edit that was applied",
+    )
+
+
 def _provenance(
     name: str,
     label_ko: str,

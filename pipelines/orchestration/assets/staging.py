@@ -8,9 +8,11 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import Violation, ViolationsError
+from pipelines.intake.edits import apply_edits, read_edits
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import check_rows
+from pipelines.settings import Settings
 from pipelines.warehouse.database import Session, Warehouse
 from pipelines.warehouse.reference import load_reference
 from pipelines.warehouse.rules import run_rules
@@ -34,6 +36,7 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
     )
     def staging(
         context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
@@ -43,21 +46,33 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
         faults: list[Violation] = []
         try:
             with warehouse.session() as session:
+                seen = session.table("raw.edit", where=scope, columns=("edit_file", "edit_sha256"))
+                edits = read_edits(
+                    settings.edits_dir / f"{survey.survey}-{wave}",
+                    contracts=contracts,
+                    reasons=library.classifications["edit_reasons"].codes,
+                    known=dict(seen.iter_rows()),
+                )
                 for contract in contracts:
-                    kept[f"staging.{contract}"] = _stage(session, library, contract, faults, **scope)
+                    kept[f"staging.{contract}"] = _stage(session, library, contract, edits, faults, **scope)
                 if faults:
                     raise ViolationsError(f"deliveries of {survey.survey} {wave}", faults)
                 quarantined = session.table("raw.quarantine", where=scope, columns=("row_number",)).height
                 broken = session.table("meta.rule_count", where=scope).filter(pl.col("rows") > 0)
+                log = session.table("raw.edit", where=scope)
         except ViolationsError:
             with warehouse.session() as session:
                 _reject(session, faults, **scope)
             raise
+        for refused in log.filter(pl.col("status") != "applied").iter_rows(named=True):
+            context.log.warning(f"{refused['edit_file']}, line {refused['line']}: {refused['reason']}")
+        by_column = log.group_by("contract", "column_name", "why", "status").len("cells")
         return dg.MaterializeResult(
             metadata={
                 **rows_by_table(kept),
                 "quarantined": quarantined,
                 "rows by broken rule": table_markdown(broken.drop("survey", "wave")),
+                "edits": table_markdown(by_column.sort(by_column.columns)),
             }
         )
 
@@ -99,25 +114,42 @@ def _last_wave(session: Session, wave: int) -> int:
 
 
 def _stage(
-    session: Session, library: ContractLibrary, contract: str, faults: list[Violation], *, survey: str, wave: int
+    session: Session,
+    library: ContractLibrary,
+    contract: str,
+    edits: pl.DataFrame,
+    faults: list[Violation],
+    *,
+    survey: str,
+    wave: int,
 ) -> int:
-    """Quarantine the rows that break a rule, and build the staging table of the others; returns how many.
+    """Apply edits, quarantine the rows that break a rule, build the staging table of the others; returns how many.
 
     Rules for which the whole file must be refused are added to `faults`.
     """
     scope = {"survey": survey, "wave": wave, "contract": contract}
     session.delete("raw.quarantine", where=scope)
-    current = session.table("meta.delivery_file", where={**scope, "status": "current"}).row(0, named=True)
+    files = session.table("meta.delivery_file", where=scope)
+    current = files.row(by_predicate=pl.col("status") == "current", named=True)
     question_version = current["question_version"]
     raw = session.table(
         f"raw.{contract}", where={"survey": survey, "wave": wave, "file_sha256": current["file_sha256"]}
     )
+    edited = apply_edits(
+        raw,
+        edits,
+        library.deliveries[contract],
+        current=current["file_sha256"],
+        delivered=files["file_sha256"].to_list(),
+    )
+    session.replace(f"raw.edited_{contract}", edited.changed, where={"survey": survey, "wave": wave})
+    session.replace("raw.edit", _with(edited.log, scope), where=scope)
     # asked, not built: a row that cannot be read has NULLs that the table does not take
     typed = session.query(f"staging.{contract}", survey=survey, wave=wave)
     in_sql = run_rules(session, library, contract, typed, survey=survey, wave=wave, question_version=question_version)
     result = check_rows(
         typed,
-        raw,
+        edited.rows,
         library.deliveries[contract],
         question_version=question_version,
         in_sql=Checked.of_contract(in_sql.rules, in_sql.findings),
