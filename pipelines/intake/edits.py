@@ -39,7 +39,7 @@ EDIT_SCHEMA = pl.Schema(
     }
 )
 _MAY_BE_BLANK = ("old", "new", *OPTIONAL)
-_OWNER_ONLY = {"file": 0o600, "folder": 0o700}
+_FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 _KEY = ("contract", "file_sha256", "row_number", "column_name")
 
 
@@ -75,7 +75,8 @@ def read_edits(
 
     Raises:
         ViolationsError: everything that is wrong with the files, at once: one that was changed or taken away since it
-            was read, one that is no such table, a line without its row, who or why.
+            was read, one that others may read and that is somebody else's, one that is no such table, a line without
+            its row, who or why.
     """
     paths = sorted(folder.glob("*.csv"))
     violations = [
@@ -89,12 +90,12 @@ def read_edits(
         for name in sorted({*known} - {path.name for path in paths})
     ]
     if folder.is_dir():
-        folder.chmod(_OWNER_ONLY["folder"])
+        violations.extend(_made_private(folder, _FOLDER_MODE, folder.name))
     frames = [EDIT_SCHEMA.to_frame()]
     for path in paths:
-        path.chmod(_OWNER_ONLY["file"])
-        content = path.read_bytes()
         where = f"{folder.name}/{path.name}"
+        violations.extend(_made_private(path, _FILE_MODE, where))
+        content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         if known.get(path.name, sha256) != sha256:
             violations.append(
@@ -119,6 +120,25 @@ def read_edits(
     if violations:
         raise ViolationsError(str(folder.name), violations)
     return pl.concat(frames)
+
+
+def _made_private(path: Path, mode: int, where: str) -> list[Violation]:
+    """Take from all but the owner the right to read; nothing is done where nobody else has it."""
+    if not path.stat().st_mode & 0o077:
+        return []
+    try:
+        path.chmod(mode)
+    except PermissionError:
+        return [
+            _violation(
+                where,
+                "edits_not_private",
+                expected="readable by its owner only: it holds microdata",
+                got="others may read it, and it belongs to another user",
+                hint=f"have the owner run `chmod {mode:o}` on it",
+            )
+        ]
+    return []
 
 
 def _read(content: bytes, where: str) -> pl.DataFrame:

@@ -61,8 +61,9 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
                 broken = session.table("meta.rule_count", where=scope).filter(pl.col("rows") > 0)
                 log = session.table("raw.edit", where=scope)
         except ViolationsError:
-            with warehouse.session() as session:
-                _reject(session, faults, **scope)
+            if faults:
+                with warehouse.session() as session:
+                    _reject(session, faults, **scope)
             raise
         for refused in log.filter(pl.col("status") != "applied").iter_rows(named=True):
             context.log.warning(f"{refused['edit_file']}, line {refused['line']}: {refused['reason']}")

@@ -116,6 +116,19 @@ def test_edits_are_for_their_owner_only(folder: Path, write: Write) -> None:
     assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
+def test_edits_of_another_user_that_all_may_read_are_refused(
+    folder: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write({}).chmod(0o644)
+    folder.chmod(0o700)
+
+    def refuse(_path: Path, _mode: int) -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    assert violations(folder) == [("edits_not_private", "industry-2025/001.csv")]
+
+
 def test_a_file_that_was_read_is_never_changed_or_taken_away(folder: Path, write: Write) -> None:
     path = write({})
     known = hashlib.sha256(path.read_bytes()).hexdigest()
