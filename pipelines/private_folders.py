@@ -13,14 +13,14 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def keep_private(settings: Settings) -> None:
-    """Make deliveries, warehouse and run history, and take from others the right to look into them.
+    """Make deliveries, edits, warehouse and run history, and take from others the right to look into them.
 
     Releases stay readable by all: that is what they are for. Without effect on systems without such rights (Windows).
 
     Raises:
         AxstatError: a folder that others may read and that belongs to somebody else.
     """
-    for folder in (settings.deliveries_dir, settings.warehouse_file.parent, settings.dagster_home):
+    for folder in (settings.deliveries_dir, settings.edits_dir, settings.warehouse_file.parent, settings.dagster_home):
         folder.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY)
         if not folder.stat().st_mode & _OTHERS:
             continue

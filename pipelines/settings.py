@@ -38,6 +38,11 @@ class Settings:
         return self.home / "deliveries"
 
     @property
+    def edits_dir(self) -> Path:
+        """Edit files, one folder `<survey>-<wave>` each; microdata, readable by their owner only."""
+        return self.home / "edits"
+
+    @property
     def warehouse_file(self) -> Path:
         """The working DuckDB file; one writer at a time, never opened by analysts."""
         return self.home / "warehouse" / "axstat.duckdb"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipelines.contracts.models import Column, QualityRule, TableContract
+from pipelines.contracts.models import Column, QualityRule, SqlRule, TableContract
 from pipelines.errors import AxstatError
 
 if TYPE_CHECKING:
@@ -118,6 +118,18 @@ def raw_table(contract: TableContract) -> TableContract:
     )
 
 
+def edited_table(contract: TableContract) -> TableContract:
+    """Contract of `raw.edited_<name>`: the rows that edit files changed, whole, in place of those of `raw.<name>`."""
+    return replace(
+        raw_table(contract),
+        name=f"raw.edited_{contract.name}",
+        title_ko=f"{contract.title_ko} 수정 행",
+        title_en=f"{contract.title_en}, edited rows",
+        description=f"Rows of the current file of {contract.name} with the cells that edit files correct.",
+        grain="one row a data row with an edit that was applied",
+    )
+
+
 def _provenance(
     name: str,
     label_ko: str,
@@ -219,11 +231,20 @@ def expectations(contract: TableContract, *, question_version: str | None = None
     rules = [rule for rule in contract.quality if rule.column is None or rule.column in asked]
     for column in asked.values():
         if column.codes:
-            rules.append(_in_codes(column))
+            rules.append(_in_codes(column, contract.owner))
     return rules
 
 
-def _in_codes(column: Column) -> QualityRule:
+def sql_rules(contract: TableContract, *, question_version: str | None = None) -> list[SqlRule]:
+    """Rules of a delivery that are written in SQL, without those on columns that the question version lacks."""
+    return [
+        rule
+        for rule in contract.sql_rules
+        if question_version is None or rule.column is None or contract.column(rule.column).asked_in(question_version)
+    ]
+
+
+def _in_codes(column: Column, owner: str) -> QualityRule:
     values = [code.value for code in column.codes]
     listed = ", ".join(values if len(values) <= 20 else [*values[:20], "…"])
     expectation = "expect_column_values_to_be_in_set"
@@ -239,6 +260,8 @@ def _in_codes(column: Column) -> QualityRule:
         expectation=expectation,
         kwargs=MappingProxyType({"column": column.name, **asked}),
         severity="error",
+        why="A code that no list has stands for nothing: the answer cannot be used.",
+        owner=owner,
         message_ko=f"{column.label_ko}: 코드표에 없는 값입니다. 허용: {listed}",
         message_en=f"{column.label_en}: not a code of the list. Allowed: {listed}",
         action="have the sender correct the code; a new code needs an entry in the contract first",

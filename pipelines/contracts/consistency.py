@@ -103,7 +103,7 @@ def _check_ksic(library: "ContractLibrary", findings: Findings) -> None:
 
 def _check_table(table: TableContract, library: "ContractLibrary", findings: Findings) -> None:
     findings.add_duplicates(list(table.column_names), "column", table.name)
-    findings.add_duplicates([rule.id for rule in table.quality], "rule id", table.name)
+    findings.add_duplicates([rule.id for rule in (*table.quality, *table.sql_rules)], "rule id", table.name)
     units = library.classifications.get(MEASUREMENT_UNITS)
     for column in table.columns:
         where = f"{table.name}.{column.name}"
@@ -124,6 +124,23 @@ def _check_table(table: TableContract, library: "ContractLibrary", findings: Fin
         for name in _columns_of_rule(rule):
             if name not in table.column_names:
                 findings.add("unknown_column", f"{table.name}: rule {rule.id}", "a column", name, "correct it")
+
+
+def _check_sql_rules(delivery: TableContract, survey: Survey, findings: Findings) -> None:
+    """What a rule may read: files are staged frame first, then sample, then answers."""
+    contracts = survey.contracts
+    there = {
+        contracts.frame: {"previous"},
+        contracts.sample: {"frame", "previous"},
+        contracts.response: {"frame", "sample", "previous"},
+    }[delivery.name]
+    for rule in delivery.sql_rules:
+        where = f"deliveries/{delivery.name}.yaml: rule {rule.id}"
+        if late := sorted({*rule.reads} - there):
+            findings.add("reads_too_early", where, f"reads of {', '.join(sorted(there))}", ", ".join(late), "correct")
+        if "previous" in rule.reads and rule.severity != "warning":
+            hint = "warn: what another wave says keeps no row out, or results would hang on the order of runs"
+            findings.add("previous_keeps_out", where, "severity warning with previous", rule.severity, hint)
 
 
 def _columns_of_rule(rule: QualityRule) -> list[str]:
@@ -176,6 +193,8 @@ def _check_delivery(delivery: TableContract, library: "ContractLibrary", finding
             str(len(surveys)),
             "name it in data_contracts/surveys",
         )
+    else:
+        _check_sql_rules(delivery, surveys[0], findings)
 
 
 def _check_mart(mart: TableContract, library: "ContractLibrary", findings: Findings) -> None:

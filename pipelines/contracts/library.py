@@ -20,7 +20,7 @@ from pipelines.contracts.classifications import (
     QuestionVersion,
     QuestionVersions,
 )
-from pipelines.contracts.compiler import raw_table
+from pipelines.contracts.compiler import edited_table, raw_table
 from pipelines.contracts.consistency import cross_checks
 from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
@@ -159,8 +159,8 @@ def load_library(root: Path) -> ContractLibrary:
     deliveries = {name: resolve_codes(table, classifications, findings) for name, table in sorted(deliveries.items())}
     tables = {name: resolve_codes(table, classifications, findings) for name, table in sorted(tables.items())}
     for contract in deliveries.values():
-        raw = raw_table(contract)
-        tables.setdefault(raw.name, raw)
+        for table in (raw_table(contract), edited_table(contract)):
+            tables.setdefault(table.name, table)
 
     library = ContractLibrary(
         root=root,

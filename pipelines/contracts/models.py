@@ -11,7 +11,10 @@ from typing import Literal
 
 from pipelines.errors import AxstatError
 
-Severity = Literal["error", "warning"]
+# A row that breaks a rule is reported (warning) or kept out (error); fail_file refuses the whole file.
+Severity = Literal["fail_file", "error", "warning"]
+# What a SQL rule may read beside the rows of its own file.
+RuleInput = Literal["frame", "sample", "previous"]
 MissingKind = Literal["dont_know", "refused"]
 
 
@@ -43,6 +46,7 @@ class Column:
             form of a two-row header.
         missing_codes: code -> what kind of missing it stands for.
         question_versions: versions of the question that have this column; empty means all.
+        optional: a file may lack the column.
         identifier: identifies a unit, so it never leaves the warehouse.
         unit: code of the list ``measurement_units``; None where the contract gives none.
     """
@@ -59,6 +63,7 @@ class Column:
     synonyms: tuple[str, ...] = ()
     missing_codes: Mapping[str, MissingKind] = field(default_factory=_no_codes)
     question_versions: tuple[str, ...] = ()
+    optional: bool = False
     identifier: bool = False
     unit: str | None = None
 
@@ -68,24 +73,38 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityRule:
-    """One Great Expectations rule on typed, normalised values.
+class Rule:
+    """One rule on the rows of a delivery, typed and normalised.
 
     Attributes:
         id: unique in its contract; what `raw.quarantine.rules` names.
-        expectation: snake-case name, e.g. ``expect_column_values_to_be_between``.
-        kwargs: arguments of the expectation, ``column`` among them.
-        severity: ``error`` quarantines the row, ``warning`` only reports it.
+        severity: ``error`` quarantines the row, ``warning`` only reports it; ``fail_file`` rejects the file where
+            more than `max_share` of its rows break the rule, and quarantines the rows where it is not more.
+        why: reason for the rule. owner: who decides on it.
         action: what the person who receives the message does next.
     """
 
     id: str
-    expectation: str
-    kwargs: Mapping[str, object]
     severity: Severity
+    why: str
+    owner: str
     message_ko: str
     message_en: str
     action: str
+    max_share: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRule(Rule):
+    """A Great Expectations rule.
+
+    Attributes:
+        expectation: snake-case name, e.g. ``expect_column_values_to_be_between``.
+        kwargs: arguments of the expectation, ``column`` among them.
+    """
+
+    expectation: str
+    kwargs: Mapping[str, object]
 
     @property
     def column(self) -> str | None:
@@ -95,12 +114,30 @@ class QualityRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SqlRule(Rule):
+    """A SELECT that returns the rows that break the rule.
+
+    Attributes:
+        query: gives ``row_number`` and, if it likes, ``detail``; reads ``rows`` and the names in `reads`.
+        reads: ``frame`` and ``sample`` of the wave, ``previous``: the file's contract in the last wave before.
+        parameters: values of the query's named parameters; ``$survey`` and ``$wave`` are there without.
+        column: the contract's column that the rule stands under, None where it stands under the table.
+    """
+
+    query: str
+    reads: tuple[RuleInput, ...]
+    parameters: Mapping[str, object]
+    column: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableContract:
     """A delivery (``industry_response``) or a table (``core.units``).
 
     Attributes:
         grain: what one row is.
         key: names of the columns that identify a row; empty when rows may repeat.
+        quality: rules for Great Expectations. sql_rules: rules in SQL.
     """
 
     name: str
@@ -112,6 +149,7 @@ class TableContract:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     quality: tuple[QualityRule, ...] = ()
+    sql_rules: tuple[SqlRule, ...] = ()
     owner: str
     source: str
     licence: str
@@ -140,4 +178,4 @@ class TableContract:
 
     def columns_for(self, question_version: str) -> tuple[Column, ...]:
         """Columns that a file of this question version must have, in contract order."""
-        return tuple(column for column in self.columns if column.asked_in(question_version))
+        return tuple(column for column in self.columns if column.asked_in(question_version) and not column.optional)

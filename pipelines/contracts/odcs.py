@@ -6,7 +6,7 @@ finding and opening files (files), checks across contracts (consistency).
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from open_data_contract_standard.model import (
     CustomProperty,
@@ -16,7 +16,17 @@ from open_data_contract_standard.model import (
     SchemaProperty,
 )
 
-from pipelines.contracts.models import Code, Column, MissingKind, QualityRule, Severity, TableContract
+from pipelines.contracts.models import (
+    Code,
+    Column,
+    MissingKind,
+    QualityRule,
+    Rule,
+    RuleInput,
+    Severity,
+    SqlRule,
+    TableContract,
+)
 
 
 class OdcsProblemError(Exception):
@@ -72,8 +82,9 @@ def table_contract(contract: OpenDataContractStandard, entry: SchemaObject) -> T
     columns = tuple(_column(item) for item in properties)
     keyed = [item for item in properties if item.primaryKey]
     keyed.sort(key=lambda item: item.primaryKeyPosition or 0)
-    rules = list(entry.quality or [])
-    rules.extend(rule for item in properties for rule in item.quality or [])
+    owner = _text(of_file.get("owner"), "customProperties owner")
+    rules: list[Rule] = [_rule(rule, owner=owner, column=None) for rule in entry.quality or []]
+    rules += [_rule(rule, owner=owner, column=item.name) for item in properties for rule in item.quality or []]
     return TableContract(
         name=full_name,
         version=_text(contract.version, "version"),
@@ -83,8 +94,9 @@ def table_contract(contract: OpenDataContractStandard, entry: SchemaObject) -> T
         grain=_text(entry.dataGranularityDescription, f"{name}: dataGranularityDescription"),
         columns=columns,
         key=tuple(_text(item.name, "a key column") for item in keyed),
-        quality=tuple(_rule(rule) for rule in rules),
-        owner=_text(of_file.get("owner"), "customProperties owner"),
+        quality=tuple(rule for rule in rules if isinstance(rule, QualityRule)),
+        sql_rules=tuple(rule for rule in rules if isinstance(rule, SqlRule)),
+        owner=owner,
         source=_text(of_file.get("source"), "customProperties source"),
         licence=_text(of_file.get("licence"), "customProperties licence"),
     )
@@ -113,6 +125,7 @@ def _column(item: SchemaProperty) -> Column:
         synonyms=tuple(_text(entry.synonym, f"{name}: synonym") for entry in item.synonyms or []),
         missing_codes=MappingProxyType(_missing_codes(name, custom.get("missingCodes"))),
         question_versions=_texts(custom.get("questionVersions"), f"{name}: questionVersions"),
+        optional=_flag(custom.get("optional"), f"{name}: optional"),
         identifier=_flag(custom.get("identifier"), f"{name}: identifier"),
         unit=_optional_text(custom, "unit", name),
     )
@@ -134,28 +147,75 @@ def _missing_codes(name: str, value: object) -> dict[str, MissingKind]:
     return kinds
 
 
-def _rule(rule: DataQuality) -> QualityRule:
+def _rule(rule: DataQuality, *, owner: str, column: str | None) -> Rule:
     rule_id = _text(rule.id, "an id for every quality rule")
+    custom = _custom(rule.customProperties)
+    severity = _severity(rule_id, rule.severity)
+    said = {
+        "why": _text(rule.description, f"{rule_id}: description (why the rule is there)"),
+        "owner": _optional_text(custom, "owner", rule_id) or owner,
+        "message_ko": _text(custom.get("messageKo"), f"{rule_id}: messageKo"),
+        "message_en": _text(custom.get("messageEn"), f"{rule_id}: messageEn"),
+        "action": _text(custom.get("action"), f"{rule_id}: action"),
+    }
+    max_share = _max_share(rule_id, custom.get("maxShare"), severity)
+    if rule.type == "sql":
+        if rule.mustBe != 0:
+            raise OdcsProblemError(f"{rule_id}: mustBe 0, the rows that the query may return", repr(rule.mustBe))
+        return SqlRule(
+            id=rule_id,
+            severity=severity,
+            max_share=max_share,
+            query=_text(rule.query, f"{rule_id}: query"),
+            reads=_reads(rule_id, custom.get("reads")),
+            parameters=MappingProxyType(_parameters(rule_id, custom.get("parameters"))),
+            column=column,
+            **said,
+        )
     if rule.type != "custom" or rule.engine != "greatExpectations":
-        raise OdcsProblemError(f"{rule_id}: type custom, engine greatExpectations", f"{rule.type}, {rule.engine}")
+        expected = f"{rule_id}: type sql, or type custom with engine greatExpectations"
+        raise OdcsProblemError(expected, f"{rule.type}, {rule.engine}")
     implementation = rule.implementation
     if not isinstance(implementation, dict) or not isinstance(implementation.get("kwargs"), dict):
         raise OdcsProblemError(f"{rule_id}: implementation with type and kwargs", repr(implementation))
-    custom = _custom(rule.customProperties)
     return QualityRule(
         id=rule_id,
+        severity=severity,
+        max_share=max_share,
         expectation=_text(implementation.get("type"), f"{rule_id}: implementation type"),
         kwargs=MappingProxyType(dict(implementation["kwargs"])),
-        severity=_severity(rule_id, rule.severity),
-        message_ko=_text(custom.get("messageKo"), f"{rule_id}: messageKo"),
-        message_en=_text(custom.get("messageEn"), f"{rule_id}: messageEn"),
-        action=_text(custom.get("action"), f"{rule_id}: action"),
+        **said,
     )
 
 
 def _severity(rule_id: str, value: str | None) -> Severity:
-    if value == "error":
-        return "error"
-    if value == "warning":
-        return "warning"
-    raise OdcsProblemError(f"{rule_id}: severity error or warning", repr(value))
+    for severity in get_args(Severity):
+        if value == severity:
+            return severity  # type: ignore[no-any-return]
+    raise OdcsProblemError(f"{rule_id}: severity {', '.join(get_args(Severity))}", repr(value))
+
+
+def _max_share(rule_id: str, value: object, severity: Severity) -> float:
+    if value is None:
+        return 0.0
+    if severity != "fail_file":
+        raise OdcsProblemError(f"{rule_id}: maxShare with severity fail_file only", severity)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise OdcsProblemError(f"{rule_id}: maxShare from 0 to below 1", repr(value))
+    return float(value)
+
+
+def _reads(rule_id: str, value: object) -> tuple[RuleInput, ...]:
+    named = _texts(value, f"{rule_id}: reads")
+    known: tuple[RuleInput, ...] = get_args(RuleInput)
+    if unknown := [name for name in named if name not in known]:
+        raise OdcsProblemError(f"{rule_id}: reads some of {', '.join(known)}", ", ".join(unknown))
+    return tuple(name for name in known if name in named)
+
+
+def _parameters(rule_id: str, value: object) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise OdcsProblemError(f"{rule_id}: parameters as name and value", repr(value))
+    return {_text(name, f"{rule_id}: a parameter's name"): given for name, given in value.items()}

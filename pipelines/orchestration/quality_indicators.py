@@ -1,4 +1,4 @@
-"""The quality indicators there are: coefficient of variation, coverage, response.
+"""The quality indicators there are: coefficient of variation, coverage, response, edits.
 
 Belongs here: gathering figures that `stats` made into rows of `mart.quality_indicator`. Does not belong here: a
 formula. The full list of indicators comes with the release issue.
@@ -16,9 +16,13 @@ RATES = ("rr1", "rr2", "rr3", "rr4", "rr5", "rr6")
 
 
 def quality_indicators(
-    read: WaveInput, rates: pl.DataFrame, *, survey: Survey, library: ContractLibrary
+    read: WaveInput, rates: pl.DataFrame, edits: pl.DataFrame, *, survey: Survey, library: ContractLibrary
 ) -> pl.DataFrame:
-    """Rows of `mart.quality_indicator` without survey and wave: of the total, response rates of each domain too."""
+    """Rows of `mart.quality_indicator` without survey and wave: of the total, response rates of each domain too.
+
+    Args:
+        edits: one row a cell that was edited, column `why`.
+    """
     choice = survey.headline
     [headline] = rates.filter(
         pl.col("domain_type") == choice.domain_type,
@@ -43,6 +47,11 @@ def quality_indicators(
         "A4_size_weighted": 1.0 - sized["rr4"],
         "A5": (headline["n_missing"] + headline["n_dont_know"]) / asked,
         **{name.upper(): plain[name] for name in RATES},
+        "EDIT": float(edits.height),
+        **{
+            f"EDIT_{reason}": float(edits.filter(pl.col("why") == reason).height)
+            for reason in library.classifications["edit_reasons"].codes
+        },
     }
     found = [(code, choice.domain_type, headline["domain_code"], value) for code, value in of_total.items()]
     for domain in domains(survey):

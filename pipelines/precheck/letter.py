@@ -6,6 +6,7 @@ messages of rules, which stand in the contracts in both languages. Messages abou
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "rules": "Rules that rows break",
         "rule": "Rule",
         "error": "row kept out",
+        "fail_file": "row kept out; too many of them reject the file",
         "warning": "remark",
         "severity": "Effect",
         "message": "What is wrong",
@@ -45,8 +47,12 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "examples": "First rows",
         "row_note": "Rows are counted from 1, without header rows.",
         "synthetic": "Synthetic data, not official statistics.",
-        "not_checked": "Not checked here: whether units are on the frame and in the sample, and how the file agrees "
-        "with other files and waves.",
+        "not_checked": "Not checked: these rules need what the data home does not have.",
+        "needs": "Needs",
+        "frame": "the wave's frame",
+        "sample": "the wave's sample",
+        "previous": "the same file of an earlier wave",
+        "home_problem": "The data home's warehouse could not be read",
     },
     "ko": {
         "title": "제출 파일 점검 결과",
@@ -68,6 +74,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "rules": "규칙을 어긴 행",
         "rule": "규칙",
         "error": "행 제외",
+        "fail_file": "행 제외(많으면 파일 반려)",
         "warning": "확인",
         "severity": "처리",
         "message": "내용",
@@ -75,7 +82,12 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "examples": "해당 행(처음 몇 개)",
         "row_note": "행 번호는 머리글을 빼고 1부터 셉니다.",
         "synthetic": "합성 자료이며 공식 통계가 아닙니다.",
-        "not_checked": "여기서 점검하지 않은 것: 단위가 추출틀과 표본에 있는지, 다른 파일이나 다른 연도와 맞는지.",
+        "not_checked": "점검하지 않은 것: 아래 규칙에 필요한 자료가 데이터 홈에 없습니다.",
+        "needs": "필요한 자료",
+        "frame": "같은 차수의 추출틀",
+        "sample": "같은 차수의 표본",
+        "previous": "이전 차수의 같은 파일",
+        "home_problem": "데이터 홈의 저장소를 읽지 못했습니다",
     },
 }
 
@@ -96,7 +108,15 @@ def as_text(found: FileCheck, language: Language) -> str:
         lines.append(f"[{rule['rule']}] {rule['rows']:,} · {words[rule['severity']]} · {rule[f'message_{language}']}")
         lines.append(f"  {words['action']}: {rule['action']}")
         lines.append(f"  {words['examples']}: {', '.join(map(str, rule['examples']))}")
-    return "\n".join([*lines, words["not_checked"]])
+    if found.home_problem is not None:
+        lines.append(f"{words['home_problem']}: {found.home_problem}")
+    if found.not_checked:
+        lines.append(words["not_checked"])
+    for left_out in found.not_checked:
+        message = left_out.message_ko if language == "ko" else left_out.message_en
+        missing = ", ".join(words[name] for name in left_out.missing)
+        lines.append(f"[{left_out.rule}] {message} {words['needs']}: {missing}")
+    return "\n".join(lines)
 
 
 def as_json(found: FileCheck) -> str:
@@ -114,7 +134,8 @@ def as_json(found: FileCheck) -> str:
             "violations": [plain_violation(violation) for violation in found.violations],
             "warnings": [plain_violation(violation) for violation in found.warnings],
             "rules": found.rules.to_dicts(),
-            "not_checked": WORDS["en"]["not_checked"],
+            "not_checked": [asdict(rule) for rule in found.not_checked],
+            "home_problem": found.home_problem,
         },
         ensure_ascii=False,
         indent=2,

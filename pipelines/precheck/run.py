@@ -3,7 +3,8 @@
 Belongs here: the order of the checks, the verdict. Does not belong here: any rule (contracts, intake, quality), how
 findings are told (letter).
 
-The file is read, typed and checked by the code that a run uses, in a warehouse of its own that is thrown away.
+The file is read, typed and checked by the code that a run uses, in a warehouse of its own that is thrown away, beside
+a copy of what the data home knows.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from typing import Literal
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.models import RuleInput
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.delivery import RawTable, read_delivery_file
@@ -24,15 +26,28 @@ from pipelines.intake.form import FileForm
 from pipelines.intake.formats.dispatch import read_table
 from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, SelectedFile, read_manifest
 from pipelines.intake.register import file_register
+from pipelines.precheck.known import KnownRows, known_rows
+from pipelines.quality.findings import Checked
 from pipelines.quality.rows import QualityResult, check_rows
 from pipelines.settings import Settings
 from pipelines.stats.terms import unknown_name
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reference import load_reference
+from pipelines.warehouse.rules import RuleRun, run_rules
 
 Verdict = Literal["accept", "remarks", "reject"]
 EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """A rule that was not run, and what it needs that is not there: ``frame``, ``sample``, ``previous``."""
+
+    rule: str
+    message_ko: str
+    message_en: str
+    missing: tuple[RuleInput, ...]
 
 
 @dataclass(frozen=True)
@@ -43,9 +58,12 @@ class FileCheck:
         rows: data rows; None where the file could not be read.
         violations: file rules that are broken: the delivery would be refused. warnings: what to look at though the
             file would be taken.
-        rules: one row a broken rule on rows: rule, severity ('error': these rows would be kept out), column, rows,
-            message_ko, message_en, action, examples (the first row numbers, from 1 without header rows).
+        rules: one row a broken rule on rows: rule, severity ('error', 'fail_file': these rows would be kept out),
+            column, rows, message_ko, message_en, action, examples (the first row numbers, from 1 without header
+            rows).
         rows_kept_out: rows with at least one error. synthetic: the manifest says that the data are made up.
+        not_checked: rules that need a file or wave which the data home does not have.
+        home_problem: why the data home's warehouse could not be asked; None where it could, or there is none.
     """
 
     file: str
@@ -58,6 +76,8 @@ class FileCheck:
     rules: pl.DataFrame
     rows_kept_out: int
     synthetic: bool
+    not_checked: tuple[NotChecked, ...] = ()
+    home_problem: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -176,11 +196,16 @@ def _check(
             rows_kept_out=0,
             synthetic=manifest.synthetic,
         )
+    catalogue = SqlCatalogue(settings.sql_dir)
+    known = known_rows(settings, catalogue, library, contract.name, survey=survey, wave=wave)
+    typed, in_sql = _typed(table, manifest, entry, catalogue, library, known)
     result = check_rows(
-        _typed(table, manifest, entry, settings, library),
+        typed,
         table.frame,
         contract,
         question_version=manifest.question_version,
+        in_sql=Checked.of_contract(in_sql.rules, in_sql.findings),
+        file=entry.file,
     )
     return FileCheck(
         file=entry.file,
@@ -188,26 +213,42 @@ def _check(
         wave=wave,
         contract=contract.name,
         rows=table.frame.height,
-        violations=(),
+        violations=result.file_faults,
         warnings=table.warnings,
         rules=_rules(result),
         rows_kept_out=result.quarantine.height,
         synthetic=manifest.synthetic,
+        not_checked=tuple(
+            NotChecked(rule.id, rule.message_ko, rule.message_en, missing) for rule, missing in in_sql.skipped
+        ),
+        home_problem=known.problem,
     )
 
 
 def _typed(
-    table: RawTable, manifest: Manifest, entry: ManifestFile, settings: Settings, library: ContractLibrary
-) -> pl.DataFrame:
-    """The rows as staging types them."""
+    table: RawTable,
+    manifest: Manifest,
+    entry: ManifestFile,
+    catalogue: SqlCatalogue,
+    library: ContractLibrary,
+    known: KnownRows,
+) -> tuple[pl.DataFrame, RuleRun]:
+    """The rows as staging types them, and what the SQL rules find in them."""
+    survey, wave = manifest.survey, manifest.wave
     with TemporaryDirectory(prefix="axstat-check-") as folder:
-        warehouse = Warehouse(Path(folder) / "check.duckdb", SqlCatalogue(settings.sql_dir), library)
+        warehouse = Warehouse(Path(folder) / "check.duckdb", catalogue, library)
         with warehouse.session() as session:
-            load_reference(session, library, last_wave=manifest.wave)
+            load_reference(session, library, last_wave=wave)
             file = SelectedFile(manifest, entry, status="current", reason=None)
             session.append("meta.delivery_file", file_register([file]))
             session.append(f"raw.{table.contract}", table.frame)
-            return session.query(f"staging.{table.contract}", survey=manifest.survey, wave=manifest.wave)
+            for name, rows in known.tables.items():
+                session.append(name, rows)
+            typed = session.query(f"staging.{table.contract}", survey=survey, wave=wave)
+            version = manifest.question_version
+            return typed, run_rules(
+                session, library, table.contract, typed, survey=survey, wave=wave, question_version=version
+            )
 
 
 def _rules(result: QualityResult | None) -> pl.DataFrame:
@@ -225,5 +266,5 @@ def _rules(result: QualityResult | None) -> pl.DataFrame:
     return (
         result.counts.filter(pl.col("rows") > 0)
         .join(where, on="rule", how="left")
-        .sort(pl.col("severity") == "error", "rows", descending=True, maintain_order=True)
+        .sort(pl.col("severity").is_in(["error", "fail_file"]), "rows", descending=True, maintain_order=True)
     )

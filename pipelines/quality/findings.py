@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.contracts.models import QualityRule, Severity
+from pipelines.contracts.models import QualityRule, Severity, SqlRule
 
 # One row a broken rule and row; `detail` is what the message cannot say for all rows alike, or null.
 FINDING_SCHEMA = pl.Schema({"row_number": pl.Int64(), "rule": pl.String(), "detail": pl.String()})
@@ -17,7 +17,7 @@ FINDING_SCHEMA = pl.Schema({"row_number": pl.Int64(), "rule": pl.String(), "deta
 @dataclass(frozen=True, kw_only=True)
 class RowRule:
     """A rule on rows, whoever checks it. `column` is the contract's column it is about, None for the whole
-    row."""
+    row; with severity ``fail_file`` the file is refused where more than `max_share` of its rows break it."""
 
     id: str
     severity: Severity
@@ -25,9 +25,10 @@ class RowRule:
     message_ko: str
     message_en: str
     action: str
+    max_share: float = 0.0
 
     @classmethod
-    def from_contract(cls, rule: QualityRule) -> "RowRule":
+    def from_contract(cls, rule: QualityRule | SqlRule) -> "RowRule":
         """The rule of a contract, without what only the engine needs."""
         return cls(
             id=rule.id,
@@ -36,6 +37,7 @@ class RowRule:
             message_ko=rule.message_ko,
             message_en=rule.message_en,
             action=rule.action,
+            max_share=rule.max_share,
         )
 
 
@@ -46,6 +48,11 @@ class Checked:
     rules: tuple[RowRule, ...]
     findings: pl.DataFrame
 
+    @classmethod
+    def of_contract(cls, rules: Iterable[QualityRule | SqlRule], findings: pl.DataFrame) -> "Checked":
+        """Rules of a contract and what an engine found for them."""
+        return cls(tuple(RowRule.from_contract(rule) for rule in rules), findings)
+
 
 def found(rows: pl.DataFrame, rule: str, *, detail: pl.Expr | None = None) -> pl.DataFrame:
     """The rows of a frame with `row_number` as findings of one rule."""
@@ -54,6 +61,11 @@ def found(rows: pl.DataFrame, rule: str, *, detail: pl.Expr | None = None) -> pl
         pl.lit(rule).alias("rule"),
         (pl.lit(None, dtype=pl.String) if detail is None else detail.cast(pl.String)).alias("detail"),
     )
+
+
+def nothing_found() -> Checked:
+    """No rule, no finding."""
+    return Checked((), FINDING_SCHEMA.to_frame())
 
 
 def together(parts: Iterable[Checked]) -> Checked:

@@ -4,16 +4,16 @@ Belongs here: `check_rows`, which the pipeline calls. Does not belong here: sing
 suite.py), rules on whole files (intake), storing anything (warehouse).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import polars as pl
 
 from pipelines.contracts.compiler import expectations
-from pipelines.contracts.models import TableContract
-from pipelines.errors import AxstatError
-from pipelines.quality.findings import RowRule, together
+from pipelines.contracts.models import Severity, TableContract
+from pipelines.errors import AxstatError, Violation
+from pipelines.quality.findings import Checked, RowRule, nothing_found, together
 from pipelines.quality.structure import check_structure
 from pipelines.quality.suite import check_values
 
@@ -21,6 +21,8 @@ from pipelines.quality.suite import check_values
 STAGING_NAMES: Mapping[str, str] = MappingProxyType(
     {"business_number": "unit_id", "institution_code": "unit_id", "ksic": "ksic_division"}
 )
+# Both keep the row out; the second refuses the file as well where too many rows break the rule.
+KEEPS_OUT: Collection[Severity] = ("error", "fail_file")
 _LONGEST_VALUE = 80
 
 
@@ -35,6 +37,7 @@ class QualityResult:
             side, in English with the value as sent).
         warnings: one row a finding that keeps no row out: row_number, unit_id, rule, reason.
         counts: one row a rule that was checked: rule, severity, column, rows, message_ko, message_en, action.
+        file_faults: rules for which the whole file must be refused; `code` is the rule's id.
     """
 
     contract: str
@@ -42,6 +45,7 @@ class QualityResult:
     quarantine: pl.DataFrame
     warnings: pl.DataFrame
     counts: pl.DataFrame
+    file_faults: tuple[Violation, ...]
 
 
 def check_rows(
@@ -50,6 +54,8 @@ def check_rows(
     contract: TableContract,
     *,
     question_version: str | None = None,
+    in_sql: Checked | None = None,
+    file: str | None = None,
     staging_names: Mapping[str, str] = STAGING_NAMES,
 ) -> QualityResult:
     """Check every row of a file.
@@ -59,6 +65,8 @@ def check_rows(
         raw: the same rows as sent, with all columns of `raw.<contract>`; blanks null.
         contract: the delivery contract, codes resolved.
         question_version: rules on columns of other versions are left out; None keeps all.
+        in_sql: the contract's SQL rules and what the database found for them; None: they were not run.
+        file: how messages name the file; None: by its contract.
         staging_names: contract column -> name in `typed`, where they differ.
 
     Raises:
@@ -75,16 +83,17 @@ def check_rows(
         [
             check_structure(values, raw, contract, question_version=question_version),
             check_values(values, rules, contract=contract.name),
+            in_sql or nothing_found(),
         ]
     )
+    counts = _counts(checked.findings, checked.rules)
     return QualityResult(
         contract=contract.name,
         rows=values.height,
         quarantine=_quarantine(checked.findings, checked.rules, values, raw, contract),
-        warnings=_reasoned(checked.findings, checked.rules, values, raw, contract, severity="warning").select(
-            "row_number", "unit_id", "rule", "reason"
-        ),
-        counts=_counts(checked.findings, checked.rules),
+        warnings=_reasoned(checked.findings, checked.rules, values, raw, contract, severities=("warning",)),
+        counts=counts,
+        file_faults=_file_faults(checked, counts, rows=values.height, where=file or contract.name),
     )
 
 
@@ -124,7 +133,7 @@ def _quarantine(
     contract: TableContract,
 ) -> pl.DataFrame:
     return (
-        _reasoned(findings, rules, values, raw, contract, severity="error")
+        _reasoned(findings, rules, values, raw, contract, severities=KEEPS_OUT)
         .group_by("row_number", "unit_id", maintain_order=True)
         .agg(pl.col("rule").alias("rules"), pl.col("reason").alias("reasons"))
         .sort("row_number")
@@ -138,9 +147,9 @@ def _reasoned(
     raw: pl.DataFrame,
     contract: TableContract,
     *,
-    severity: str,
+    severities: Collection[Severity],
 ) -> pl.DataFrame:
-    """Findings of one severity with unit and reason, by row and then in the order of the rules."""
+    """Findings of some severities with unit and reason, by row and then in the order of the rules."""
     identifier = next((column.name for column in contract.columns if column.identifier), None)
     unit = pl.lit(None, dtype=pl.String) if identifier is None else pl.col(identifier).cast(pl.String)
     concerned = findings["row_number"].unique()
@@ -161,7 +170,7 @@ def _reasoned(
             ).alias("reason"),
         )
         for place, rule in enumerate(rules)
-        if rule.severity == severity
+        if rule.severity in severities
     ]
     if not parts:
         parts = [findings.clear().with_columns(place=pl.lit(0, dtype=pl.Int32), reason=pl.lit(""), sent=pl.lit(""))]
@@ -179,6 +188,24 @@ def _sent(column: str | None) -> pl.Expr:
         return pl.lit(None, dtype=pl.String)
     text = pl.col(column).str.replace_all(r"\s+", " ")
     return pl.when(text.str.len_chars() > _LONGEST_VALUE).then(text.str.head(_LONGEST_VALUE) + "…").otherwise(text)
+
+
+def _file_faults(checked: Checked, counts: pl.DataFrame, *, rows: int, where: str) -> tuple[Violation, ...]:
+    broken = dict(counts.select("rule", "rows").iter_rows())
+    return tuple(
+        Violation(
+            code=rule.id,
+            where=where,
+            expected=f"at most {rule.max_share:.0%} of the rows: {rule.message_en}"
+            if rule.max_share
+            else f"no row: {rule.message_en}",
+            got=f"{broken[rule.id]} of {rows} rows",
+            hint=rule.action,
+            rows=tuple(checked.findings.filter(pl.col("rule") == rule.id)["row_number"].sort()),
+        )
+        for rule in checked.rules
+        if rule.severity == "fail_file" and broken[rule.id] > rule.max_share * rows
+    )
 
 
 def _counts(findings: pl.DataFrame, rules: Sequence[RowRule]) -> pl.DataFrame:

@@ -1,17 +1,14 @@
-"""Types, required values, keys, years and check digits of typed rows, by polars.
+"""Types, required values, keys and years of typed rows, by polars.
 
 Belongs here: checks that hold for every contract and follow from its columns and key. Does not belong here:
-rules written in a contract (suite.py), the conversion to types itself (SQL).
+rules written in a contract (suite.py, warehouse), the conversion to types itself (SQL).
 """
 
 import polars as pl
 
 from pipelines.contracts.models import TableContract
-from pipelines.quality.business_number import valid_check_digit
 from pipelines.quality.findings import Checked, RowRule, found, together
 
-# The column that holds a Korean business registration number, in the delivery contracts that have one.
-BUSINESS_NUMBER = "business_number"
 YEAR_UNIT = "year"
 _ROWS_SHOWN = 20
 
@@ -32,7 +29,6 @@ def check_structure(
             _required(values, raw, contract, question_version),
             _keys(values, contract),
             _years(values, raw, contract),
-            _check_digits(values, contract),
         ]
     )
 
@@ -56,7 +52,8 @@ def _types(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> 
         rules.append(
             RowRule(
                 id=rule,
-                severity="error",
+                # What a file may lack altogether costs no row where it cannot be read
+                severity="warning" if column.optional else "error",
                 column=column.name,
                 message_ko=f"{column.label_ko}: {words_ko}(으)로 읽을 수 없는 값입니다.",
                 message_en=f"{column.label_en}: cannot be read as {words_en}.",
@@ -162,24 +159,3 @@ def _years(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> 
         )
         findings.append(found(values.filter(values[column.name] > raw["wave"]), rule))
     return Checked(tuple(rules), pl.concat(findings))
-
-
-def _check_digits(values: pl.DataFrame, contract: TableContract) -> Checked:
-    """A warning only: old registers hold numbers that never had a valid check digit, and a typing error that
-    matters shows again when the unit is not found on the frame."""
-    rule = f"{BUSINESS_NUMBER}_check_digit"
-    if BUSINESS_NUMBER not in contract.column_names:
-        return Checked((), found(values.clear(), rule))
-    return Checked(
-        (
-            RowRule(
-                id=rule,
-                severity="warning",
-                column=BUSINESS_NUMBER,
-                message_ko="사업자등록번호의 검증 번호가 맞지 않습니다.",
-                message_en="The check digit of the business registration number is wrong.",
-                action="look the enterprise up on the frame; have the sender correct a mistyped number",
-            ),
-        ),
-        found(values.filter(~valid_check_digit(pl.col(BUSINESS_NUMBER))), rule),
-    )

@@ -16,7 +16,7 @@ import polars as pl
 
 from pipelines.contracts.models import QualityRule
 from pipelines.errors import AxstatError
-from pipelines.quality.findings import FINDING_SCHEMA, Checked, RowRule
+from pipelines.quality.findings import FINDING_SCHEMA, Checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +46,8 @@ def check_values(values: pl.DataFrame, rules: Sequence[QualityRule], *, contract
     Raises:
         AxstatError: a rule the engine does not know or cannot run, or one that is not about rows.
     """
-    checked = tuple(RowRule.from_contract(rule) for rule in rules)
     if values.is_empty() or not rules:
-        return Checked(checked, FINDING_SCHEMA.to_frame())
+        return Checked.of_contract(rules, FINDING_SCHEMA.to_frame())
     result = _validate(_pandas(values, rules), rules, contract=contract)
     rows = {
         str(one.expectation_config.meta["rule"]): _rows(one, contract=contract)
@@ -63,7 +62,7 @@ def check_values(values: pl.DataFrame, rules: Sequence[QualityRule], *, contract
         )
         for rule in rules
     ]
-    return Checked(checked, pl.concat(findings))
+    return Checked.of_contract(rules, pl.concat(findings))
 
 
 def _pandas(values: pl.DataFrame, rules: Sequence[QualityRule]) -> "pd.DataFrame":

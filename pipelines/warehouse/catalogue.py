@@ -29,11 +29,11 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 PARAMETERS = ("survey", "wave")
 
-_TABLE_SCHEMAS = "raw|staging|core|estimates|mart|meta"
+TABLE_SCHEMAS = "raw|staging|core|estimates|mart|meta"
 _TITLE = re.compile(r"^(?P<name>[a-z_]+\.[a-z][a-z0-9_]*): (?P<text>\S.*)$")
 _FIELD = re.compile(r"^(?P<field>reads|params|severity): *(?P<value>.*)$")
-_TABLE = re.compile(rf"\b(?:{_TABLE_SCHEMAS})\.[a-z][a-z0-9_]*")
-_FROM_TABLE = re.compile(rf"\b(?:from|join)\s+(?P<table>(?:{_TABLE_SCHEMAS})\.[a-z][a-z0-9_]*)")
+_TABLE = re.compile(rf"\b(?:{TABLE_SCHEMAS})\.[a-z][a-z0-9_]*")
+_FROM_TABLE = re.compile(rf"\b(?:from|join)\s+(?P<table>(?:{TABLE_SCHEMAS})\.[a-z][a-z0-9_]*)")
 _PARAMETER = re.compile(r"\$([a-z_]+)")
 _LITERAL_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*")
 

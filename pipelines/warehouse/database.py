@@ -74,6 +74,8 @@ class Warehouse:
         self.lock_timeout = lock_timeout
         self._config: dict[str, ConfigValue] = {
             **CONNECTION_CONFIG,
+            # No statement, least of all a rule of a contract, reads or writes another file
+            "enable_external_access": "false",
             "memory_limit": memory_limit,
             "threads": threads,
             # Changes go into the file when it is closed, not also in the middle of a wave
@@ -344,6 +346,64 @@ class Session:
             name: with or without the leading ``checks.``.
         """
         return self.query(f"checks.{name.removeprefix('checks.')}", survey=survey, wave=wave)
+
+    def last_wave(self, table: str, *, survey: str, first: int, last: int) -> int | None:
+        """The latest wave from `first` to `last` of which a table has rows of a survey; None where there is none."""
+        name = self._contract(table).name
+        sql = f"select max(wave) as wave from {quoted(name)} where survey = $survey and wave between $first and $last"
+        params = {"survey": survey, "first": first, "last": last}
+        wave: int | None = self._fetch(sql, params, where=name)["wave"].item()
+        return wave
+
+    def require_select(self, query: str, *, given: Mapping[str, object], where: str) -> None:
+        """Make sure that a query from outside `sql/` is one SELECT and has all its parameters' values.
+
+        Raises:
+            AxstatError: it is not, or the database cannot parse it.
+        """
+        try:
+            statements = self._connection.extract_statements(query)
+        except duckdb.Error as error:
+            raise _failed(where, error) from error
+        kinds = [statement.type.name for statement in statements]
+        missing = sorted({name for statement in statements for name in statement.named_parameters} - given.keys())
+        if kinds != ["SELECT"] or missing:
+            raise AxstatError(
+                "not_one_select",
+                where=where,
+                expected=f"one SELECT, its parameters of {', '.join(f'${name}' for name in given)}",
+                got=", ".join([*(kinds or ["nothing"]), *(f"${name} without a value" for name in missing)]),
+                hint="write one SELECT, and give each of its parameters a value",
+            )
+
+    @contextmanager
+    def shown(self, rows: pl.DataFrame) -> Iterator[None]:
+        """Inside, `ask` may read `rows` by the name ``incoming_rows``."""
+        self._connection.register(_INCOMING, rows)
+        yield
+        # Not after an error: the transaction is lost then, and the name with it
+        self._connection.unregister(_INCOMING)
+
+    def ask(
+        self, query: str, *, given: Mapping[str, object], where: str
+    ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Names of the columns and rows of a query from outside `sql/`.
+
+        Args:
+            given: values of named parameters; one that the query does not have is not handed over.
+            where: how messages name the query.
+
+        Raises:
+            AxstatError: as `require_select`; a query that fails.
+        """
+        self.require_select(query, given=given, where=where)
+        [statement] = self._connection.extract_statements(query)
+        params = {name: given[name] for name in statement.named_parameters}
+        try:
+            answer = self._connection.execute(query, params)
+            return tuple(column[0] for column in answer.description or ()), answer.fetchall()
+        except duckdb.Error as error:
+            raise _failed(where, error) from error
 
     def _contract(self, table: str) -> TableContract:
         contract = self._library.tables.get(table)

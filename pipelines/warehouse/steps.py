@@ -16,16 +16,18 @@ STEPS = ("core", "weights", "estimates", "replicates")
 
 
 def fingerprint(session: Session, library: ContractLibrary, *, survey: str, wave: int) -> str:
-    """Hash over the current files of a survey and wave and the versions of the contracts.
+    """Hash over the current files and edit files of a survey and wave and the versions of the contracts.
 
     Those of outside series are left out: no step of a wave rests on them.
     """
     files = session.table("meta.delivery_file", where={"survey": survey, "wave": wave, "status": "current"}).sort(
         "contract"
     )
+    edits = session.table("raw.edit", where={"survey": survey, "wave": wave}, columns=("edit_sha256",))
+    edit_files = sorted(set(edits["edit_sha256"]))
     digest = hashlib.sha256()
     contracts = (item for item in library.versions.items() if not item[0].startswith("benchmarks/"))
-    for line in (*files["file_sha256"], *(f"{name}={version}" for name, version in contracts)):
+    for line in (*files["file_sha256"], *edit_files, *(f"{name}={version}" for name, version in contracts)):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 

@@ -1,7 +1,22 @@
--- staging.business_frame: one row per row of the current business_frame file that is not in quarantine, typed; units
--- are enterprises; selection_* is the stratum of selection, ksic, region and employees are today's
--- reads: raw.business_frame, raw.quarantine, meta.delivery_file
+-- staging.business_frame: one row per row of the current business_frame file that is not in quarantine, typed, with
+-- the cells that edit files correct; units are enterprises; selection_* is the stratum of selection, ksic, region
+-- and employees are today's
+-- reads: raw.business_frame, raw.edited_business_frame, raw.quarantine, meta.delivery_file
 -- params: $survey, $wave
+with sent as (
+    select original.*
+    from raw.business_frame as original
+    where
+        not exists (
+            select 1
+            from raw.edited_business_frame as edited
+            where edited.file_sha256 = original.file_sha256 and edited.row_number = original.row_number
+        )
+    union all by name
+    select edited.*
+    from raw.edited_business_frame as edited
+)
+
 select
     sent.survey,
     sent.wave,
@@ -15,7 +30,7 @@ select
     code_text(sent.selection_size_class, 1) as selection_size_class,
     code_text(sent.selection_region, 2) as selection_region,
     yes_no(sent.take_all) as take_all
-from raw.business_frame as sent
+from sent
 where
     sent.survey = $survey
     and sent.wave = $wave

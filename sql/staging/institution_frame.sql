@@ -1,7 +1,22 @@
--- staging.institution_frame: one row per row of the current institution_frame file that is not in quarantine, typed;
--- units are institutions; selection_* is the stratum of selection, all else is today's
--- reads: raw.institution_frame, raw.quarantine, meta.delivery_file
+-- staging.institution_frame: one row per row of the current institution_frame file that is not in quarantine, typed,
+-- with the cells that edit files correct; units are institutions; selection_* is the stratum of selection, all else
+-- is today's
+-- reads: raw.institution_frame, raw.edited_institution_frame, raw.quarantine, meta.delivery_file
 -- params: $survey, $wave
+with sent as (
+    select original.*
+    from raw.institution_frame as original
+    where
+        not exists (
+            select 1
+            from raw.edited_institution_frame as edited
+            where edited.file_sha256 = original.file_sha256 and edited.row_number = original.row_number
+        )
+    union all by name
+    select edited.*
+    from raw.edited_institution_frame as edited
+)
+
 select
     sent.survey,
     sent.wave,
@@ -16,7 +31,7 @@ select
     sector_code(sent.selection_main_sector) as selection_main_sector,
     code_text(sent.selection_institution_type, 1) as selection_institution_type,
     yes_no(sent.take_all) as take_all
-from raw.institution_frame as sent
+from sent
 where
     sent.survey = $survey
     and sent.wave = $wave

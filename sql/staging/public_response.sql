@@ -1,7 +1,22 @@
--- staging.public_response: one row per row of the current public_response file that is not in quarantine, typed;
--- answers are codes of one digit (obstacle: two), NULL where nothing was answered or a field is not served
--- reads: raw.public_response, raw.quarantine, meta.delivery_file
+-- staging.public_response: one row per row of the current public_response file that is not in quarantine, typed,
+-- with the cells that edit files correct; answers are codes of one digit (obstacle: two), NULL where nothing was
+-- answered or a field is not served
+-- reads: raw.public_response, raw.edited_public_response, raw.quarantine, meta.delivery_file
 -- params: $survey, $wave
+with sent as (
+    select original.*
+    from raw.public_response as original
+    where
+        not exists (
+            select 1
+            from raw.edited_public_response as edited
+            where edited.file_sha256 = original.file_sha256 and edited.row_number = original.row_number
+        )
+    union all by name
+    select edited.*
+    from raw.edited_public_response as edited
+)
+
 select
     sent.survey,
     sent.wave,
@@ -12,8 +27,10 @@ select
     code_text(sent.ai_use, 1) as ai_use,
     code_text(columns('^tech_'), 1),
     code_text(sent.obstacle, 2) as obstacle,
-    code_text(columns('^field_'), 1)
-from raw.public_response as sent
+    code_text(columns('^field_'), 1),
+    clean_text(sent.interviewer) as interviewer,
+    to_double(sent.interview_minutes) as interview_minutes
+from sent
 where
     sent.survey = $survey
     and sent.wave = $wave

@@ -1,7 +1,21 @@
--- staging.public_sample: one row per row of the current public_sample file that is not in quarantine, typed; all
--- selected institutions, respondents or not
--- reads: raw.public_sample, raw.quarantine, meta.delivery_file
+-- staging.public_sample: one row per row of the current public_sample file that is not in quarantine, typed, with
+-- the cells that edit files correct; all selected institutions, respondents or not
+-- reads: raw.public_sample, raw.edited_public_sample, raw.quarantine, meta.delivery_file
 -- params: $survey, $wave
+with sent as (
+    select original.*
+    from raw.public_sample as original
+    where
+        not exists (
+            select 1
+            from raw.edited_public_sample as edited
+            where edited.file_sha256 = original.file_sha256 and edited.row_number = original.row_number
+        )
+    union all by name
+    select edited.*
+    from raw.edited_public_sample as edited
+)
+
 select
     sent.survey,
     sent.wave,
@@ -14,7 +28,7 @@ select
     to_integer(sent.panel_since) as panel_since,
     to_double(sent.permanent_random_number) as permanent_random_number,
     code_text(sent.disposition, 1) as disposition
-from raw.public_sample as sent
+from sent
 where
     sent.survey = $survey
     and sent.wave = $wave

@@ -178,3 +178,95 @@ def test_a_manifest_that_cannot_be_read_stops_its_own_wave_and_a_command_but_no_
         warned = [entry.user_message for entry in instance.all_logs(done.run_id) if entry.level == logging.WARNING]
         assert any("unplaced/manifest.json" in message for message in warned)
         assert not run(partition_key="2022").success
+
+
+def edit_file(home: Settings, name: str, *edits: dict) -> None:
+    folder = home.edits_dir / "industry-2021"
+    folder.mkdir(parents=True, exist_ok=True)
+    base = {"contract": "industry_response", "who": "Kim", "why": "callback"}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["contract", "file_sha256", "row", "column", "old", "new", "who", "why"])
+    writer.writeheader()
+    writer.writerows(base | edit for edit in edits)
+    (folder / name).write_text(text.getvalue(), encoding="utf-8")
+
+
+def edits_counted(home: Settings) -> dict[str, float]:
+    [indicators] = tables(home, "mart.quality_indicator")
+    of_wave = indicators.filter(
+        pl.col("survey") == "industry", pl.col("wave") == 2021, pl.col("indicator").str.starts_with("EDIT")
+    )
+    return dict(of_wave.select("indicator", "value").iter_rows())
+
+
+def test_a_row_in_quarantine_is_corrected_by_an_edit_file(home: Settings, rerun: Callable) -> None:
+    quarantine, raw = tables(home, "raw.quarantine", "raw.industry_response")
+    held = quarantine.filter(pl.col("wave") == 2021, pl.col("contract") == "industry_response")
+    [row] = held.filter(pl.col("rules").list.contains("region_known_code")).to_dicts()
+    sha256, number = row["file_sha256"], row["row_number"]
+    cell = {"file_sha256": sha256, "row": number, "column": "region", "old": "77"}
+    edit_file(home, "001.csv", cell | {"new": "11"}, {**cell, "row": 1, "column": "employees", "old": "-1", "new": "5"})
+    [again] = rerun(home, [2021])
+    assert again.new
+    log, after, remaining, balance, answers = tables(
+        home, "raw.edit", "raw.industry_response", "raw.quarantine", "meta.row_balance", "staging.industry_response"
+    )
+    assert log.select("status", "reason").rows() == [("applied", None), ("rejected", "old is not what was sent")]
+    assert after.equals(raw)
+    assert number not in remaining.filter(pl.col("file_sha256") == sha256)["row_number"]
+    corrected = answers.filter(pl.col("file_sha256") == sha256, pl.col("row_number") == number)
+    assert corrected["region"].to_list() == ["11"]
+    [count] = balance.filter(pl.col("wave") == 2021, pl.col("contract") == "industry_response").to_dicts()
+    assert count["rows_in"] == count["core"] + count["quarantined"]
+    assert count["quarantined"] == held.height - 1
+    assert edits_counted(home) == {
+        "EDIT": 1.0, "EDIT_sender": 0.0, "EDIT_callback": 1.0, "EDIT_register": 0.0, "EDIT_transcription": 0.0
+    }  # fmt: skip
+    manifest = (home.published_dir / again.release / "manifest.json").read_text(encoding="utf-8")
+    assert "Kim" not in manifest
+    assert (home.edits_dir / "industry-2021" / "001.csv").stat().st_mode & 0o077 == 0
+
+    edit_file(home, "001.csv", cell | {"new": "26"})
+    with pytest.raises(AxstatError, match="edit_file_changed"):
+        rerun(home, [2021])
+
+
+def test_a_later_delivery_makes_edits_stale(home: Settings, rerun: Callable) -> None:
+    path, content = delivered(home)
+    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+    [raw] = tables(home, "raw.industry_response")
+    sent = raw.filter(pl.col("file_sha256") == entry["sha256"], pl.col("row_number") == 1)["region"].item()
+    cell = {"file_sha256": entry["sha256"], "row": 1, "column": "region", "old": sent}
+    edit_file(home, "001.csv", cell | {"new": "26" if sent != "26" else "11"})
+    rerun(home, [2021])
+    assert edits_counted(home)["EDIT"] == 1.0
+    lines = path.read_bytes().splitlines(keepends=True)
+    correction(home, b"".join(lines[:-1]), rows=len(lines) - 2)
+    rerun(home, [2021])
+    log, edited = tables(home, "raw.edit", "raw.edited_industry_response")
+    assert log["status"].to_list() == ["stale"]
+    assert edited.is_empty()
+    assert edits_counted(home)["EDIT"] == 0.0
+
+
+def test_answers_of_another_sample_are_refused_as_a_whole(home: Settings, rerun: Callable) -> None:
+    path, content = delivered(home)
+    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+    before = tables(home, "core.units")
+    with path.open(encoding="cp949", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    number = header.index("사업자등록번호")
+    for place, row in enumerate(rows):
+        row[number] = f"999{place:07}"
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    correction(home, text.getvalue().encode("cp949"), rows=len(rows))
+    with pytest.raises(AxstatError) as caught:
+        rerun(home, [2021])
+    assert "[not_selected] industry-2021-2/" in str(caught.value)
+    assert f"{len(rows)} of {len(rows)} rows" in str(caught.value)
+    register, *after = tables(home, "meta.delivery_file", "core.units")
+    of_file = register.filter(pl.col("delivery") == "industry-2021-2")
+    assert of_file.select("status", "reason").rows() == [("rejected", "not_on_frame, not_selected")]
+    assert after[0].equals(before[0])
+    assert entry["sha256"] != of_file["file_sha256"].item()

@@ -20,7 +20,7 @@ def rights(folder: Path) -> str:
 
 
 def private(settings: Settings) -> list[Path]:
-    return [settings.deliveries_dir, settings.warehouse_file.parent, settings.dagster_home]
+    return [settings.deliveries_dir, settings.edits_dir, settings.warehouse_file.parent, settings.dagster_home]
 
 
 def test_folders_are_made_for_the_owner_alone_and_others_stay_out_of_those_that_are_there(settings: Settings) -> None:
@@ -31,7 +31,7 @@ def test_folders_are_made_for_the_owner_alone_and_others_stay_out_of_those_that_
         keep_private(settings)
     finally:
         os.umask(before)
-    assert [rights(folder) for folder in private(settings)] == ["0o700"] * 3
+    assert [rights(folder) for folder in private(settings)] == ["0o700"] * 4
     assert rights(settings.published_dir) == "0o777"
 
 

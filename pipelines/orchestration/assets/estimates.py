@@ -37,6 +37,7 @@ def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
         with warehouse.session() as session:
             require_whole(session, library, **scope, upto="weights")
             read = reader.read(session, survey=survey.survey, wave=wave)
+            edits = session.table("raw.edit", where={**scope, "status": "applied"}, columns=("why",))
         of_units, of_fields = measures(survey, wave)
         rates = adoption_rates(
             read.units,
@@ -53,7 +54,7 @@ def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
             lonely_psu=survey.lonely_psu,
         )
         placed = [pl.lit(survey.survey).alias("survey"), pl.lit(wave, dtype=pl.Int32).alias("wave")]
-        indicators = quality_indicators(read, rates, survey=survey, library=library)
+        indicators = quality_indicators(read, rates, edits, survey=survey, library=library)
         with warehouse.session() as session:
             session.replace("estimates.adoption_rate", rates.with_columns(placed), where=scope)
             session.replace("mart.quality_indicator", indicators.with_columns(placed), where=scope)

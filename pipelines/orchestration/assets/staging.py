@@ -1,22 +1,23 @@
 """From `raw.*` to `core.*`: types by SQL, rules on rows by the contract, one row a unit and wave."""
 
+from collections.abc import Mapping, Sequence
+
 import dagster as dg
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
+from pipelines.errors import Violation, ViolationsError
+from pipelines.intake.edits import apply_edits, read_edits
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.quality.findings import Checked
 from pipelines.quality.rows import check_rows
+from pipelines.settings import Settings
 from pipelines.warehouse.database import Session, Warehouse
 from pipelines.warehouse.reference import load_reference
+from pipelines.warehouse.rules import run_rules
 from pipelines.warehouse.steps import record_step
 
-_FINDING_SCHEMA = {
-    "row_number": pl.Int64,
-    "unit_id": pl.String,
-    "rules": pl.List(pl.String),
-    "reasons": pl.List(pl.String),
-}
 _CORE_TABLES = ("core.frame", "core.frame_field", "core.sample", "core.units", "core.unit_measure")
 
 
@@ -35,26 +36,44 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
     )
     def staging(
         context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.MaterializeResult:
         wave = int(context.partition_key)
+        scope = {"survey": survey.survey, "wave": wave}
         kept: dict[str, int] = {}
-        with warehouse.session() as session:
-            for contract in contracts:
-                kept[f"staging.{contract}"] = _stage(session, library, contract, survey=survey.survey, wave=wave)
-            quarantine = session.table("raw.quarantine", where={"survey": survey.survey, "wave": wave})
-        reasons = (
-            quarantine.explode("rules")
-            .group_by("contract", "rules")
-            .agg(pl.len().alias("rows"))
-            .sort("contract", "rules")
-        )
+        faults: list[Violation] = []
+        try:
+            with warehouse.session() as session:
+                seen = session.table("raw.edit", where=scope, columns=("edit_file", "edit_sha256"))
+                edits = read_edits(
+                    settings.edits_dir / f"{survey.survey}-{wave}",
+                    contracts=contracts,
+                    reasons=library.classifications["edit_reasons"].codes,
+                    known=dict(seen.iter_rows()),
+                )
+                for contract in contracts:
+                    kept[f"staging.{contract}"] = _stage(session, library, contract, edits, faults, **scope)
+                if faults:
+                    raise ViolationsError(f"deliveries of {survey.survey} {wave}", faults)
+                quarantined = session.table("raw.quarantine", where=scope, columns=("row_number",)).height
+                broken = session.table("meta.rule_count", where=scope).filter(pl.col("rows") > 0)
+                log = session.table("raw.edit", where=scope)
+        except ViolationsError:
+            if faults:
+                with warehouse.session() as session:
+                    _reject(session, faults, **scope)
+            raise
+        for refused in log.filter(pl.col("status") != "applied").iter_rows(named=True):
+            context.log.warning(f"{refused['edit_file']}, line {refused['line']}: {refused['reason']}")
+        by_column = log.group_by("contract", "column_name", "why", "status").len("cells")
         return dg.MaterializeResult(
             metadata={
                 **rows_by_table(kept),
-                "quarantined": quarantine.height,
-                "quarantined by rule": table_markdown(reasons),
+                "quarantined": quarantined,
+                "rows by broken rule": table_markdown(broken.drop("survey", "wave")),
+                "edits": table_markdown(by_column.sort(by_column.columns)),
             }
         )
 
@@ -89,52 +108,80 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
     return [staging, core]
 
 
-def _strangers(session: Session, survey: Survey, contract: str, typed: pl.DataFrame, wave: int) -> pl.DataFrame:
-    """Answers of units that were not selected or are not on the frame: they have no weight, so they are set aside."""
-    empty = pl.DataFrame(schema=_FINDING_SCHEMA)
-    if contract != survey.contracts.response:
-        return empty
-    found = [empty]
-    for other, rule in ((survey.contracts.sample, "not_selected"), (survey.contracts.frame, "not_on_frame")):
-        known = session.table(f"staging.{other}", where={"survey": survey.survey, "wave": wave}, columns=("unit_id",))
-        strangers = typed.filter(pl.col("unit_id").is_not_null()).join(known, on="unit_id", how="anti")
-        found.append(
-            strangers.select(
-                pl.col("row_number").cast(pl.Int64),
-                "unit_id",
-                pl.lit([rule]).alias("rules"),
-                pl.lit([f"the unit is not in the current {other}: correct the number, or send that file again"]).alias(
-                    "reasons"
-                ),
-            )
-        )
-    return pl.concat(found)
-
-
 def _last_wave(session: Session, wave: int) -> int:
     """The latest wave that was ever delivered: running an older one again must not forget it."""
     known = session.table("meta.delivery_file", columns=("wave",))["wave"].max()
     return max(wave, int(known)) if isinstance(known, int) else wave
 
 
-def _stage(session: Session, library: ContractLibrary, contract: str, *, survey: str, wave: int) -> int:
-    """Quarantine the rows that break a rule, and build the staging table of the others; returns how many."""
+def _stage(
+    session: Session,
+    library: ContractLibrary,
+    contract: str,
+    edits: pl.DataFrame,
+    faults: list[Violation],
+    *,
+    survey: str,
+    wave: int,
+) -> int:
+    """Apply edits, quarantine the rows that break a rule, build the staging table of the others; returns how many.
+
+    Rules for which the whole file must be refused are added to `faults`.
+    """
     scope = {"survey": survey, "wave": wave, "contract": contract}
     session.delete("raw.quarantine", where=scope)
-    current = session.table("meta.delivery_file", where={**scope, "status": "current"}).row(0, named=True)
+    files = session.table("meta.delivery_file", where=scope)
+    current = files.row(by_predicate=pl.col("status") == "current", named=True)
+    question_version = current["question_version"]
     raw = session.table(
         f"raw.{contract}", where={"survey": survey, "wave": wave, "file_sha256": current["file_sha256"]}
     )
+    edited = apply_edits(
+        raw,
+        edits,
+        library.deliveries[contract],
+        current=current["file_sha256"],
+        delivered=files["file_sha256"].to_list(),
+    )
+    session.replace(f"raw.edited_{contract}", edited.changed, where={"survey": survey, "wave": wave})
+    session.replace("raw.edit", _with(edited.log, scope), where=scope)
     # asked, not built: a row that cannot be read has NULLs that the table does not take
     typed = session.query(f"staging.{contract}", survey=survey, wave=wave)
-    result = check_rows(typed, raw, library.deliveries[contract], question_version=current["question_version"])
-    found = pl.concat([result.quarantine, _strangers(session, library.surveys[survey], contract, typed, wave)])
-    found = found.group_by("row_number", "unit_id", maintain_order=True).agg(
-        pl.col("rules").explode(), pl.col("reasons").explode()
+    in_sql = run_rules(session, library, contract, typed, survey=survey, wave=wave, question_version=question_version)
+    result = check_rows(
+        typed,
+        edited.rows,
+        library.deliveries[contract],
+        question_version=question_version,
+        in_sql=Checked.of_contract(in_sql.rules, in_sql.findings),
+        file=_file(current),
     )
-    rows = found.with_columns(
-        *(pl.lit(value).alias(name) for name, value in scope.items()),
-        *(pl.lit(current[name]).alias(name) for name in ("delivery", "file_name", "file_sha256")),
-    ).with_columns(pl.col("wave").cast(pl.Int32))
-    session.replace("raw.quarantine", rows, where=scope)
+    faults.extend(result.file_faults)
+    of_file = {**scope, **{name: current[name] for name in ("delivery", "file_name", "file_sha256")}}
+    for table, rows in (("raw.quarantine", result.quarantine), ("raw.remark", result.warnings)):
+        session.replace(table, _with(rows, of_file), where=scope)
+    counts = result.counts.select("rule", "severity", "rows")
+    session.replace("meta.rule_count", _with(counts, scope), where=scope)
     return session.build(f"staging.{contract}", survey=survey, wave=wave)
+
+
+def _with(rows: pl.DataFrame, values: Mapping[str, object]) -> pl.DataFrame:
+    return rows.with_columns(pl.lit(value).alias(name) for name, value in values.items()).with_columns(
+        pl.col("wave").cast(pl.Int32)
+    )
+
+
+def _file(registered: Mapping[str, object]) -> str:
+    return f"{registered['delivery']}/{registered['file_name']}"
+
+
+def _reject(session: Session, faults: Sequence[Violation], *, survey: str, wave: int) -> None:
+    """Note in the register which current files were refused for their rows, and by which rules."""
+    scope = {"survey": survey, "wave": wave}
+    known = session.table("meta.delivery_file", where=scope)
+    files = known.to_dicts()
+    for file in files:
+        rules = sorted({fault.code for fault in faults if fault.where == _file(file)})
+        if rules and file["status"] == "current":
+            file |= {"status": "rejected", "reason": ", ".join(rules)}
+    session.replace("meta.delivery_file", pl.DataFrame(files, schema=known.schema), where=scope)

@@ -30,6 +30,8 @@ def test_a_rule_knows_its_column() -> None:
             expectation="expect_x",
             kwargs=kwargs,
             severity="error",
+            why="why",
+            owner="owner",
             message_ko="가",
             message_en="a",
             action="do",

@@ -8,6 +8,8 @@ from open_data_contract_standard.model import OpenDataContractStandard
 from pipelines.contracts.models import Code
 from pipelines.contracts.odcs import OdcsProblemError, table_contract
 
+OPTIONAL = {"property": "optional", "value": True}
+
 
 def document(**column: Any) -> dict[str, Any]:
     """A contract with one table of one column; `column` replaces keys of it (None takes one away)."""
@@ -60,6 +62,7 @@ def quality(**changed: Any) -> dict[str, Any]:
         "type": "custom",
         "engine": "greatExpectations",
         "severity": "warning",
+        "description": "A colour is one digit.",
         "implementation": {
             "type": "expect_column_value_lengths_to_equal",
             "kwargs": {"column": "colour", "value": 1},
@@ -71,6 +74,14 @@ def quality(**changed: Any) -> dict[str, Any]:
         ],
     }
     return {key: value for key, value in (base | changed).items() if value is not None}
+
+
+def sql(**changed: Any) -> dict[str, Any]:
+    """A rule in SQL; keyword `custom` adds custom properties."""
+    custom = [{"property": name, "value": value} for name, value in changed.pop("custom", {}).items()]
+    base = quality(type="sql", engine=None, implementation=None, id="colour_known")
+    base["customProperties"] = [*base["customProperties"], *custom]
+    return base | {"query": "select row_number from rows", "mustBe": 0} | changed
 
 
 def read(content: dict[str, Any]) -> Any:
@@ -99,6 +110,26 @@ def test_everything_that_axstat_uses_is_read() -> None:
     [rule] = table.quality
     assert (rule.id, rule.severity, rule.column) == ("colour_short", "warning", "colour")
     assert rule.expectation == "expect_column_value_lengths_to_equal"
+    assert (rule.why, rule.owner) == ("A colour is one digit.", "nursery")
+    assert not column.optional
+
+
+def test_a_rule_in_sql_is_read_with_where_it_stands() -> None:
+    custom = {"reads": ["previous", "frame"], "parameters": {"factor": 5}, "maxShare": 0.1, "owner": "painter"}
+    content = document(quality=[sql(severity="fail_file", custom=custom)])
+    content["schema"][0]["quality"] = [sql(id="whole_row")]
+    table = read(content)
+    assert table.quality == ()
+    whole, rule = table.sql_rules
+    assert (whole.id, whole.column, whole.reads, dict(whole.parameters)) == ("whole_row", None, (), {})
+    assert (rule.column, rule.severity, rule.max_share, rule.owner) == ("colour", "fail_file", 0.1, "painter")
+    assert (rule.reads, dict(rule.parameters)) == (("frame", "previous"), {"factor": 5})
+    assert rule.query == "select row_number from rows"
+
+
+def test_a_column_may_be_optional() -> None:
+    [column] = read(document(customProperties=[{"property": "labelEn", "value": "a"}, OPTIONAL])).columns
+    assert column.optional
 
 
 def test_a_file_is_known_by_its_own_name() -> None:
@@ -118,7 +149,14 @@ def test_a_file_is_known_by_its_own_name() -> None:
         ({"quality": [quality(id=None)]}, "an id for every quality rule"),
         ({"quality": [quality(engine="soda")]}, "engine greatExpectations"),
         ({"quality": [quality(implementation="text")]}, "type and kwargs"),
-        ({"quality": [quality(severity="fatal")]}, "error or warning"),
+        ({"quality": [quality(severity="fatal")]}, "fail_file, error, warning"),
+        ({"quality": [quality(description=None)]}, "why the rule is there"),
+        ({"quality": [sql(query=None)]}, "colour_known: query"),
+        ({"quality": [sql(mustBe=None)]}, "colour_known: mustBe 0"),
+        ({"quality": [sql(custom={"reads": ["world"]})]}, "reads some of frame, sample, previous"),
+        ({"quality": [sql(custom={"parameters": [5]})]}, "parameters as name and value"),
+        ({"quality": [sql(custom={"maxShare": 0.1})]}, "maxShare with severity fail_file only"),
+        ({"quality": [sql(severity="fail_file", custom={"maxShare": 1})]}, "maxShare from 0 to below 1"),
         ({"quality": [quality(customProperties=[])]}, "messageKo"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,11 +10,17 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.errors import AxstatError, ViolationsError
+from pipelines.intake.delivery import read_delivery_file
 from pipelines.intake.form import FileForm
+from pipelines.intake.manifest import SelectedFile, read_manifest
+from pipelines.intake.register import file_register
 from pipelines.precheck.letter import WORDS, as_json, as_letter, as_text
 from pipelines.precheck.run import FileCheck, check_file
 from pipelines.settings import Settings, load_settings
 from pipelines.synthetic.country import write_deliveries
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.reference import load_reference
 
 WAVE, WORKBOOK_WAVE = 2025, 2022
 Check = Callable[..., FileCheck]
@@ -61,10 +68,11 @@ def with_lines(path: Path, lines: list[str]) -> Path:
 
 
 def without_faults(path: Path, check: Check) -> Path:
-    """The file without the rows that the made-up contractor got wrong."""
-    bad = {row for rows in check(path).rules["examples"].to_list() for row in rows}
-    lines = lines_of(path)
-    return with_lines(path, [line for number, line in enumerate(lines) if number not in bad])
+    """The file without the rows that the made-up contractor got wrong, or that look odd."""
+    while bad := {row for rows in check(path).rules["examples"].to_list() for row in rows}:
+        lines = lines_of(path)
+        with_lines(path, [line for number, line in enumerate(lines) if number not in bad])
+    return path
 
 
 def test_a_clean_file_is_accepted(check: Check, answers: Path) -> None:
@@ -150,6 +158,98 @@ def test_waves_and_files_that_are_not_there(check: Check, answers: Path, tmp_pat
         check(answers, wave=2001)
     with pytest.raises(AxstatError, match="no_such_file"):
         check(tmp_path / "nothing.csv")
+
+
+def staged(settings: Settings, library: ContractLibrary, deliveries: Path, home: Path, **files: int) -> Settings:
+    """A data home whose warehouse has these files of the public survey (contract -> wave) staged."""
+    there = replace(settings, home=home)
+    warehouse = Warehouse(there.warehouse_file, SqlCatalogue(settings.sql_dir), library)
+    with warehouse.session() as session:
+        load_reference(session, library, last_wave=WAVE)
+        for contract, wave in files.items():
+            manifest = read_manifest(deliveries / f"public-{wave}")
+            [entry] = [entry for entry in manifest.files if entry.contract == contract]
+            table = read_delivery_file(manifest, entry, library.deliveries[contract], survey="public", wave=wave)
+            file = SelectedFile(manifest, entry, status="current", reason=None)
+            session.append("meta.delivery_file", file_register([file]))
+            session.append(f"raw.{contract}", table.frame.filter(table.frame["row_number"] > 20))
+            session.build(f"staging.{contract}", survey="public", wave=wave)
+    return there
+
+
+def skipped(found: FileCheck) -> dict[str, tuple[str, ...]]:
+    return {rule.rule: rule.missing for rule in found.not_checked}
+
+
+def test_without_a_warehouse_the_rules_that_need_one_are_named(check: Check, answers: Path) -> None:
+    found = check(answers)
+    assert {("frame",), ("sample",), ("previous",)} == {*skipped(found).values()}
+    assert skipped(found)["not_on_frame"] == ("frame",)
+    text = as_text(found, "en")
+    assert "[not_on_frame] The unit is not on the wave's frame. Needs: the wave's frame" in text
+    assert "이전 차수의 같은 파일" in as_text(found, "ko")
+    told = json.loads(as_json(found))["not_checked"]
+    assert ("not_on_frame", ["frame"]) in [(rule["rule"], rule["missing"]) for rule in told]
+
+
+def test_a_file_is_held_against_what_the_data_home_knows(
+    answers: Path, settings: Settings, library: ContractLibrary, deliveries: Path, tmp_path: Path
+) -> None:
+    """The staged frame and sample lack their first 20 units, who are strangers then."""
+    there = staged(settings, library, deliveries, tmp_path / "home", institution_frame=WAVE, public_sample=WAVE)
+    before = there.warehouse_file.read_bytes()
+    found = check_file(answers, there, library, survey="public", wave=WAVE)
+    told = {row["rule"]: row for row in found.rules.to_dicts()}
+    assert {"not_selected", "not_on_frame"} <= told.keys()
+    assert told["not_on_frame"]["severity"] == "fail_file"
+    assert set(skipped(found).values()) == {("previous",)}
+    assert found.home_problem is None
+    assert there.warehouse_file.read_bytes() == before
+
+
+def test_a_file_of_strangers_is_rejected(
+    answers: Path, settings: Settings, library: ContractLibrary, deliveries: Path, tmp_path: Path
+) -> None:
+    there = staged(settings, library, deliveries, tmp_path / "home", public_sample=WAVE)
+    header, *lines = lines_of(answers)
+    strangers = [f"99{number:05}{line[line.index(',') :]}" for number, line in enumerate(lines)]
+    found = check_file(with_lines(answers, [header, *strangers]), there, library, survey="public", wave=WAVE)
+    assert found.verdict == "reject"
+    [violation] = found.violations
+    assert (violation.code, violation.got) == ("not_selected", f"{len(lines)} of {len(lines)} rows")
+    assert violation.hint in as_letter(found, "en", template_dir=settings.annual_dir)
+
+
+def test_the_last_wave_is_looked_up(
+    answers: Path, settings: Settings, library: ContractLibrary, deliveries: Path, tmp_path: Path
+) -> None:
+    there = staged(settings, library, deliveries, tmp_path / "home", public_response=WORKBOOK_WAVE)
+    found = check_file(answers, there, library, survey="public", wave=WAVE)
+    assert "employees_jump" not in skipped(found)
+    assert skipped(found)["not_selected"] == ("sample",)
+
+
+def test_a_warehouse_that_a_run_holds_is_no_reason_to_stop(
+    answers: Path, settings: Settings, library: ContractLibrary, deliveries: Path, tmp_path: Path, monkeypatch
+) -> None:
+    there = staged(settings, library, deliveries, tmp_path / "home", public_sample=WAVE)
+    monkeypatch.setattr("pipelines.precheck.known._SECONDS_TO_WAIT", 0.1)
+    with Warehouse(there.warehouse_file, SqlCatalogue(settings.sql_dir), library).session():
+        found = check_file(answers, there, library, survey="public", wave=WAVE)
+    assert found.home_problem == "warehouse_locked: another session of this process"
+    assert skipped(found)["not_selected"] == ("sample",)
+    assert "warehouse_locked" in as_text(found, "en")
+    assert "warehouse_locked" in as_letter(found, "ko", template_dir=settings.annual_dir)
+
+
+def test_a_damaged_warehouse_is_said(
+    answers: Path, settings: Settings, library: ContractLibrary, tmp_path: Path
+) -> None:
+    there = replace(settings, home=tmp_path / "home")
+    there.warehouse_file.parent.mkdir(parents=True)
+    there.warehouse_file.write_text("no database", encoding="utf-8")
+    with pytest.raises(AxstatError, match="not_a_warehouse"):
+        check_file(answers, there, library, survey="public", wave=WAVE)
 
 
 def test_nothing_is_left_behind(check: Check, answers: Path, settings: Settings, monkeypatch, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.models import Severity, SqlRule
 from pipelines.errors import AxstatError
+from pipelines.quality.findings import FINDING_SCHEMA, Checked
 from pipelines.quality.rows import QualityResult, check_rows
 
 Rows = Callable[..., tuple[pl.DataFrame, pl.DataFrame]]
@@ -40,7 +42,6 @@ def test_valid_rows_pass_and_every_rule_is_counted(check: Check) -> None:
     assert {
         "employees_not_a_number",
         "duplicate_unit",
-        "business_number_check_digit",
         "employees_in_range",
         "region_known_code",
         "take_all_known_code",
@@ -107,17 +108,48 @@ def test_duplicates_say_which_rows(check: Check) -> None:
     assert reasons[1] == "The same row stands in the file before. See rows 1, 3."
 
 
-def test_a_wrong_check_digit_only_warns(check: Check) -> None:
-    result = check("industry_response", {"business_number": "1208147522"})
-    assert result.quarantine.is_empty()
-    assert result.warnings.rows() == [
-        (
-            1,
-            "1208147522",
-            "business_number_check_digit",
-            "The check digit of the business registration number is wrong. Sent: '1208147522'.",
-        )
-    ]
+def in_sql(severity: Severity, rows: list[int], **options: float) -> Checked:
+    """What the database found for a rule of a contract."""
+    said = {"why": "why", "owner": "owner", "message_ko": "이상합니다.", "message_en": "Odd.", "action": "look"}
+    rule = SqlRule(
+        id="odd", severity=severity, query="…", reads=(), parameters={}, column="employees", **said, **options
+    )
+    findings = pl.DataFrame([(row, "odd", "frame: 7") for row in rows], schema=FINDING_SCHEMA, orient="row")
+    return Checked.of_contract([rule], findings)
+
+
+def test_what_the_database_found_stands_beside_the_rest(rows: Rows, library: ContractLibrary) -> None:
+    typed, raw = rows("industry_response", {}, {"business_number": SECOND, "employees": ("-5", -5)})
+    contract = library.deliveries["industry_response"]
+    kept_out = check_rows(typed, raw, contract, in_sql=in_sql("error", [2]))
+    assert kept_out.quarantine["rules"].to_list() == [["employees_in_range", "odd"]]
+    assert kept_out.quarantine["reasons"].to_list()[0][1] == "Odd. Sent: '-5'. See frame: 7."
+    warned = check_rows(typed, raw, contract, in_sql=in_sql("warning", [1]))
+    assert warned.warnings.rows() == [(1, "1208147521", "odd", "Odd. Sent: '1395'. See frame: 7.")]
+    assert warned.counts.filter(pl.col("rule") == "odd")["rows"].to_list() == [1]
+    assert kept_out.file_faults == warned.file_faults == ()
+
+
+def test_a_rule_can_refuse_the_file(rows: Rows, library: ContractLibrary) -> None:
+    typed, raw = rows("industry_response", *({"business_number": number} for number in (SECOND, THIRD)))
+    contract = library.deliveries["industry_response"]
+    result = check_rows(typed, raw, contract, in_sql=in_sql("fail_file", [2]), file="d1/answers.csv")
+    [fault] = result.file_faults
+    assert (fault.code, fault.where, fault.rows, fault.hint) == ("odd", "d1/answers.csv", (2,), "look")
+    assert (fault.expected, fault.got) == ("no row: Odd.", "1 of 2 rows")
+    assert result.quarantine["row_number"].to_list() == [2]
+
+
+def test_a_file_is_not_refused_up_to_the_share_of_rows_that_the_rule_allows(
+    rows: Rows, library: ContractLibrary
+) -> None:
+    typed, raw = rows("industry_response", *({"business_number": number} for number in (SECOND, THIRD)))
+    contract = library.deliveries["industry_response"]
+    half = check_rows(typed, raw, contract, in_sql=in_sql("fail_file", [2], max_share=0.5))
+    assert half.file_faults == ()
+    assert half.quarantine["rules"].to_list() == [["odd"]]
+    [fault] = check_rows(typed, raw, contract, in_sql=in_sql("fail_file", [1, 2], max_share=0.5)).file_faults
+    assert (fault.code, fault.expected) == ("odd", "at most 50% of the rows: Odd.")
 
 
 def test_a_row_of_a_later_wave(check: Check) -> None:

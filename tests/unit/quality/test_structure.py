@@ -74,5 +74,11 @@ def test_a_year_after_the_wave(found: Found) -> None:
     assert found("industry_sample", {"panel_since": ("2025", 2025)}, later) == {"panel_since_after_wave": [2]}
 
 
-def test_a_wrong_check_digit_is_found(found: Found) -> None:
-    assert found("business_frame", {"business_number": "1208147522"}) == {"business_number_check_digit": [1]}
+def test_what_a_file_may_lack_costs_no_row(rows: Rows, library: ContractLibrary) -> None:
+    typed, raw = rows("industry_response", {"interview_minutes": ("ten", None)})
+    contract = library.deliveries["industry_response"]
+    back = {STAGING_NAMES[name]: name for name in contract.column_names if name in STAGING_NAMES}
+    checked = check_structure(typed.rename(back), raw, contract)
+    [rule] = [rule for rule in checked.rules if rule.id == "interview_minutes_not_a_number"]
+    assert rule.severity == "warning"
+    assert checked.findings.rows() == [(1, "interview_minutes_not_a_number", None)]
