@@ -6,6 +6,7 @@ rules (contracts), running them (warehouse).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -17,16 +18,20 @@ from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.rules import input_wave, rule_tables
 
 # A run has the file, or another version of axstat made it: the check goes on without what is in it, and says so.
-_CANNOT_BE_READ = ("warehouse_locked", "warehouse_version")
+_CANNOT_BE_READ = ("warehouse_locked", "warehouse_version", "unit_key_missing", "unit_key_differs")
 _SECONDS_TO_WAIT = 2.0
 
 
 @dataclass(frozen=True)
 class KnownRows:
-    """Rows of staging tables, one frame a table, and why there are none where the warehouse could not be read."""
+    """Rows of staging tables, one frame a table, and why there are none where the warehouse could not be read.
+
+    `key_file` holds the secret by which units are named in them.
+    """
 
     tables: Mapping[str, pl.DataFrame]
     problem: str | None = None
+    key_file: Path | None = None
 
 
 def known_rows(
@@ -52,4 +57,4 @@ def known_rows(
         if error.code not in _CANNOT_BE_READ:
             raise
         return KnownRows({}, problem=f"{error.code}: {error.got}")
-    return KnownRows(copied)
+    return KnownRows(copied, key_file=warehouse.key_file)

@@ -236,7 +236,7 @@ def _typed(
     """The rows as staging types them, and what the SQL rules find in them."""
     survey, wave = manifest.survey, manifest.wave
     with TemporaryDirectory(prefix="axstat-check-") as folder:
-        warehouse = Warehouse(Path(folder) / "check.duckdb", catalogue, library)
+        warehouse = Warehouse(Path(folder) / "check.duckdb", catalogue, library, key_file=known.key_file)
         with warehouse.session() as session:
             load_reference(session, library, last_wave=wave)
             file = SelectedFile(manifest, entry, status="current", reason=None)

@@ -19,7 +19,7 @@ from pipelines.quality.suite import check_values
 
 # Staging gives these contract columns a name of its own; the others keep theirs.
 STAGING_NAMES: Mapping[str, str] = MappingProxyType(
-    {"business_number": "unit_id", "institution_code": "unit_id", "ksic": "ksic_division"}
+    {"business_number": "identifier", "institution_code": "identifier", "ksic": "ksic_division"}
 )
 # Both keep the row out; the second refuses the file as well where too many rows break the rule.
 KEEPS_OUT: Collection[Severity] = ("error", "fail_file")

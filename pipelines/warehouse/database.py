@@ -20,9 +20,13 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import TableContract
 from pipelines.errors import AxstatError
 from pipelines.warehouse.catalogue import SqlCatalogue, Statement
+from pipelines.warehouse.unit_key import UnitKey, unit_key
 
 # Raised by one when a warehouse file of the older layout can no longer be used as it is.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+# Beside the warehouse: the secret of the units' keys.
+KEY_FILE = "unit_key"
 
 # What duckdb.connect takes as a setting.
 ConfigValue = str | bool | int | float | list[str]
@@ -55,6 +59,7 @@ class Warehouse:
         memory_limit: DuckDB's limit, e.g. ``"1GB"``.
         threads: DuckDB's threads.
         lock_timeout: seconds to wait for another writer before giving up.
+        key_file: the secret of the units' keys; None: `unit_key` beside the file, made with a new file.
     """
 
     def __init__(
@@ -66,9 +71,11 @@ class Warehouse:
         memory_limit: str = "1GB",
         threads: int = 2,
         lock_timeout: float = 30.0,
+        key_file: Path | None = None,
     ) -> None:
         """Remember where the file is; nothing is opened yet."""
         self.path = path.absolute()
+        self.key_file = key_file or self.path.with_name(KEY_FILE)
         self.catalogue = catalogue
         self.library = library
         self.lock_timeout = lock_timeout
@@ -193,16 +200,7 @@ class Warehouse:
         """Make the tables of a new file, or make sure that an old one has them as the contracts say."""
         stored = self._stored_version(connection)
         wanted = (SCHEMA_VERSION, _layout_sha256(self.library))
-        if stored is None:
-            create_tables(connection, self.library)
-            connection.execute(
-                f"create table {_VERSION_TABLE} (version integer not null, layout_sha256 varchar not null)"
-            )
-            connection.execute(
-                f"insert into {_VERSION_TABLE} values ($version, $layout)",
-                dict(zip(("version", "layout"), wanted, strict=True)),
-            )
-        elif stored != wanted:
+        if stored is not None and stored != wanted:
             age = "older" if stored[0] < wanted[0] else "newer" if stored[0] > wanted[0] else "different"
             raise AxstatError(
                 "warehouse_version",
@@ -212,7 +210,33 @@ class Warehouse:
                 hint="use the version of axstat that made the file, or move the file away and run all waves "
                 "again: it is built from the deliveries",
             )
+        key = unit_key(self.key_file, make=stored is None)
+        if stored is None:
+            create_tables(connection, self.library)
+            connection.execute(
+                f"create table {_VERSION_TABLE} "
+                "(version integer not null, layout_sha256 varchar not null, unit_key varchar not null)"
+            )
+            connection.execute(
+                f"insert into {_VERSION_TABLE} values ($version, $layout, $unit_key)",
+                {"version": wanted[0], "layout": wanted[1], "unit_key": key.fingerprint},
+            )
+        self._require_key(connection, key)
+        for name, pad in zip(("inner", "outer"), key.pads, strict=True):
+            connection.execute(f"set variable unit_key_{name} = $pad", {"pad": pad})
         create_macros(connection, self.catalogue)
+
+    def _require_key(self, connection: duckdb.DuckDBPyConnection, key: UnitKey) -> None:
+        [(made_with,)] = connection.execute(f"select unit_key from {_VERSION_TABLE}").fetchall()
+        if made_with != key.fingerprint:
+            raise AxstatError(
+                "unit_key_differs",
+                where=str(self.key_file),
+                expected=f"the secret {made_with}, by which the units in {self.path.name} are known",
+                got=f"another one ({key.fingerprint})",
+                hint="restore the file from the back-up of the data home, or move the warehouse folder away and run "
+                "all waves anew",
+            )
 
     def _stored_version(self, connection: duckdb.DuckDBPyConnection) -> tuple[int, str] | None:
         tables = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
@@ -261,8 +285,12 @@ class Session:
         target = self._contract(table)
         params = _parameters(statement, {"survey": survey, "wave": wave})
         self._delete(target, params)
+        body = _body(statement)
+        if statement.layer == "staging":
+            # What the checks of the rows need, and nobody afterwards
+            body = f"select * exclude (identifier) from ({body})"
         found = self._execute(
-            f"insert into {quoted(target.name)} by name {_body(statement)}", params, where=statement.path.name
+            f"insert into {quoted(target.name)} by name {body}", params, where=statement.path.name
         ).fetchone()
         return int(found[0]) if found else 0
 

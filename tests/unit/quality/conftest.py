@@ -55,22 +55,22 @@ SENT: Mapping[str, Mapping[str, str]] = {
     },
 }
 TYPED: Mapping[str, Mapping[str, Any]] = {
-    "business_frame": {"unit_id": "1208147521", "ksic_division": "26", "employees": 1395, "take_all": True},
+    "business_frame": {"identifier": "1208147521", "ksic_division": "26", "employees": 1395, "take_all": True},
     "industry_sample": {
-        "unit_id": "1208147521",
+        "identifier": "1208147521",
         "inclusion_probability": 0.25,
         "panel_since": 2023,
         "permanent_random_number": 0.5,
     },
-    "industry_response": {"unit_id": "1208147521", "ksic_division": "26", "employees": 1395},
+    "industry_response": {"identifier": "1208147521", "ksic_division": "26", "employees": 1395},
     "institution_frame": {
-        "unit_id": "0012345",
+        "identifier": "0012345",
         "fields": ["P01", "P03"],
         "employees": 120,
         "take_all": False,
     },
 }
-RENAMED = {"business_number": "unit_id", "institution_code": "unit_id", "ksic": "ksic_division"}
+RENAMED = {"business_number": "identifier", "institution_code": "identifier", "ksic": "ksic_division"}
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +99,7 @@ def rows(library: ContractLibrary) -> Rows:
                 sent[name], typed[RENAMED.get(name, name)] = value if isinstance(value, tuple) else (value, value)
             raw_rows.append({"wave": 2025, "row_number": number, **sent})
             typed_rows.append({"wave": 2025, "row_number": number, **typed})
-        staging = polars_schema(library.tables[f"staging.{contract}"])
+        staging = {"identifier": pl.String()} | polars_schema(library.tables[f"staging.{contract}"])
         typed_schema = {"wave": pl.Int32(), "row_number": pl.Int64()} | {
             (name := RENAMED.get(column, column)): staging[name] for column in names
         }

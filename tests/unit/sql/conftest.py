@@ -14,8 +14,10 @@ from pipelines.contracts.models import TableContract
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import CONNECTION_CONFIG, create_macros
 from pipelines.warehouse.reference import reference_frames
+from pipelines.warehouse.unit_key import UnitKey
 
 ROOT = Path(__file__).parents[3]
+SECRET = bytes(range(32))
 Rows = Sequence[Mapping[str, Any]]
 Run = Callable[..., pl.DataFrame]
 FILLERS: Mapping[str, Any] = {
@@ -46,8 +48,10 @@ def reference(library: ContractLibrary) -> Mapping[str, pl.DataFrame]:
 
 @pytest.fixture
 def connection(catalogue: SqlCatalogue) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database in memory, with the macros."""
+    """An empty database in memory, with the macros and a secret."""
     with duckdb.connect(config=dict(CONNECTION_CONFIG)) as opened:
+        for name, pad in zip(("inner", "outer"), UnitKey(SECRET).pads, strict=True):
+            opened.execute(f"set variable unit_key_{name} = $pad", {"pad": pad})
         create_macros(opened, catalogue)
         yield opened
 

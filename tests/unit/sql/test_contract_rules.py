@@ -100,6 +100,7 @@ def broken(warehouse: Warehouse, library: ContractLibrary) -> Broken:
                 stage(session, tables[name], survey.survey, WAVE, there)
             stage(session, tables["previous"], survey.survey, WAVE - 1, previous)
             typed = frame_of(f"staging.{contract}", survey.survey, WAVE, rows)
+            typed = typed.with_columns(pl.col("unit_id").alias("identifier"))
             found = run_rules(session, library, contract, typed, survey=survey.survey, wave=WAVE)
         assert rule in [one.id for one in found.rules]
         return found.findings.filter(pl.col("rule") == rule)["row_number"].to_list()

@@ -1,5 +1,6 @@
 """What delivered text becomes."""
 
+import hmac
 from typing import Any
 
 import duckdb
@@ -125,3 +126,8 @@ def test_answer_status_agrees_with_the_missing_codes_of_the_contracts(
     for name, code, kind in coded:
         found = connection.execute("select answer_status($code)", {"code": code}).fetchall()
         assert found == [(kind,)], (name, code)
+
+
+def test_unit_key_is_hmac_sha_256_by_the_secret_of_the_session(connection: duckdb.DuckDBPyConnection) -> None:
+    found = connection.sql("select unit_key('1208147521'), unit_key(null)").fetchall()
+    assert found == [(hmac.digest(bytes(range(32)), b"1208147521", "sha256").hex()[:24], None)]

@@ -38,6 +38,9 @@ def test_a_table_statement_gives_the_columns_of_its_contract_in_order_and_type(
     library: ContractLibrary,
 ) -> None:
     found = run_empty(name, connection, make_tables, catalogue)
+    if name.startswith("staging."):  # only for the checks of the rows: no table has it
+        assert found.schema["identifier"] == pl.String
+        found = found.drop("identifier")
     assert list(found.schema.items()) == list(polars_schema(library.tables[name]).items())
     assert found.is_empty()
 

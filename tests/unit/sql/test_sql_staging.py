@@ -31,13 +31,13 @@ def test_an_enterprise_of_the_frame_is_typed(run: Run) -> None:
         raw__business_frame=[{**FILE, "row_number": 7, **sent}],
         meta__delivery_file=[delivered("business_frame")],
     )
-    assert found.to_dicts() == [
+    assert found.drop("unit_id").to_dicts() == [
         {
             "survey": "industry",
             "wave": 2025,
             "file_sha256": "aa",
             "row_number": 7,
-            "unit_id": "1208147521",
+            "identifier": "1208147521",
             "ksic_division": "26",
             "region": "11",
             "employees": 1395,
@@ -67,9 +67,9 @@ def test_an_institution_of_the_frame_is_typed(run: Run) -> None:
         raw__institution_frame=[{**FILE, "row_number": 1, **sent}],
         meta__delivery_file=[delivered("institution_frame")],
     )
-    [row] = found.drop("survey", "wave", "file_sha256", "row_number").to_dicts()
+    [row] = found.drop("survey", "wave", "file_sha256", "row_number", "unit_id").to_dicts()
     assert row == {
-        "unit_id": "0012345",
+        "identifier": "0012345",
         "institution_type": "central",
         "main_sector": "P03",
         "fields": ["P03", "P12"],
@@ -97,9 +97,9 @@ def test_a_selected_enterprise_is_typed(run: Run) -> None:
         raw__industry_sample=[{**FILE, "row_number": 1, **sent}],
         meta__delivery_file=[delivered("industry_sample")],
     )
-    [row] = found.drop("survey", "wave", "file_sha256", "row_number").to_dicts()
+    [row] = found.drop("survey", "wave", "file_sha256", "row_number", "unit_id").to_dicts()
     assert row == {
-        "unit_id": "1208147521",
+        "identifier": "1208147521",
         "selection_ksic_group": "A",
         "selection_size_class": "10-49",
         "selection_region": "11",
@@ -126,9 +126,9 @@ def test_a_selected_institution_is_typed(run: Run) -> None:
         raw__public_sample=[{**FILE, "row_number": 1, **sent}],
         meta__delivery_file=[delivered("public_sample")],
     )
-    [row] = found.select("unit_id", "selection_main_sector", "inclusion_probability", "disposition").to_dicts()
+    [row] = found.select("identifier", "selection_main_sector", "inclusion_probability", "disposition").to_dicts()
     assert row == {
-        "unit_id": "0000345",
+        "identifier": "0000345",
         "selection_main_sector": "P18",
         "inclusion_probability": 1.0,
         "disposition": "1.1",
