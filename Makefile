@@ -36,6 +36,7 @@ ui: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/pipeline.py
+	$(BIN)/python tests/bench/intake.py
 	$(BIN)/python tests/bench/engine.py
 	$(BIN)/python tests/bench/weighting.py
 	$(BIN)/python tests/bench/replicates.py
