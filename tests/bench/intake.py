@@ -1,9 +1,9 @@
 """Times intake beside polars' own read of the same file, to `reports/benchmarks/intake.json`.
 
 Run by `make bench`. Made-up data: 1 million rows and 40 columns of Korean text, codes and numbers in CP949, with cells
-that break rules; a contract with types, a key and 30 rules. Intake is what `axstat read` does: encoding, records, types,
-rules, quarantine, and the import of the checking engine. Each way runs in a process of its own, in turn; the median of
-the rounds.
+that break rules; a contract with types, a key and 30 rules. Intake is what `axstat read` does: encoding, records,
+types, rules, quarantine, and the import of the checking engine. Each way runs in a process of its own, in turn; the
+median of the rounds.
 """
 
 import argparse
