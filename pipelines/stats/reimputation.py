@@ -10,9 +10,11 @@ values and those of the last wave come out the same in every replicate and stay 
 
 Two things are needed besides. First, in the generalised bootstrap deviations of the weights are divided by tau and the
 variance multiplied by tau^2, which would also blow up the noise of the draw. So a replicate draws several donors, with
-parts that add up to 1 and whose squares add up to 1/tau^2: the recipient gets their mean, and the noise is divided by
-tau as the rest is. Deviations are taken from the estimate with all donors of the class in place of the one that was
-drawn, which is what the replicates scatter about; from the published estimate, its own noise would count a second time.
+parts that add up to 1 and whose squares add up to 1/(tau^2 + 1 - f), f the sampled share of the recipient's stratum:
+the recipient gets their mean. The noise is divided by tau as the rest is, and by the root of the mean square of the
+recipient's own factor, 1 + (1 - f)/tau^2, with which it is multiplied. Deviations are taken from the estimate with all
+donors of the class in place of the one that was drawn, which is what the replicates scatter about; from the published
+estimate, its own noise would count a second time.
 
 Second, Shao and Sitter's method is for small sampling fractions: in a stratum taken whole every unit stays in every
 replicate, but which of them answered the item is still chance (Mashreghi, Léger & Haziza 2014, Can. J. Stat. 42,
@@ -22,16 +24,15 @@ class is 1 - p, so the class mean gets (1 - p)^2 f S^2/(r (1 - p)) = f (1 - p) S
 variances, where few values are imputed, come from a law of two points that stays above 0.
 
 With simple random sampling, one class and m of n values imputed from r donors the expected variance of a mean is then
-S^2 ((1 - f)/r + f (1 - p)/r + m/n^2 (1 + (1 - f)/tau^2)). But for the last factor, at most 1.16 in a small part, it is
-S^2 (1/r - 1/N + m/n^2), that of Little & Rubin (2002, Statistical Analysis with Missing Data, example 4.8), who
-have a factor 1 - 1/r besides. Against S^2 (1 - f)/n, where imputed values count as observed, that is 1/p + 1 - p with
-small f: 1.73 times the variance with 30 % imputed.
+S^2 ((1 - f)/r + f (1 - p)/r + m/n^2) = S^2 (1/r - 1/N + m/n^2), that of Little & Rubin (2002, Statistical Analysis with
+Missing Data, example 4.8), who have a factor 1 - 1/r besides in the last part. Against S^2 (1 - f)/n, where imputed
+values count as observed, that is 1/p + 1 - p with small f: 1.73 times the variance with 30 % imputed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import polars as pl
@@ -45,12 +46,12 @@ from pipelines.stats.replicate_draws import TAU, permanent_numbers
 LOWEST: Final = 0.9
 
 
-def draw_parts(tau: float) -> FloatArray:
-    """The fewest parts whose sum is 1 and whose sum of squares is 1/tau²: one for tau 1, seven for 2.5."""
-    count = ceil(tau**2)
+def draw_parts(divisor: float) -> FloatArray:
+    """The fewest parts whose sum is 1 and whose sum of squares is 1/divisor, the divisor 1 or more."""
+    count = ceil(divisor)
     if count == 1:
         return np.ones(1)
-    apart = np.sqrt((1.0 / tau**2 - 1.0 / count) / (count * (count - 1)))
+    apart = np.sqrt((1.0 / divisor - 1.0 / count) / (count * (count - 1)))
     return np.append(np.full(count - 1, 1.0 / count + apart), 1.0 / count - (count - 1) * apart)
 
 
@@ -58,8 +59,8 @@ def draw_parts(tau: float) -> FloatArray:
 class Redraw:
     """The draws of R replicates from a deck of J recipients and N donors; M draws a recipient.
 
-    ``number`` ``(J, R, M)``; ``part`` ``(M,)`` of :func:`draw_parts`; ``answering`` ``(N, R)``: the donors' factors for
-    having answered the item. For the replicates of the generalised bootstrap.
+    ``number`` ``(J, R, M)``; ``part`` ``(J, M)`` of :func:`draw_parts`; ``answering`` ``(N, R)``: the donors' factors
+    for having answered the item. For the replicates of the generalised bootstrap.
     """
 
     deck: Deck
@@ -68,26 +69,31 @@ class Redraw:
     answering: FloatArray
 
     @classmethod
-    def build(cls, deck: Deck, *, sampled: FloatArray, replicates: int) -> "Redraw":
+    def build(
+        cls, deck: Deck, *, recipient_sampled: FloatArray, donor_sampled: FloatArray, replicates: int
+    ) -> "Redraw":
         """Draw the numbers.
 
         Args:
-            sampled: ``(N,)`` the sampled share n_h/N_h of each donor's stratum.
+            recipient_sampled, donor_sampled: ``(J,)``, ``(N,)`` the sampled share n_h/N_h of each one's stratum.
         """
-        part = draw_parts(TAU)
+        part = np.zeros((len(deck.recipient), ceil(TAU**2 + 1.0)))
+        for share in np.unique(recipient_sampled):
+            parts = draw_parts(TAU**2 + 1.0 - share)
+            part[recipient_sampled == share, : len(parts)] = parts
         key = (*deck.key, "replicates")
-        number = permanent_numbers(deck.recipient, key=key, replicates=replicates * len(part))
+        number = permanent_numbers(deck.recipient, key=key, replicates=replicates * part.shape[1])
         count = np.bincount(deck.donor_class, minlength=len(deck.classes))[deck.donor_class].astype(np.float64)
         several = np.where(count > 1, count / np.maximum(count - 1.0, 1.0), 1.0)
         silent = 1.0 - deck.answering[deck.donor_class]
-        variance = np.where(silent > 0, sampled * several / np.where(silent > 0, silent, 1.0), 0.0) / TAU**2
+        variance = np.where(silent > 0, donor_sampled * several / np.where(silent > 0, silent, 1.0), 0.0) / TAU**2
         down = np.minimum(np.sqrt(variance), LOWEST)
         up = np.where(down > 0, variance / np.where(down > 0, down, 1.0), 0.0)
         rises = np.where(down > 0, down / np.where(down > 0, up + down, 1.0), 0.0)[:, None]
         chance = permanent_numbers(deck.donor, key=(*deck.key, "item"), replicates=replicates)
         return cls(
             deck=deck,
-            number=number.reshape(len(deck.recipient), replicates, len(part)),
+            number=number.reshape(len(deck.recipient), replicates, part.shape[1]),
             part=part,
             answering=1.0 + np.where(chance < rises, up[:, None], -down[:, None]),
         )
@@ -124,7 +130,7 @@ class Redraw:
 
     def means(self, value: FloatArray, factor: FloatArray, some: slice = slice(None)) -> FloatArray:
         """What each recipient gets of a numeric variable ``(J, r)``, from the donors' values ``(N,)``."""
-        return np.asarray(value[self.donors(factor, some)] @ self.part, dtype=np.float64)
+        return cast(FloatArray, np.einsum("jrm,jm->jr", value[self.donors(factor, some)], self.part))
 
     def shares(self, code: IntArray, n_codes: int, factor: FloatArray, some: slice = slice(None)) -> FloatArray:
         """The part of each code among what a recipient gets ``(J, n_codes, r)``, from the donors' codes ``(N,)``."""
@@ -132,9 +138,9 @@ class Redraw:
         recipients, replicates = drawn.shape[:2]
         out = np.zeros((recipients, n_codes, replicates))
         j, r = np.meshgrid(np.arange(recipients), np.arange(replicates), indexing="ij")
-        for turn, part in enumerate(self.part):
+        for turn in range(drawn.shape[2]):
             # Each recipient and replicate once a turn: no cell is met twice
-            out[j, drawn[:, :, turn], r] += part
+            out[j, drawn[:, :, turn], r] += self.part[:, turn, None]
         return out
 
 

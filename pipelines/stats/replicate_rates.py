@@ -185,7 +185,9 @@ class _Redrawn:
         )
         share = wave.units.select(pl.col("stratum_n") / pl.col("stratum_population")).to_series().to_numpy()
         return cls(
-            redraw=Redraw.build(deck, sampled=share[donor], replicates=replicates),
+            redraw=Redraw.build(
+                deck, recipient_sampled=share[recipient], donor_sampled=share[donor], replicates=replicates
+            ),
             code=imputed.code,
             waves=tuple(replace(wave, answers=answers) for answers in imputed.answers),
             recipient=recipient,

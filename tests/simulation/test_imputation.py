@@ -22,7 +22,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.stats.imputation import HotDeck, impute
+from pipelines.stats.donors import HotDeck
+from pipelines.stats.imputation import impute
 from pipelines.stats.interval_formulas import t_quantile
 from pipelines.stats.nonresponse import CollapseRule
 from pipelines.stats.reimputation import Redraw, candidates, expected_shares
@@ -74,7 +75,8 @@ def one_sample(units: pl.DataFrame, rng: np.random.Generator, number: int) -> li
     code, rows_of_values = candidates(made.deck)
     level = rows_of_values["y"].to_numpy()
     donor = ~lost
-    redraw = Redraw.build(made.deck, sampled=(DRAWN / SIZE)[stratum[donor]], replicates=REPLICATES)
+    share = (DRAWN / SIZE)[stratum]
+    redraw = Redraw.build(made.deck, recipient_sampled=share[lost], donor_sampled=share[donor], replicates=REPLICATES)
     anew = np.repeat(value[:, None], REPLICATES, axis=1)
     anew[lost] = np.einsum("jvr,v->jr", redraw.shares(code, len(level), factor[donor]), level)
     centre = value.copy()

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.stats.collapse import Coarsening
-from pipelines.stats.imputation import Deductive, DeductiveRule, HotDeck, Imputation, LastWave, Step, impute
+from pipelines.stats.donors import HotDeck
+from pipelines.stats.imputation import Deductive, DeductiveRule, Imputation, LastWave, Step, impute
 from pipelines.stats.nonresponse import CollapseRule
 
 SIZE_IN_GROUP = CollapseRule(

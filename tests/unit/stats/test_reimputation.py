@@ -6,7 +6,8 @@ import pytest
 
 from pipelines.errors import AxstatError
 from pipelines.stats.collapse import Coarsening
-from pipelines.stats.imputation import HotDeck, Imputation, impute
+from pipelines.stats.donors import Deck, HotDeck
+from pipelines.stats.imputation import Imputation, impute
 from pipelines.stats.nonresponse import CollapseRule
 from pipelines.stats.reimputation import Redraw, candidates, draw_parts, expected_shares
 from pipelines.stats.replicate_draws import TAU, permanent_signs, sampling_deviations
@@ -36,11 +37,15 @@ def generalised(frame: pl.DataFrame, f: float) -> np.ndarray:
     return 1.0 + sampling_deviations(sign, np.zeros(N_SAMPLE, dtype=np.int64), spread) / TAU
 
 
+def sampled(deck: Deck, f: float) -> dict[str, np.ndarray]:
+    return {"recipient_sampled": np.full(len(deck.recipient), f), "donor_sampled": np.full(len(deck.donor), f)}
+
+
 def variances(frame: pl.DataFrame, made: Imputation, factor: np.ndarray, f: float) -> tuple[float, float]:
     """Of the mean, imputed values held and drawn anew."""
     values = made.values["y"].to_numpy()
     naive = (factor * values[:, None]).sum(axis=0) / factor.sum(axis=0)
-    redraw = Redraw.build(made.deck, sampled=np.full(len(made.deck.donor), f), replicates=REPLICATES)
+    redraw = Redraw.build(made.deck, **sampled(made.deck, f), replicates=REPLICATES)
     donor = np.isin(frame["unit_id"].to_numpy(), made.deck.donor.to_numpy())
     means = redraw.means(made.deck.donor_values["y"].to_numpy(), factor[donor])
     anew = ((factor[donor] * values[donor, None]).sum(axis=0) + (factor[~donor] * means).sum(axis=0)) / factor.sum(
@@ -66,8 +71,7 @@ def test_the_variance_is_that_of_a_hot_deck_under_random_nonresponse(f: float) -
     r, n, m = len(answered), N_SAMPLE, N_MISSING
     spread = answered.var(ddof=1)
     exact = 1 / r - f / n + m / n**2
-    assert anew == pytest.approx(spread * (exact + m / n**2 * (1 - f) / TAU**2), rel=0.09)
-    assert anew > 0.91 * spread * exact
+    assert anew == pytest.approx(spread * exact, rel=0.09)
     assert naive == pytest.approx((1 - f) * made.values["y"].to_numpy().var(ddof=1) / n, rel=0.09, abs=1e-12)
     if f == 0.0:
         p = r / n
@@ -78,7 +82,7 @@ def test_the_variance_holds_in_a_census_with_few_values_imputed() -> None:
     """f = 1 and 5 % missing: donors' factors have a variance above 1, from a law of two points above 0."""
     frame, made = sample(missing=20)
     answered = frame["y"].drop_nulls().to_numpy()
-    redraw = Redraw.build(made.deck, sampled=np.ones(len(answered)), replicates=REPLICATES)
+    redraw = Redraw.build(made.deck, **sampled(made.deck, 1.0), replicates=REPLICATES)
     assert redraw.answering.min() > 0
     assert redraw.answering.mean() == pytest.approx(1.0, abs=0.01)
     assert TAU**2 * redraw.answering.var() == pytest.approx(20.0 * 380 / 379, rel=0.03)
@@ -86,11 +90,11 @@ def test_the_variance_holds_in_a_census_with_few_values_imputed() -> None:
     assert anew == pytest.approx(answered.var(ddof=1) * (1 / 380 - 1 / 400 + 20 / 400**2), rel=0.12)
 
 
-@pytest.mark.parametrize("tau", [1.0, 1.5, 2.5, 3.0])
-def test_parts_of_a_draw_add_up_and_shrink_its_noise_by_tau(tau: float) -> None:
-    part = draw_parts(tau)
+@pytest.mark.parametrize("divisor", [1.0, 2.25, 6.25, 6.9, 7.25, 9.0])
+def test_parts_of_a_draw_add_up_and_shrink_its_noise(divisor: float) -> None:
+    part = draw_parts(divisor)
     assert part.sum() == pytest.approx(1.0)
-    assert np.square(part).sum() == pytest.approx(1 / tau**2)
+    assert np.square(part).sum() == pytest.approx(1 / divisor)
     assert (part > 0).all()
 
 
@@ -116,7 +120,7 @@ def test_shares_are_those_of_the_donors_that_are_in_the_replicate() -> None:
     code, rows = candidates(made.deck)
     assert rows["y"].to_list() == ["1", "2", "4", "5"]
     assert [rows["y"][int(k)] for k in code] == made.deck.donor_values["y"].to_list()
-    redraw = Redraw.build(made.deck, sampled=np.full(len(code), 0.1), replicates=3000)
+    redraw = Redraw.build(made.deck, **sampled(made.deck, 0.1), replicates=3000)
     factor = np.ones((len(code), 3000))
     # donors who said 2 are in none of the first replicates
     factor[code == 1, :1000] = 0.0
@@ -141,7 +145,7 @@ def test_draws_do_not_depend_on_the_order_of_rows() -> None:
     shares = []
     for one in (made, again):
         code, _ = candidates(one.deck)
-        redraw = Redraw.build(one.deck, sampled=np.zeros(len(code)), replicates=20)
+        redraw = Redraw.build(one.deck, **sampled(one.deck, 0.0), replicates=20)
         shares.append(redraw.shares(code, 4, np.ones((len(code), 20))))
     assert (shares[0] == shares[1]).all()
 
@@ -149,7 +153,7 @@ def test_draws_do_not_depend_on_the_order_of_rows() -> None:
 def test_a_class_that_runs_empty_in_a_replicate_is_named() -> None:
     _, made = classes()
     code, _ = candidates(made.deck)
-    redraw = Redraw.build(made.deck, sampled=np.zeros(len(code)), replicates=5)
+    redraw = Redraw.build(made.deck, **sampled(made.deck, 0.0), replicates=5)
     factor = np.ones((len(code), 5))
     factor[made.deck.donor_class == made.deck.classes.index("b"), 2] = 0.0
     with pytest.raises(AxstatError) as caught:

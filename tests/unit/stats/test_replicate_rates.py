@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.errors import AxstatError
 from pipelines.stats.change import Segment, adoption_change
-from pipelines.stats.imputation import HotDeck, impute
+from pipelines.stats.donors import HotDeck
+from pipelines.stats.imputation import impute
 from pipelines.stats.nonresponse import CollapseRule
 from pipelines.stats.rates import adoption_rates
 from pipelines.stats.reimputation import Reimputation, candidates
