@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipelines.contracts.library import ContractLibrary
 
 MEASUREMENT_UNITS = "measurement_units"
+# Lists of answers that every unit is asked; fields are asked of those alone that serve them.
+IMPUTABLE = ("stage_answers", "yes_no_answers")
 
 
 def _header_key(header: str) -> str:
@@ -253,6 +255,7 @@ def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings
         if period.revision not in revisions:
             findings.add("unknown_revision", where, f"one of {sorted(revisions)}", period.revision, "correct it")
     _check_cells(survey, library, findings, where)
+    _check_imputation(survey, library, findings, where)
     for domain in survey.domains:
         _check_domain(domain, survey, library, findings, where)
     if survey.headline.domain_type not in [domain.type for domain in survey.domains]:
@@ -270,6 +273,7 @@ def _check_cells(survey: Survey, library: "ContractLibrary", findings: Findings,
         ("stratum", survey.stratum),
         ("nonresponse_class", survey.nonresponse_class),
         ("post_stratum", survey.post_stratum),
+        *([("imputation", survey.imputation.classes)] if survey.imputation and survey.imputation.classes else []),
     ):
         place = f"{where}: {name}"
         modelled = survey.response_model is not None and survey.response_model.use == "classes"
@@ -304,6 +308,36 @@ def _check_cells(survey: Survey, library: "ContractLibrary", findings: Findings,
                 "none",
                 f"the survey's strata need it: add the column or correct {where}",
             )
+
+
+def _check_imputation(survey: Survey, library: "ContractLibrary", findings: Findings, where: str) -> None:
+    rule, delivery = survey.imputation, library.deliveries.get(survey.contracts.response)
+    if rule is None or delivery is None:
+        return
+    place = f"{where}: imputation"
+    for name in rule.variables:
+        if name not in delivery.column_names:
+            findings.add("unknown_column", place, f"a column of {delivery.name}", name, "correct it")
+        elif delivery.column(name).classification not in IMPUTABLE:
+            findings.add(
+                "not_imputable",
+                place,
+                f"a column coded by {' or '.join(IMPUTABLE)}, which every unit is asked",
+                f"{name}, coded by {delivery.column(name).classification}",
+                "leave it out",
+            )
+    for deduction in rule.deductions:
+        told = dict.fromkeys(deduction.variables, (deduction.value,)) | deduction.when
+        for name, values in told.items():
+            if name not in delivery.column_names:
+                findings.add("unknown_column", f"{place}: deductions", f"a column of {delivery.name}", name, "correct")
+                continue
+            column = delivery.column(name)
+            answers = [code.value for code in column.codes if code.value not in column.missing_codes]
+            known = answers if name in deduction.variables else [code.value for code in column.codes]
+            for value in values:
+                if value not in known:
+                    findings.add("unknown_code", f"{place}: {name}", f"one of {', '.join(known)}", value, "correct it")
 
 
 def _check_domain(domain: Domain, survey: Survey, library: "ContractLibrary", findings: Findings, where: str) -> None:

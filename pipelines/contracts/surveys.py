@@ -115,6 +115,69 @@ class ResponseModelRule(BaseModel):
     max_factor: float = Field(default=5.0, gt=1.0)
 
 
+class Deduction(BaseModel):
+    """A value that follows from other answers.
+
+    Attributes:
+        variables: columns of the response delivery that can only have `value`.
+        when: columns and the codes they must have, all of them.
+        value: code of the variables' list.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variables: tuple[str, ...] = Field(min_length=1)
+    when: dict[str, tuple[str, ...]] = Field(min_length=1)
+    value: str
+
+
+class ImputationRule(BaseModel):
+    """Item imputation: which answers are filled in, and how.
+
+    Attributes:
+        variables: columns of the response delivery; a unit takes all that it lacks from one donor.
+        statuses: kinds of missing answer that are filled in.
+        chain: methods in their order, each for what those before it left open.
+        deductions: of the method `deductive`.
+        classes: of the method `hot_deck`; `min_respondents` is the fewest donors.
+        donors: drawn with a probability proportional to the design weight, or all of a class alike.
+        max_uses: how often a donor gives before all of its class have given as often; None: no limit.
+        max_rate: the weighted share of imputed values from which a wave is refused, since the published standard
+            errors take imputed values as observed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variables: tuple[str, ...] = Field(min_length=1)
+    statuses: tuple[Literal["refused", "not_asked", "dont_know"], ...] = Field(
+        default=("refused", "not_asked"), min_length=1
+    )
+    chain: tuple[Literal["deductive", "last_wave", "hot_deck"], ...] = Field(min_length=1)
+    deductions: tuple[Deduction, ...] = ()
+    classes: CellRule | None = None
+    donors: Literal["by_weight", "alike"] = "by_weight"
+    max_uses: int | None = Field(default=None, ge=1)
+    max_rate: float = Field(default=0.05, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _methods_have_what_they_need(self) -> Self:
+        for what, names in (("variables", self.variables), ("chain", self.chain)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"imputation: {what} named twice")
+        if ("deductive" in self.chain) != bool(self.deductions):
+            raise ValueError("imputation: `deductive` in the chain and `deductions` go together")
+        if ("hot_deck" in self.chain) != (self.classes is not None):
+            raise ValueError("imputation: `hot_deck` in the chain and `classes` go together")
+        if "hot_deck" in self.chain[:-1]:
+            raise ValueError("imputation: `hot_deck` leaves nothing open: put it last in the chain")
+        if self.classes is not None and self.classes.max_factor is not None:
+            raise ValueError("imputation: classes have no max_factor")
+        strange = [name for rule in self.deductions for name in rule.variables if name not in self.variables]
+        if strange:
+            raise ValueError(f"imputation: deductions of {', '.join(strange)}, which is not among the variables")
+        return self
+
+
 class Domain(BaseModel):
     """A domain type of `mart.adoption_rate`.
 
@@ -180,6 +243,7 @@ class Survey(BaseModel):
     nonresponse_class: CellRule
     response_model: ResponseModelRule | None = None
     post_stratum: CellRule
+    imputation: ImputationRule | None = None
     lonely_psu: LonelyPsu
     confidence_level: float = Field(gt=0.5, lt=1.0)
     interval_method: Literal["logit", "beta", "wilson", "xlogit", "asin", "likelihood", "mean"]

@@ -67,7 +67,9 @@ def _read(session: Session, *, survey: str, wave: int) -> WaveInput:
     return WaveInput(
         units=weights.join(classified, on="unit_id", how="left", maintain_order="left"),
         answers=session.table(
-            "core.unit_measure", where=scope, columns=("unit_id", "field", "measure", "value", "answer_status")
+            "core.unit_measure",
+            where=scope,
+            columns=("unit_id", "field", "measure", "value", "answer_status", "imputed"),
         ),
         frame=session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "selection_stratum", "take_all")),
         frame_fields=session.table("core.frame_field", where=scope, columns=("unit_id", "field")),

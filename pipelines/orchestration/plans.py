@@ -17,16 +17,17 @@ def weighting_plan(survey: Survey, library: ContractLibrary) -> WeightingPlan:
     """Strata, classes and post-strata with their ways of collapsing."""
     model = survey.response_model
     return WeightingPlan(
-        strata=_collapse_rule(survey.stratum, library),
-        classes=_collapse_rule(survey.nonresponse_class, library),
-        post_strata=_collapse_rule(survey.post_stratum, library),
+        strata=collapse_rule(survey.stratum, library),
+        classes=collapse_rule(survey.nonresponse_class, library),
+        post_strata=collapse_rule(survey.post_stratum, library),
         response_model=None
         if model is None
         else ResponseModel(terms=model.terms, use=model.use, classes=model.classes, max_factor=model.max_factor),
     )
 
 
-def _collapse_rule(rule: CellRule, library: ContractLibrary) -> CollapseRule:
+def collapse_rule(rule: CellRule, library: ContractLibrary) -> CollapseRule:
+    """Cells and how they are made coarser, with the groups of the code lists."""
     return CollapseRule(
         parts=rule.parts,
         order=tuple(

@@ -1,4 +1,4 @@
-"""The quality indicators there are: coefficient of variation, coverage, response, edits.
+"""The quality indicators there are: coefficient of variation, coverage, response, imputation, edits.
 
 Belongs here: gathering figures that `stats` made into rows of `mart.quality_indicator`. Does not belong here: a
 formula. The full list of indicators comes with the release issue.
@@ -46,6 +46,7 @@ def quality_indicators(
         "A4_design_weighted": 1.0 - designed["rr4"],
         "A4_size_weighted": 1.0 - sized["rr4"],
         "A5": (headline["n_missing"] + headline["n_dont_know"]) / asked,
+        **_imputation_rates(read, choice.measure),
         **{name.upper(): plain[name] for name in RATES},
         "EDIT": float(edits.height),
         **{
@@ -76,3 +77,15 @@ def quality_indicators(
         ],
         schema_overrides={"value": pl.Float64, "reason": pl.String},
     )
+
+
+def _imputation_rates(read: WaveInput, measure: str) -> dict[str, float | None]:
+    """Of the values in use of a measure, the share in which an imputed answer is (A7), by number and by weight."""
+    in_use = read.answers.filter(
+        pl.col("measure") == measure, pl.col("field") == "", pl.col("answer_status") == "answered"
+    ).join(read.units.select("unit_id", "weight"), on="unit_id", how="inner", maintain_order="left")
+    found = in_use.select(
+        pl.col("imputed").mean().alias("A7_unweighted"),
+        (pl.col("weight").filter("imputed").sum() / pl.col("weight").sum()).alias("A7_weighted"),
+    )
+    return found.row(0, named=True) if in_use.height else dict.fromkeys(found.columns)

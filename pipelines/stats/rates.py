@@ -10,6 +10,10 @@ adopting. Weightings. 'unit': share of units. 'employment': share of the employm
 Known domains (decision 0008). Where all strata of a domain are take-all and every eligible unit of it answered,
 its value is not estimated but known: units count once, not by the weight that they carry for the silent units
 of other domains, and the standard error is 0.
+
+Imputed values. They count as observed in the estimate and in the spread of the linearised variance, which therefore
+misses what imputation adds (``variance_method`` says so; the bootstrap that draws them anew has it). They do not count
+as observed in the finite population correction, nor in a known domain.
 """
 
 from collections.abc import Sequence
@@ -66,10 +70,11 @@ class RateScores:
     top: FloatArray  # (m, M) numerator of each row without the weight, 0 outside the base
     bottom: FloatArray  # (m, M) denominator
     used: BoolArray  # (m, M) in the base
+    observed: BoolArray  # (m, M) and not imputed
     size: FloatArray  # (m, 1) what a unit counts: 1 or its employment
     weight: FloatArray  # (m, 1) that of the unit, 1 in known domains
     known: BoolArray  # (D, 1) every unit of a take-all domain responded
-    complete: BoolArray  # (D, M) and is in the base
+    complete: BoolArray  # (D, M) and is observed in the base
     acting: FloatArray  # (m, M) weight x denominator
     residual: FloatArray  # (m, M) linearised variable without the weight
     estimate: FloatArray  # (D, M) NaN where the denominator is 0
@@ -93,12 +98,8 @@ class RateScores:
         Args:
             eligible: ``(D,)`` eligible frame units of the domains whose strata are all take-all, NaN elsewhere.
         """
-        used = np.isfinite(rows.value)
-        value = np.where(used, rows.value, 0.0)
-        if base == "incl_dont_know":
-            used = used | rows.dont_know
-        size = np.ones((len(rows.employment), 1)) if unit_weighting == "unit" else rows.employment[:, None]
-        top, bottom = value * size, used * size
+        used, size, top, bottom = fractions(rows, base=base, unit_weighting=unit_weighting)
+        observed = used & ~rows.imputed
         n = layout.sums(used.astype(np.float64))
         known = layout.sums(np.ones_like(size)) >= eligible[:, None]
         weight = np.where(known[layout.row_domain], 1.0, layout.weight)
@@ -106,16 +107,17 @@ class RateScores:
         total = layout.sums(acting)
         estimate = safe_divide(layout.sums(weight * top), total)
         residual = safe_divide(top - layout.spread(np.nan_to_num(estimate)) * bottom, layout.spread(total))
-        complete = n >= eligible[:, None]
+        complete = layout.sums(observed.astype(np.float64)) >= eligible[:, None]
         residual = np.where(used & ~complete[layout.row_domain], np.nan_to_num(residual), 0.0)
         psus, strata = layout.present(used)
         p = np.nan_to_num(estimate)
-        sampling, item = layout.variance_parts(weight * residual, used=used)
+        sampling, item = layout.variance_parts(weight * residual, used=observed)
         variance = without_noise(sampling + item, np.maximum(p, 1.0 - p))
         return cls(
             top=top,
             bottom=bottom,
             used=used,
+            observed=observed,
             size=size,
             weight=weight,
             known=known,
@@ -128,6 +130,18 @@ class RateScores:
             n=n,
             df=psus - strata,
         )
+
+
+def fractions(
+    rows: DomainRows, *, base: Base, unit_weighting: UnitWeighting
+) -> tuple[BoolArray, FloatArray, FloatArray, FloatArray]:
+    """Which rows are in the base ``(m, M)``, what a unit counts ``(m, 1)``, numerator and denominator ``(m, M)``."""
+    used = np.isfinite(rows.value)
+    value = np.where(used, rows.value, 0.0)
+    if base == "incl_dont_know":
+        used = used | rows.dont_know
+    size = np.ones((len(rows.employment), 1)) if unit_weighting == "unit" else rows.employment[:, None]
+    return used, size, value * size, used * size
 
 
 def adoption_rates(
@@ -252,6 +266,7 @@ def _rate_table(
     with_value = np.isfinite(estimate)
     method = "taylor" if layout.group_mean is None else "taylor_residual"
     shape = estimate.shape
+    with_imputed = layout.sums((used & rows.imputed).astype(np.float64)) > 0
     columns = {
         "domain_type": np.full(shape, domain.type),
         "domain_code": np.repeat(listed["domain_code"].to_numpy()[:, None], shape[1], axis=1),
@@ -275,7 +290,7 @@ def _rate_table(
         "cv": coefficient_of_variation(estimate, variance),
         "reliability": status,
         "reliability_reason": reason,
-        "variance_method": np.full(shape, method),
+        "variance_method": np.where(with_imputed, f"{method}_as_observed", method),
         "census": np.repeat(take_all.take_all[:, :1], shape[1], axis=1),
     }
     table = pl.DataFrame({name: values.ravel().tolist() for name, values in columns.items()}, schema=RATE_SCHEMA)
@@ -295,16 +310,18 @@ def _take_all(layout: DomainLayout, listed: pl.DataFrame, scores: RateScores, un
         return listed[name].cast(pl.Float64).fill_null(np.nan).to_numpy()[:, None]
 
     marked = listed["take_all"].fill_null(False).to_numpy()[:, None] & np.ones(scores.n.shape, dtype=np.bool_)
-    adopting, answering = layout.sums(scores.top), layout.sums(scores.bottom)
+    # What is known of the domain is what was observed
+    observed = scores.observed.astype(np.float64)
+    n, adopting, answering = (layout.sums(observed * part) for part in (1.0, scores.top, scores.bottom))
     whole = np.fmax(column("units" if unit_weighting == "unit" else "employment"), answering)
-    units = np.fmax(column("units"), scores.n)
+    units = np.fmax(column("units"), n)
     with np.errstate(divide="ignore", invalid="ignore"):
         return TakeAll(
             take_all=marked,
-            complete=marked & (scores.n >= units),
+            complete=marked & (n >= units),
             floor=np.where(whole > 0, adopting / whole, 0.0),
             ceiling=np.where(whole > 0, (whole - answering + adopting) / whole, 1.0),
-            response_rate=np.where(units > 0, scores.n / units, np.nan),
+            response_rate=np.where(units > 0, n / units, np.nan),
         )
 
 

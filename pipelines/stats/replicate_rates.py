@@ -6,10 +6,12 @@ rates that are published (rates).
 
 Both engines see the same steps: full-sample classes and response factors, post-stratification (chain 'held'). What item
 non-response adds to the published variance (decision 0005) is in neither, since replicates of units know nothing of it.
+Imputed values are held in both; where they are drawn anew in each replicate, a standard error of its own says what
+imputation adds, and the chain 'rerun' has it too (reimputation).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -18,9 +20,11 @@ from scipy import sparse
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, safe_divide
 from pipelines.stats.change import Overlap
-from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as, rank, without_noise
+from pipelines.stats.donors import Deck
+from pipelines.stats.rates import RateScores, eligible_if_take_all, fractions, listed_as, rank, without_noise
+from pipelines.stats.reimputation import Redraw, Reimputation, expected_shares
 from pipelines.stats.replicate_draws import keep_probability
-from pipelines.stats.replicate_weighting import Chain, ReplicateWeighting
+from pipelines.stats.replicate_weighting import BLOCK, Chain, ReplicateWeighting
 from pipelines.stats.survey_wave import Base, Domain, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
 
@@ -35,9 +39,12 @@ REPLICATE_RATE_SCHEMA = {
     "se_taylor": pl.Float64,
     "se_bootstrap": pl.Float64,
     "se_rerun": pl.Float64,
+    "se_imputed": pl.Float64,
     "replicates": pl.Int64,
 }
-CHAINS: tuple[tuple[Chain, str], ...] = (("held", "se_bootstrap"), ("rerun", "se_rerun"))
+# Standard errors with all values held, and those with imputed values drawn anew
+HELD: tuple[tuple[Chain, str], ...] = (("held", "se_bootstrap"), ("rerun", "se_rerun"))
+REDRAWN: tuple[tuple[Chain, str], ...] = (("held", "se_imputed"), ("rerun", "se_rerun"))
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,30 @@ class EngineRule:
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
-    """The rates of one domain type, base and weighting, as sums over the carried units. D domains, M measures."""
+class _Ratios:
+    """Rates as sums over units. D domains, M measures."""
 
     top: sparse.csr_array  # (D M, n)
     bottom: sparse.csr_array  # (D K, n), K the distinct denominators
     bottom_row: IntArray  # (D M,) row of bottom
+
+    def made(self, weights: FloatArray) -> FloatArray:
+        """The rates ``(D M, r)`` with the weights ``(n, r)``."""
+        return safe_divide(self.top @ weights, (self.bottom @ weights)[self.bottom_row])
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """The rates of one domain type, base and weighting, as sums over the carried units.
+
+    ``redrawn``: the same with one column more for each recipient of imputed values and row of values it may get, and
+    its own column empty; ``redrawn_centre`` what they are with every donor in place of the one that was drawn.
+    """
+
+    held: _Ratios
+    redrawn: _Ratios | None
+    redrawn_centre: FloatArray  # (D M,)
+    imputed: BoolArray  # (D M,) an imputed answer is in the rate
     estimate: FloatArray  # (D M,)
     taylor: FloatArray  # (D M,) variance
     complete: BoolArray  # (D M,) of a census: without error in both engines
@@ -63,7 +88,15 @@ class _Job:
 
     @classmethod
     def build(
-        cls, layout: DomainLayout, scores: RateScores, codes: pl.Series, labels: dict[str, str], measures: Sequence[str]
+        cls,
+        layout: DomainLayout,
+        scores: RateScores,
+        codes: pl.Series,
+        labels: dict[str, str],
+        measures: Sequence[str],
+        *,
+        redrawn: "_Ratios | None",
+        centre_weights: FloatArray,
     ) -> "_Job":
         size = len(measures)
         kept: dict[bytes, int] = {}
@@ -74,10 +107,17 @@ class _Job:
         taylor = without_noise(
             layout.variance(scores.weight * scores.residual, used=scores.used), np.maximum(p, 1.0 - p)
         )
-        return cls(
+        held = _Ratios(
             top=_sums(layout, scores.top),
             bottom=_sums(layout, distinct),
             bottom_row=(np.arange(len(codes))[:, None] * len(kept) + column).ravel(),
+        )
+        with_imputed = layout.sums((scores.used & ~scores.observed).astype(np.float64)) > 0
+        return cls(
+            held=held,
+            redrawn=redrawn,
+            redrawn_centre=scores.estimate.ravel() if redrawn is None else redrawn.made(centre_weights)[:, 0],
+            imputed=with_imputed.ravel(),
             estimate=scores.estimate.ravel(),
             taylor=np.where(np.isfinite(scores.estimate), taylor, np.nan).ravel(),
             complete=scores.complete.ravel(),
@@ -90,19 +130,128 @@ class _Job:
             ).with_columns(pl.lit(value).alias(name) for name, value in labels.items()),
         )
 
-    def squares(self, weights: FloatArray) -> FloatArray:
+    def squares(self, weights: FloatArray, *, redrawn: bool) -> FloatArray:
         """Sum of squared deviations ``(D M,)`` over some replicates ``(n, r)``."""
-        made = safe_divide(self.top @ weights, (self.bottom @ weights)[self.bottom_row])
-        return np.where(self.complete, 0.0, np.square(made - self.estimate[:, None]).sum(axis=1))
+        if redrawn and self.redrawn is not None:
+            deviation = self.redrawn.made(weights) - self.redrawn_centre[:, None]
+        else:
+            deviation = self.held.made(weights) - self.estimate[:, None]
+        return np.where(self.complete, 0.0, np.square(deviation).sum(axis=1))
 
 
 def _sums(layout: DomainLayout, values: FloatArray) -> sparse.csr_array:
     """The matrix that adds up values x weight of the units ``n`` by domain and column, of values ``(m, K)``."""
-    row, column = np.nonzero(values)
+    return _placed([(values, layout.row_domain, layout.design_row)], (layout.n_domains, layout.design.n_rows))
+
+
+def _placed(parts: Sequence[tuple[FloatArray, IntArray, IntArray]], shape: tuple[int, int]) -> sparse.csr_array:
+    """The same from several parts: values ``(m, K)``, domain and column of the matrix ``(m,)`` each."""
+    wide = parts[0][0].shape[1]
+    cells = [(values, domain, place, *np.nonzero(values)) for values, domain, place in parts]
     return sparse.csr_array(
-        (values[row, column], (layout.row_domain[row] * values.shape[1] + column, layout.design_row[row])),
-        shape=(layout.n_domains * values.shape[1], layout.design.n_rows),
+        (
+            np.concatenate([values[row, column] for values, _, _, row, column in cells]),
+            (
+                np.concatenate([domain[row] * wide + column for _, domain, _, row, column in cells]),
+                np.concatenate([place[row] for _, _, place, row, _ in cells]),
+            ),
+        ),
+        shape=(shape[0] * wide, shape[1]),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Redrawn:
+    """Imputed values drawn anew, as units of their own. J recipients, N donors, V rows of values.
+
+    Recipient j with row v is unit n + j V + v of the extended weights: its weight is the recipient's times the part of
+    v in what it gets.
+    """
+
+    redraw: Redraw
+    code: IntArray  # (N,)
+    waves: tuple[Wave, ...]  # the recipients' answers with each row of values
+    recipient: IntArray  # (J,) row of the design
+    donor: IntArray  # (N,)
+    weight: FloatArray  # (n, 1)
+
+    @classmethod
+    def build(cls, wave: Wave, replicates: int, imputed: Reimputation) -> "_Redrawn":
+        at = {unit: row for row, unit in enumerate(wave.units["unit_id"].to_list())}
+        deck = imputed.deck
+        _carried(deck, at)
+        recipient, donor = (
+            np.array([at[unit] for unit in units.to_list()], dtype=np.int64) for units in (deck.recipient, deck.donor)
+        )
+        share = wave.units.select(pl.col("stratum_n") / pl.col("stratum_population")).to_series().to_numpy()
+        return cls(
+            redraw=Redraw.build(
+                deck, recipient_sampled=share[recipient], donor_sampled=share[donor], replicates=replicates
+            ),
+            code=imputed.code,
+            waves=tuple(replace(wave, answers=answers) for answers in imputed.answers),
+            recipient=recipient,
+            donor=donor,
+            weight=wave.design.weight[:, None],
+        )
+
+    def extended(self, weights: FloatArray, some: slice) -> FloatArray:
+        """Weights ``(n + J V, r)`` of some replicates from those of the units ``(n, r)``."""
+        factor = weights[self.donor] / self.weight[self.donor]
+        return self._with(weights, self.redraw.shares(self.code, len(self.waves), factor, some))
+
+    def centre(self) -> FloatArray:
+        """The full sample's weights ``(n + J V, 1)``, each recipient with every donor of its class."""
+        share = expected_shares(self.redraw.deck, self.code, len(self.waves))
+        return self._with(self.weight, share[:, :, None])
+
+    def _with(self, weights: FloatArray, share: FloatArray) -> FloatArray:
+        made = weights[self.recipient][:, None, :] * share
+        return np.concatenate([weights, made.reshape(-1, weights.shape[1])])
+
+    def ratios(
+        self,
+        layout: DomainLayout,
+        scores: RateScores,
+        codes: pl.Series,
+        domain: Domain,
+        measures: Sequence[str],
+        *,
+        base: Base,
+        unit_weighting: UnitWeighting,
+    ) -> _Ratios:
+        """The rates of a layout as sums over the extended units."""
+        place = np.full(layout.design.n_rows, -1, dtype=np.int64)
+        place[self.recipient] = np.arange(len(self.recipient))
+        others = (place[layout.design_row] < 0)[:, None]
+        tops = [(np.where(others, scores.top, 0.0), layout.row_domain, layout.design_row)]
+        bottoms = [(np.where(others, scores.bottom, 0.0), layout.row_domain, layout.design_row)]
+        for number, wave in enumerate(self.waves):
+            rows = wave.rows(domain, measures)
+            _, _, top, bottom = fractions(rows, base=base, unit_weighting=unit_weighting)
+            mine = np.flatnonzero(place[rows.design_row] >= 0)
+            where = layout.design.n_rows + place[rows.design_row[mine]] * len(self.waves) + number
+            code = codes_in(rows.code, codes)[mine]
+            tops.append((top[mine], code, where))
+            bottoms.append((bottom[mine], code, where))
+        shape = (layout.n_domains, layout.design.n_rows + len(self.recipient) * len(self.waves))
+        return _Ratios(
+            top=_placed(tops, shape),
+            bottom=_placed(bottoms, shape),
+            bottom_row=np.arange(layout.n_domains * len(measures)),
+        )
+
+
+def _carried(deck: Deck, at: Mapping[str, int]) -> None:
+    lost = [unit for unit in (*deck.recipient, *deck.donor) if unit not in at]
+    if lost:
+        raise AxstatError(
+            "imputed_unit_without_weight",
+            where=f"units {', '.join(sorted(lost)[:10])}",
+            expected="recipients and donors to be units of the wave",
+            got=f"{len(lost)} other(s)",
+            hint="impute from the responding units that are weighted",
+        )
 
 
 def replicate_rates(
@@ -115,22 +264,28 @@ def replicate_rates(
     bases: Sequence[Base] = ("answered", "incl_dont_know"),
     unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
     only: Mapping[str, Sequence[str]] | None = None,
+    imputed: Reimputation | None = None,
 ) -> pl.DataFrame:
     """Standard errors of all rates of a wave by Taylor and by bootstrap.
 
     Args:
         only: by domain type, the measures made there; all in types that are not named.
+        imputed: what imputed values are drawn from; None where none were drawn from donors.
 
     Memory holds the weights of a block of replicates, and one sum of squares a rate.
 
     Returns:
         REPLICATE_RATE_SCHEMA, sorted as adoption_rates: domains with a responding row. ``se_taylor``: linearised,
-        without item non-response; ``se_bootstrap``: chain 'held'; ``se_rerun``: every factor made again.
+        without item non-response; ``se_bootstrap``: chain 'held'; ``se_rerun``: every factor made again, and imputed
+        values drawn anew; ``se_imputed``: chain 'held' with imputed values drawn anew (the same
+        where none is from a donor), null where none is in the rate.
 
     Raises:
-        AxstatError: wave and replicates are not of the same units or weights.
+        AxstatError: wave and replicates are not of the same units or weights; a class without a donor in a replicate.
     """
     _same_units(wave, replicates)
+    redrawn = None if imputed is None else _Redrawn.build(wave, replicates.n_replicates, imputed)
+    centre = wave.design.weight[:, None] if redrawn is None else redrawn.centre()
     jobs = []
     for domain in domains:
         chosen = tuple((only or {}).get(domain.type, field_measures if domain.by_field else measures))
@@ -144,14 +299,22 @@ def replicate_rates(
             for weighting in unit_weightings:
                 labels = {"domain_type": domain.type, "base": base, "unit_weighting": weighting}
                 scores = RateScores.build(layout, rows, eligible=eligible, base=base, unit_weighting=weighting)
-                jobs.append(_Job.build(layout, scores, codes, labels, chosen))
+                ratios = (
+                    None
+                    if redrawn is None
+                    else redrawn.ratios(layout, scores, codes, domain, chosen, base=base, unit_weighting=weighting)
+                )
+                jobs.append(_Job.build(layout, scores, codes, labels, chosen, redrawn=ratios, centre_weights=centre))
     if not jobs:
         return pl.DataFrame(schema=REPLICATE_RATE_SCHEMA)
-    squares = {column: [np.zeros(len(job.estimate)) for job in jobs] for _, column in CHAINS}
-    for chain, column in CHAINS:
-        for weights in replicates.blocks(chain):
+    squares = {column: [np.zeros(len(job.estimate)) for job in jobs] for _, column in (*HELD, *REDRAWN)}
+    for chain, column in HELD if redrawn is None else (HELD[0], *REDRAWN):
+        for block, weights in enumerate(replicates.blocks(chain)):
+            anew = redrawn is not None and (chain, column) in REDRAWN
+            if redrawn is not None and anew:
+                weights = redrawn.extended(weights, slice(block * BLOCK, (block + 1) * BLOCK))
             for number, job in enumerate(jobs):
-                squares[column][number] += job.squares(weights)
+                squares[column][number] += job.squares(weights, redrawn=anew)
     tables = []
     for number, job in enumerate(jobs):
         p = np.nan_to_num(job.estimate)
@@ -164,8 +327,13 @@ def replicate_rates(
                 pl.Series("estimate", job.estimate),
                 pl.Series("se_taylor", np.sqrt(job.taylor)),
                 *[pl.Series(column, values) for column, values in errors.items()],
+                pl.Series("imputed", job.imputed),
                 pl.lit(replicates.n_replicates, dtype=pl.Int64).alias("replicates"),
-            ).select(pl.col(name).cast(dtype) for name, dtype in REPLICATE_RATE_SCHEMA.items())
+            )
+            .with_columns(
+                pl.when("imputed").then("se_bootstrap" if redrawn is None else "se_imputed").alias("se_imputed")
+            )
+            .select(pl.col(name).cast(dtype) for name, dtype in REPLICATE_RATE_SCHEMA.items())
         )
     return (
         pl.concat(tables)

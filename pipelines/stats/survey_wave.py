@@ -64,6 +64,7 @@ class DomainRows:
     code: pl.Series  # (m,) domain code
     value: FloatArray  # (m, M) NaN where there is no 0/1 answer
     dont_know: BoolArray  # (m, M)
+    imputed: BoolArray  # (m, M) the value rests on an imputed answer
     employment: FloatArray  # (m,)
 
 
@@ -95,7 +96,8 @@ class Wave:
             units: columns of core.weights (unit_id, status, variance_stratum, stratum_n, stratum_population,
                 weight, post_stratum) with employment and the classification columns; respondents AND
                 out-of-scope units.
-            answers: core.unit_measure: unit_id, field ('' or a code), measure, value, answer_status.
+            answers: core.unit_measure: unit_id, field ('' or a code), measure, value, answer_status, and imputed;
+                without that column no answer is.
             frame: all frame units: unit_id, take_all, employment and the classification columns. It says which
                 domains exist, how many units and employees they hold and which are take-all.
             frame_fields: unit_id, field of the fields each frame unit serves; needed to know the domains of
@@ -107,7 +109,9 @@ class Wave:
             SingletonStratumError: see SurveyDesign.
         """
         units = units.sort("unit_id")
-        answers = answers.select("unit_id", FIELD, "measure", "value", "answer_status")
+        if "imputed" not in answers.columns:
+            answers = answers.with_columns(pl.lit(False).alias("imputed"))
+        answers = answers.select("unit_id", FIELD, "measure", "value", "answer_status", "imputed")
         _check(units, answers)
         design = SurveyDesign.from_frame(
             units,
@@ -163,6 +167,8 @@ class Wave:
         )
         dont_know = np.zeros(value.shape, dtype=np.bool_)
         dont_know[at, column] = (status == "dont_know").to_numpy()
+        imputed = np.zeros(value.shape, dtype=np.bool_)
+        imputed[at, column] = placed["imputed"].to_numpy()
         design_row = rows["design_row"].to_numpy().astype(np.int64)
         return DomainRows(
             measures=tuple(measures),
@@ -170,6 +176,7 @@ class Wave:
             code=rows["domain_code"],
             value=value,
             dont_know=dont_know,
+            imputed=imputed,
             employment=self.employment[design_row],
         )
 

@@ -1,6 +1,8 @@
 -- core.unit_measure: one row per survey, wave, unit, field and measure: 1, 0, or NULL with the reason in
--- `answer_status`; `field` is a code for field_adoption and empty for all else
--- reads: staging.industry_response, staging.public_response, core.units, core.frame_field, core.classification_item
+-- `answer_status`; `field` is a code for field_adoption and empty for all else; `imputed` says that an imputed answer
+-- is in it
+-- reads: staging.industry_response, staging.public_response, core.units, core.imputed_value, core.frame_field,
+-- core.classification_item
 -- params: $survey, $wave
 with answers as (
     select
@@ -42,12 +44,15 @@ in_operation_from as (
 
 technology_answer as (
     select
-        survey,
-        wave,
-        unit_id,
-        item,
-        answer
-    from answers unpivot include nulls (answer for item in (columns('^tech_')))
+        a.survey,
+        a.wave,
+        a.unit_id,
+        a.item,
+        coalesce(i.value, a.answer) as answer,
+        i.value is not null as imputed
+    from (from answers unpivot include nulls (answer for item in (columns('^tech_')))) as a
+    left join core.imputed_value as i
+        on a.survey = i.survey and a.wave = i.wave and a.unit_id = i.unit_id and a.item = i.variable
 ),
 
 field_answer as (
@@ -68,7 +73,8 @@ technology as (
         a.item as measure,
         s.rung,
         s.rung >= o.rung as in_operation,
-        answer_status(a.answer) as answer_status
+        answer_status(a.answer) as answer_status,
+        a.imputed
     from technology_answer as a
     inner join core.units as u
         on a.survey = u.survey and a.wave = u.wave and a.unit_id = u.unit_id and u.question_version = 'list-2022'
@@ -92,7 +98,8 @@ ladder as (
             when bool_or(answer_status = 'refused') then 'refused'
             when bool_or(answer_status = 'dont_know') then 'dont_know'
             else 'not_asked'
-        end as answer_status
+        end as answer_status,
+        bool_or(imputed) as imputed
     from technology
     group by survey, wave, unit_id
 ),
@@ -104,11 +111,14 @@ unit_measure as (
         a.unit_id,
         '' as field,
         'ai_adoption' as measure,
-        case a.ai_use when '1' then 1.0 when '2' then 0.0 end as value,
-        answer_status(a.ai_use) as answer_status
+        case coalesce(i.value, a.ai_use) when '1' then 1.0 when '2' then 0.0 end as value,
+        answer_status(coalesce(i.value, a.ai_use)) as answer_status,
+        i.value is not null as imputed
     from answers as a
     inner join core.units as u
         on a.survey = u.survey and a.wave = u.wave and a.unit_id = u.unit_id and u.question_version = 'yn-2019'
+    left join core.imputed_value as i
+        on a.survey = i.survey and a.wave = i.wave and a.unit_id = i.unit_id and i.variable = 'ai_use'
     union all by name
     select
         survey,
@@ -117,7 +127,8 @@ unit_measure as (
         '' as field,
         'ai_adoption' as measure,
         adoption as value,
-        answer_status
+        answer_status,
+        imputed
     from ladder
     union all by name
     select
@@ -127,7 +138,8 @@ unit_measure as (
         '' as field,
         'stage_' || s.stage as measure,
         case when l.adoption is not null then cast(l.highest_rung = s.rung as double) end as value,
-        l.answer_status
+        l.answer_status,
+        l.imputed
     from ladder as l
     cross join stage_answer as s
     union all by name
@@ -138,7 +150,8 @@ unit_measure as (
         '' as field,
         measure,
         cast(in_operation as double) as value,
-        answer_status
+        answer_status,
+        imputed
     from technology
     union all by name
     select
@@ -148,7 +161,8 @@ unit_measure as (
         '' as field,
         'genai_adoption' as measure,
         cast(in_operation as double) as value,
-        answer_status
+        answer_status,
+        imputed
     from technology
     where measure = 'tech_genai'
     union all by name
@@ -159,7 +173,8 @@ unit_measure as (
         f.field,
         'field_adoption' as measure,
         case a.answer when '1' then 1.0 when '2' then 0.0 end as value,
-        answer_status(a.answer) as answer_status
+        answer_status(a.answer) as answer_status,
+        false as imputed
     from field_answer as a
     inner join core.units as u
         on a.survey = u.survey and a.wave = u.wave and a.unit_id = u.unit_id and u.question_version = 'list-2022'
@@ -179,5 +194,6 @@ select
     field,
     measure,
     cast(value as double) as value,
-    answer_status
+    answer_status,
+    imputed
 from unit_measure

@@ -5,6 +5,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
+from pipelines.orchestration.imputation import reimputation
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, weighting_plan
@@ -48,6 +49,7 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
             wave = reader.state(session, survey, scope["wave"])
             sample = reader.read(session, **scope).sample
             before = _before(session, reader, library, survey, scope["wave"])
+            imputed = reimputation(session, library, survey=survey, wave=scope["wave"])
         weighted = weight_sample(sample, wave.frame, plan=weighting_plan(survey, library))
         made = draw_replicates(
             weighted,
@@ -72,6 +74,7 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
                     for domain in compared_in
                     if domain.columns and not domain.by_field
                 },
+                imputed=imputed,
             )
         )
         placed = [pl.lit(scope["survey"]).alias("survey"), pl.lit(scope["wave"], dtype=pl.Int32).alias("wave")]
@@ -80,7 +83,17 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
                 session.replace(_PARTS[part], frame.with_columns(placed), where=scope)
             session.replace("estimates.replicate_rate", compared.with_columns(placed), where=scope)
             record_step(session, library, **scope, step="replicates")
-        shown = ("domain_type", "measure", "unit_weighting", "n", "se_taylor", "se_bootstrap", "se_rerun", "se_ratio")
+        shown = (
+            "domain_type",
+            "measure",
+            "unit_weighting",
+            "n",
+            "se_taylor",
+            "se_bootstrap",
+            "se_rerun",
+            "se_imputed",
+            "se_ratio",
+        )
         headline = compared.filter(
             pl.col("domain_type").is_in(["total", "ax_total"]), pl.col("measure") == survey.headline.measure
         )

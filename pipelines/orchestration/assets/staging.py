@@ -9,6 +9,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import Violation, ViolationsError
 from pipelines.intake.edits import apply_edits, read_edits
+from pipelines.orchestration.imputation import impute_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import check_rows
@@ -18,7 +19,7 @@ from pipelines.warehouse.reference import load_reference
 from pipelines.warehouse.rules import run_rules
 from pipelines.warehouse.steps import record_step
 
-_CORE_TABLES = ("core.frame", "core.frame_field", "core.sample", "core.units", "core.unit_measure")
+_CORE_TABLES = ("core.frame", "core.frame_field", "core.sample", "core.units")
 
 
 def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -95,6 +96,8 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
         with warehouse.session() as session:
             load_reference(session, library, last_wave=_last_wave(session, wave))
             counts = {table: session.build(table, survey=survey.survey, wave=wave) for table in _CORE_TABLES}
+            imputed = impute_wave(session, library, survey=survey, wave=wave)
+            counts["core.unit_measure"] = session.build("core.unit_measure", survey=survey.survey, wave=wave)
             session.build("meta.row_balance", survey=survey.survey, wave=wave)
             balance = session.table("meta.row_balance", where={"survey": survey.survey, "wave": wave})
             record_step(session, library, survey=survey.survey, wave=wave, step="core")
@@ -102,6 +105,7 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
             metadata={
                 **rows_by_table(counts),
                 "row balance": table_markdown(balance.drop("survey", "wave")),
+                "imputed": table_markdown(imputed),
             }
         )
 

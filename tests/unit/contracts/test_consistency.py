@@ -1,6 +1,7 @@
 """Each way in which the files may contradict each other is found, and named with its place."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -309,3 +310,32 @@ def test_contradictions_are_found(
 ) -> None:
     edit(path, old, new)
     assert (code, where) in violations()
+
+
+def test_an_imputation_rule_names_columns_codes_and_parts_that_there_are(copy: Path, violations: Violations) -> None:
+    path = copy / "surveys" / "public.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8")
+        + """\
+imputation:
+  variables: [tech_genai, tech_none, field_P01, obstacle]
+  chain: [deductive, hot_deck]
+  deductions:
+    - {variables: [tech_genai], when: {tech_ml: ['1', '7'], tech_other: ['1']}, value: '9'}
+  classes: {parts: [main_sector, shoe_size], collapse: [{part: main_sector, into: regions}], min_respondents: 5}
+""",
+        encoding="utf-8",
+    )
+    place = "surveys/public.yaml: imputation"
+    assert sorted(violations()) == sorted(
+        [
+            ("unknown_column", place),  # tech_none
+            ("not_imputable", place),  # fields are asked of those that serve them
+            ("not_imputable", place),  # obstacle
+            ("unknown_code", f"{place}: tech_ml"),
+            ("unknown_column", f"{place}: deductions"),
+            ("unknown_code", f"{place}: tech_genai"),  # refused is no value
+            ("unknown_part", place),
+            ("not_the_parent_list", place),
+        ]
+    )

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.contracts.library import ContractLibrary
-from pipelines.contracts.surveys import CellRule, CollapseStep, Domain, Survey
+from pipelines.contracts.surveys import CellRule, CollapseStep, Domain, ImputationRule, Survey
 from pipelines.errors import AxstatError
 
 
@@ -129,3 +129,44 @@ def test_periods_leave_no_gap(library: ContractLibrary, periods: list[tuple[int,
     ]
     with pytest.raises(ValidationError, match=message):
         Survey.model_validate(values)
+
+
+IMPUTATION = {
+    "variables": ["tech_genai"],
+    "chain": ["deductive", "last_wave", "hot_deck"],
+    "deductions": [{"variables": ["tech_genai"], "when": {"tech_ml": ["1"]}, "value": "1"}],
+    "classes": {"parts": ["size_class"], "collapse": [{"part": "size_class"}], "min_respondents": 5},
+}
+
+
+def test_our_surveys_impute_nothing(survey: Survey) -> None:
+    """Changing this changes published numbers: decision 0018."""
+    assert survey.imputation is None
+
+
+def test_an_imputation_rule_has_careful_defaults() -> None:
+    rule = ImputationRule.model_validate(IMPUTATION)
+    # don't know is an answer of its own in base incl_dont_know
+    assert rule.statuses == ("refused", "not_asked")
+    assert (rule.donors, rule.max_uses, rule.max_rate) == ("by_weight", None, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chain": ["hot_deck", "hot_deck"]}, "chain named twice"),
+        ({"variables": ["tech_genai", "tech_genai"]}, "variables named twice"),
+        ({"chain": ["last_wave", "hot_deck"]}, "`deductive` in the chain and `deductions` go together"),
+        ({"deductions": []}, "`deductive` in the chain and `deductions` go together"),
+        ({"classes": None}, "`hot_deck` in the chain and `classes` go together"),
+        ({"chain": ["deductive", "last_wave"]}, "`hot_deck` in the chain and `classes` go together"),
+        ({"chain": ["deductive", "hot_deck", "last_wave"]}, "put it last"),
+        ({"variables": ["tech_ml"]}, "deductions of tech_genai, which is not among the variables"),
+        ({"classes": {**IMPUTATION["classes"], "max_factor": 2.0}}, "no max_factor"),
+        ({"statuses": ["answered"]}, "Input should be"),
+        ({"max_rate": 0.0}, "greater than 0"),
+    ],
+)
+def test_an_imputation_rule_that_cannot_work_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ImputationRule.model_validate({**IMPUTATION, **change})

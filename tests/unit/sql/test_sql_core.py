@@ -373,7 +373,54 @@ def test_the_older_question_gives_adoption_only(run: Run, answer: str | None, va
             "measure": "ai_adoption",
             "value": value,
             "answer_status": status,
+            "imputed": False,
         }
+    ]
+
+
+def test_an_imputed_answer_stands_for_the_missing_one_and_marks_what_rests_on_it(run: Run) -> None:
+    def imputed(unit: str, value: str, variable: str = "tech_genai", **more: Any) -> Mapping[str, Any]:
+        return {"unit_id": unit, "variable": variable, "value": value, "method": "hot_deck", **more}
+
+    answers = {f"tech_{technology}": "1" for technology in TECHNOLOGIES}
+    found = run(
+        "core.unit_measure",
+        staging__industry_response=[
+            {"unit_id": "a", **answers, "tech_genai": "9"},
+            {"unit_id": "b", **answers, "tech_genai": None, "tech_ml": "8"},
+            {"unit_id": "c", **answers, "tech_genai": "9"},
+        ],
+        core__units=[{"unit_id": unit, "question_version": "list-2022"} for unit in "abc"],
+        # of another wave, and of another unit: neither counts here
+        core__imputed_value=[imputed("a", "4"), imputed("b", "1"), imputed("c", "4", wave=2024), imputed("d", "4")],
+    )
+    rows = {(row["unit_id"], row["measure"]): row for row in found.iter_rows(named=True)}
+
+    def told(unit: str, measure: str) -> tuple[float | None, str, bool]:
+        row = rows[unit, measure]
+        return row["value"], row["answer_status"], row["imputed"]
+
+    assert told("a", "tech_genai") == told("a", "genai_adoption") == (1.0, "answered", True)
+    assert told("a", "ai_adoption") == told("a", "stage_deployed") == (1.0, "answered", True)
+    assert told("a", "tech_ml") == (0.0, "answered", False)
+    # an imputed technology settles nothing while another is missing
+    assert told("b", "tech_genai") == (0.0, "answered", True)
+    assert told("b", "ai_adoption") == (None, "dont_know", True)
+    assert told("c", "tech_genai") == (None, "refused", False)
+    assert not {unit for unit, _ in rows} & {"d"}
+
+
+def test_the_older_question_can_be_imputed(run: Run) -> None:
+    found = run(
+        "core.unit_measure",
+        wave=2021,
+        staging__industry_response=[{"unit_id": "a", "ai_use": "9"}, {"unit_id": "b", "ai_use": "2"}],
+        core__units=[{"unit_id": unit, "question_version": "yn-2019"} for unit in "ab"],
+        core__imputed_value=[{"unit_id": "a", "variable": "ai_use", "value": "1", "method": "last_wave"}],
+    )
+    assert found.sort("unit_id").select("value", "answer_status", "imputed").rows() == [
+        (1.0, "answered", True),
+        (0.0, "answered", False),
     ]
 
 
