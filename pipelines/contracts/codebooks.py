@@ -3,7 +3,6 @@
 Belongs here: which headers and words stand for what. Does not belong here: reading a codebook (intake.codebook).
 """
 
-from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,7 +15,7 @@ class CodebookHeaders(BaseModel):
     """Headers by what stands below them.
 
     Attributes:
-        name: name of the variable. text: what was asked, or what the variable is.
+        name: name of the variable. text: its label, a few words on what it is. question: what was asked.
         label: headers that say nothing by themselves: text left of the codes, label of a code right of them.
         code, code_label: a code and what it stands for. type: number, text or date.
     """
@@ -25,6 +24,7 @@ class CodebookHeaders(BaseModel):
 
     name: tuple[str, ...] = Field(min_length=1)
     text: tuple[str, ...] = Field(min_length=1)
+    question: tuple[str, ...] = Field(min_length=1)
     label: tuple[str, ...]
     code: tuple[str, ...] = Field(min_length=1)
     code_label: tuple[str, ...] = Field(min_length=1)
@@ -43,14 +43,9 @@ class CodebookForm(BaseModel):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for what, words in (("header", _listed(self.headers.model_dump())), ("type", _listed(dict(self.types)))):
-            plain = ["".join(word.casefold().split()) for word in words]
+        for what, words in (("header", self.headers.model_dump().values()), ("type", self.types.values())):
+            plain = ["".join(word.casefold().split()) for listed in words for word in listed]
             repeated = sorted({word for word in plain if plain.count(word) > 1})
             if repeated:
                 raise ValueError(f"{what} {', '.join(repeated)} stands more than once")
         return self
-
-
-def _listed(words: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    for listed in words.values():
-        yield from listed

@@ -184,11 +184,7 @@ def load_library(root: Path) -> ContractLibrary:
         sources=sources,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(
-            {
-                path: version
-                for path, version in sorted(reader.versions.items())
-                if path not in (_CODEBOOKS, _SOURCES)
-            }
+            {path: version for path, version in sorted(reader.versions.items()) if path not in (_CODEBOOKS, _SOURCES)}
         ),
     )
     cross_checks(library, findings)

@@ -21,12 +21,15 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import RuleInput
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.intake.codebook.contractor import delivered_codebook
 from pipelines.intake.delivery import RawTable, read_delivery_file
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.dispatch import read_table
 from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, SelectedFile, read_manifest
 from pipelines.intake.register import file_register
-from pipelines.precheck.known import KnownRows, known_rows
+from pipelines.precheck.codebook import compare_codebooks
+from pipelines.precheck.codebook_told import remarks
+from pipelines.precheck.known import Known, known_rows
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import QualityResult, check_rows
 from pipelines.settings import Settings
@@ -108,6 +111,24 @@ def check_file(
     Raises:
         AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
     """
+    manifest, entry = as_delivered(path, library, survey=survey, wave=wave, contract=contract, form=form)
+    return _check(manifest, entry, settings, library, survey=survey, wave=wave)
+
+
+def as_delivered(
+    path: Path,
+    library: ContractLibrary,
+    *,
+    survey: str,
+    wave: int,
+    contract: str | None = None,
+    form: FileForm | None = None,
+) -> tuple[Manifest, ManifestFile]:
+    """A file's manifest and its entry there: those beside it where they name it, else made up.
+
+    Raises:
+        AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
+    """
     if not path.is_file():
         raise AxstatError(
             "no_such_file", where=str(path), expected="a file", got="none", hint="check the path that is asked for"
@@ -127,8 +148,8 @@ def check_file(
     chosen = contract or (entry.contract if entry is not None else asked.contracts.response)
     _require(chosen, names, "unknown_contract", "--contract")
     if manifest is None or entry is None or entry.contract != chosen:
-        manifest, entry = _made_up(path, asked, wave, chosen, form or FileForm())
-    return _check(manifest, entry, settings, library, survey=survey, wave=wave)
+        return _made_up(path, asked, wave, chosen, form or FileForm())
+    return manifest, entry
 
 
 def _require(name: str, known: Collection[str], code: str, option: str) -> None:
@@ -183,6 +204,7 @@ def _check(
     contract = library.deliveries[entry.contract]
     try:
         table = read_delivery_file(manifest, entry, contract, survey=survey, wave=wave)
+        sent = delivered_codebook(manifest, entry, library.codebooks, contract)
     except ViolationsError as error:
         return FileCheck(
             file=entry.file,
@@ -198,6 +220,9 @@ def _check(
         )
     catalogue = SqlCatalogue(settings.sql_dir)
     known = known_rows(settings, catalogue, library, contract.name, survey=survey, wave=wave)
+    compared = compare_codebooks(
+        table.labels, sent, contract, file=entry.file, manifest=manifest, previous=known.codebook
+    )
     typed, in_sql = _typed(table, manifest, entry, catalogue, library, known)
     result = check_rows(
         typed,
@@ -214,7 +239,7 @@ def _check(
         contract=contract.name,
         rows=table.frame.height,
         violations=result.file_faults,
-        warnings=table.warnings,
+        warnings=(*table.warnings, *remarks(compared)),
         rules=_rules(result),
         rows_kept_out=result.quarantine.height,
         synthetic=manifest.synthetic,
@@ -231,7 +256,7 @@ def _typed(
     entry: ManifestFile,
     catalogue: SqlCatalogue,
     library: ContractLibrary,
-    known: KnownRows,
+    known: Known,
 ) -> tuple[pl.DataFrame, RuleRun]:
     """The rows as staging types them, and what the SQL rules find in them."""
     survey, wave = manifest.survey, manifest.wave

@@ -6,7 +6,7 @@ words, which stand in `data_contracts/codebooks.yaml`; reading the file (formats
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.contracts.codebooks import CodebookForm, VariableType
@@ -33,7 +33,7 @@ class _Growing:
     """A variable as its rows come by."""
 
     name: str
-    texts: list[str] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
     type: str | None = None
 
@@ -48,14 +48,16 @@ def delivered_codebook(
     """
     if entry.codebook is None:
         return None
-    file = manifest.where(entry.codebook)
+    # Under the data file's name: that is the file that cannot be taken as it is.
+    file = f"{manifest.where(entry)}, codebook {entry.codebook.file}"
     violations: list[Violation] = []
     path = sent_path(manifest, entry.codebook, violations)
     if path is not None:
         violations = hash_violations(path, entry.codebook, file=file)
     if path is None or violations:
         raise ViolationsError(file, violations)
-    return read_codebook(path, entry.codebook, form, contract, file=file)
+    found = read_codebook(path, entry.codebook, form, contract, file=file)
+    return replace(found, source=manifest.where(entry.codebook))
 
 
 def read_codebook(path: Path, how: FileForm, form: CodebookForm, contract: TableContract, *, file: str) -> Codebook:
@@ -71,7 +73,7 @@ def read_codebook(path: Path, how: FileForm, form: CodebookForm, contract: Table
 def is_codebook(headers: Sequence[str], form: CodebookForm) -> bool:
     """True when a table has the headers of a codebook."""
     places = _places(headers, form)
-    return "name" in places and bool(places.keys() & {"text", "code"})
+    return "name" in places and bool(places.keys() & {"text", "question", "code"})
 
 
 def codebook_of_table(table: TextTable, form: CodebookForm, contract: TableContract, *, file: str) -> Codebook:
@@ -88,7 +90,7 @@ def codebook_of_table(table: TextTable, form: CodebookForm, contract: TableContr
     variables = list(_variables(table, places, unread, violations, file).values())
     if violations:
         raise ViolationsError(file, violations)
-    columns = columns_of([one.name for one in variables], [next(iter(one.texts), None) for one in variables], contract)
+    columns = columns_of([one.name for one in variables], [one.said.get("text") for one in variables], contract)
     return Codebook(
         source=file,
         kind="codebook",
@@ -97,7 +99,8 @@ def codebook_of_table(table: TextTable, form: CodebookForm, contract: TableContr
             Variable(
                 names=(one.name,),
                 column=column,
-                texts=tuple(one.texts),
+                texts=tuple(one.said[key] for key in ("text",) if key in one.said),
+                questions=tuple(one.said[key] for key in ("question",) if key in one.said),
                 codes={code: (label,) if label else () for code, label in one.codes.items()},
                 type=_type(one.type, form),
             )
@@ -140,14 +143,13 @@ def _variables(
         if current is None:
             continue
         current.type = current.type or row.get("type")
-        text = row.get("text")
-        if text is not None and plain(text) not in map(plain, current.texts):
-            current.texts.append(text)
-            if len(current.texts) > 1:
-                got = f"{current.texts[0]!r} and {text!r}"
-                hint = "leave the one that was asked; head the column of code labels as such"
-                violations.append(_violation("two_texts", f"{file}, {current.name}", number, "one text", got, hint))
         place = f"{file}, {current.name}"
+        for key in row.keys() & {"text", "question"}:
+            known = current.said.setdefault(key, row[key])
+            if plain(known) != plain(row[key]):
+                got = f"{known!r} and {row[key]!r}"
+                hint = "leave the one that was asked; head the column of code labels as such"
+                violations.append(_violation("two_texts", place, number, "one text a variable", got, hint))
         for code, label in _codes(row, "code_label" in places, unread, place):
             known = current.codes.setdefault(code, label)
             if plain(known) != plain(label):
@@ -197,7 +199,8 @@ def _type(word: str | None, form: CodebookForm) -> VariableType | None:
 
 
 def _no_codebook(headers: Sequence[str], form: CodebookForm, file: str) -> Violation:
-    name, text, code = (", ".join(words[:4]) for words in (form.headers.name, form.headers.text, form.headers.code))
+    headers_of = form.headers
+    name, text, code = (", ".join(words[:4]) for words in (headers_of.name, headers_of.question, headers_of.code))
     shown = ", ".join(repr(header) for header in headers[:8])
     return Violation(
         code="no_codebook",

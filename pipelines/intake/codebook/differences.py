@@ -102,7 +102,7 @@ def compare(old: Codebook, new: Codebook, *, measured: Collection[str]) -> Compa
         new_version=sides.new_version,
         differences=tuple(sorted(found, key=lambda one: _GRAVITIES.index(one.gravity))),
         paired=len(pairs),
-        texts=sum(bool(before.texts and after.texts) for before, after in pairs),
+        texts=sum(bool(list(_comparable_texts(before, after))) for before, after in pairs),
         codes=sum(bool(before.codes and after.codes) for before, after in pairs),
     )
 
@@ -152,7 +152,7 @@ def _may_be_one(before: Variable, after: Variable, keys: "_Keys") -> bool:
     if None not in (before.column, after.column) and before.column != after.column:
         return False
     # Many questions share their answers, so these tell only what the texts do not deny.
-    return keys is not _code_lists or not (before.text and after.text) or _alike(before.texts, after.texts) >= _ALIKE
+    return keys is not _code_lists or all(_alike(*texts) >= _ALIKE for texts in _comparable_texts(before, after))
 
 
 _Keys = Callable[[Variable], Collection[object]]
@@ -163,11 +163,11 @@ def _columns(variable: Variable) -> Collection[object]:
 
 
 def _names(variable: Variable) -> Collection[object]:
-    return {plain(name) for name in variable.names}
+    return _words_of(variable.names)
 
 
 def _texts(variable: Variable) -> Collection[object]:
-    return {plain(text) for text in variable.texts}
+    return _words_of((*variable.texts, *variable.questions))
 
 
 def _code_lists(variable: Variable) -> Collection[object]:
@@ -178,7 +178,7 @@ def _code_lists(variable: Variable) -> Collection[object]:
 
 def _of_pair(before: Variable, after: Variable, sides: _Sides) -> Iterator[Difference]:
     name, column = after.name, after.column or before.column
-    if not _names(before) & _names(after):
+    if not _words_of(before.names) & _words_of(after.names):
         gravity: Gravity = "note" if after.column is not None else "look"
         yield Difference(
             kind="renamed", gravity=gravity, name=name, column=column, before=before.name, after=after.name
@@ -187,31 +187,37 @@ def _of_pair(before: Variable, after: Variable, sides: _Sides) -> Iterator[Diffe
         yield Difference(
             kind="type_changed", gravity="look", name=name, column=column, before=before.type, after=after.type
         )
-    if before.texts and after.texts and not _texts(before) & _texts(after):
-        yield _text_changed(before, after, sides)
+    yield from _texts_changed(before, after, sides)
     if before.codes and after.codes:
         yield from (replace(one, name=name, column=column) for one in _of_codes(before.codes, after.codes, sides))
 
 
-def _text_changed(before: Variable, after: Variable, sides: _Sides) -> Difference:
-    measured = (after.column or before.column) in sides.measured
-    asked_anew = measured and not sides.expected
-    gravity: Gravity = "look"
-    if sides.expected or (asked_anew and sides.new_version):
-        gravity = "note"
-    elif asked_anew:
-        gravity = "serious"
-    old, new = before.texts[0], after.texts[0]
-    return Difference(
-        kind="question_changed" if gravity == "serious" else "text_changed",
-        gravity=gravity,
-        name=after.name,
-        column=after.column or before.column,
-        before=old,
-        after=new,
-        similarity=_alike(before.texts, after.texts),
-        words=tuple(changed_words(old, new)),
-    )
+def _comparable_texts(before: Variable, after: Variable) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Like with like: what was asked with what was asked, labels with labels."""
+    for texts in ((before.questions, after.questions), (before.texts, after.texts)):
+        if texts[0] and texts[1]:
+            yield texts
+
+
+def _texts_changed(before: Variable, after: Variable, sides: _Sides) -> Iterator[Difference]:
+    column = after.column or before.column
+    asked = bool(before.questions and after.questions)
+    for number, (old, new) in enumerate(_comparable_texts(before, after)):
+        if _words_of(old) & _words_of(new):
+            continue
+        # Where the questions are known, a label is only a label.
+        is_note = sides.expected or (asked and number > 0) or (sides.new_version and column in sides.measured)
+        is_question = column in sides.measured and not is_note
+        yield Difference(
+            kind="question_changed" if is_question else "text_changed",
+            gravity="serious" if is_question else "note" if is_note else "look",
+            name=after.name,
+            column=column,
+            before=old[0],
+            after=new[0],
+            similarity=_alike(old, new),
+            words=tuple(changed_words(old[0], new[0])),
+        )
 
 
 def _vanished(variable: Variable, sides: _Sides) -> Difference:

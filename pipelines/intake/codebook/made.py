@@ -21,6 +21,7 @@ _ROWS: Mapping[str, type[pl.DataType]] = {
     "variable": pl.String,
     "column_name": pl.String,
     "text": pl.String,
+    "question": pl.String,
     "type": pl.String,
     "code": pl.String,
     "code_label": pl.String,
@@ -83,12 +84,14 @@ def completed(first: Codebook, other: Codebook) -> Codebook:
     by_name = {plain(variable.name): variable for variable in other.variables}
     variables = []
     for variable in first.variables:
-        same = by_column.get(variable.column) or by_name.get(plain(variable.name))
+        of_column = None if variable.column is None else by_column.get(variable.column)
+        same = of_column or by_name.get(plain(variable.name))
         if same is not None:
             variable = replace(
                 variable,
                 column=variable.column or same.column,
                 texts=variable.texts or same.texts,
+                questions=variable.questions or same.questions,
                 codes=variable.codes or same.codes,
                 type=variable.type or same.type,
             )
@@ -99,12 +102,13 @@ def completed(first: Codebook, other: Codebook) -> Codebook:
 def codebook_rows(codebook: Codebook) -> pl.DataFrame:
     """The codebook as rows: one a variable and code, one a variable without codes.
 
-    Columns: position (from 1), variable, column_name, text, type, code, code_label, question_version.
+    Columns: position (from 1), variable, column_name, text, question, type, code, code_label,
+    question_version.
     """
     rows = [
-        (position, one.name, one.column, one.text, one.type, code, labels[0] if labels else None)
+        (position, one.name, one.column, _first(one.texts), _first(one.questions), one.type, code, _first(labels))
         for position, one in enumerate(codebook.variables, start=1)
-        for code, labels in (one.codes or {None: ()}).items()
+        for code, labels in (*one.codes.items(), *(() if one.codes else ((None, ()),)))
     ]
     names = list(_ROWS)[:-1]
     frame = pl.DataFrame(rows, schema={name: _ROWS[name] for name in names}, orient="row")
@@ -136,8 +140,9 @@ def _of_wave(rows: pl.DataFrame, wave: int) -> Codebook:
             Variable(
                 names=(first["variable"],),
                 column=first["column_name"],
-                texts=() if first["text"] is None else (first["text"],),
-                codes={code: () if label is None else (label,) for code, label in labelled.iter_rows()},
+                texts=_stated(first["text"]),
+                questions=_stated(first["question"]),
+                codes={code: _stated(label) for code, label in labelled.iter_rows()},
                 type=first["type"],
             )
         )
@@ -148,3 +153,11 @@ def _of_wave(rows: pl.DataFrame, wave: int) -> Codebook:
         variables=tuple(variables),
         question_version=head["question_version"],
     )
+
+
+def _first(words: Sequence[str]) -> str | None:
+    return words[0] if words else None
+
+
+def _stated(word: str | None) -> tuple[str, ...]:
+    return () if word is None else (word,)

@@ -28,7 +28,7 @@ class Variable:
     Attributes:
         names: its name as sent; of a contract's column every header it may have. Never empty.
         column: the contract's column it stands for, None where the contract does not know it.
-        texts: label or question. Empty: not stated.
+        texts: its label, a few words on what it is. questions: what was asked, word for word. Empty: not stated.
         codes: code -> its labels. Empty: not stated.
         type: None: not stated.
         optional: a file may lack it.
@@ -37,6 +37,7 @@ class Variable:
     names: tuple[str, ...]
     column: str | None = None
     texts: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=_no_codes)
     type: VariableType | None = None
     optional: bool = False
@@ -48,8 +49,8 @@ class Variable:
 
     @property
     def text(self) -> str | None:
-        """The text that is shown."""
-        return self.texts[0] if self.texts else None
+        """The text that is shown: the label, else the question."""
+        return next(iter((*self.texts, *self.questions)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
