@@ -43,7 +43,8 @@ def check_codebook(
     Raises:
         AxstatError: no such file, survey, wave or contract; a file that cannot be read; ``last`` and no earlier wave.
     """
-    manifest, entry = as_delivered(path, library, survey=survey, wave=wave, contract=contract, form=form)
+    sent_as = as_delivered(path, library, survey=survey, wave=wave, contract=contract, form=form)
+    manifest, entry = sent_as.manifest, sent_as.entry
     asked = library.deliveries[entry.contract]
     labels = codebook_of_file(path, entry, library.codebooks, asked)
     sent = delivered_codebook(manifest, entry, library.codebooks, asked)

@@ -90,6 +90,15 @@ class FileCheck:
         return "remarks" if self.warnings or self.rules.height else "accept"
 
 
+@dataclass(frozen=True)
+class SentAs:
+    """A file's manifest and entry; where they were not `announced` but made up, the entry's rows are not counted."""
+
+    manifest: Manifest
+    entry: ManifestFile
+    announced: bool
+
+
 def check_file(
     path: Path,
     settings: Settings,
@@ -111,8 +120,11 @@ def check_file(
     Raises:
         AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
     """
-    manifest, entry = as_delivered(path, library, survey=survey, wave=wave, contract=contract, form=form)
-    return _check(manifest, entry, settings, library, survey=survey, wave=wave)
+    sent = as_delivered(path, library, survey=survey, wave=wave, contract=contract, form=form)
+    entry = sent.entry
+    if not sent.announced:
+        entry = entry.model_copy(update={"rows": _rows_in(path, entry)})
+    return _check(sent.manifest, entry, settings, library, survey=survey, wave=wave)
 
 
 def as_delivered(
@@ -123,7 +135,7 @@ def as_delivered(
     wave: int,
     contract: str | None = None,
     form: FileForm | None = None,
-) -> tuple[Manifest, ManifestFile]:
+) -> SentAs:
     """A file's manifest and its entry there: those beside it where they name it, else made up.
 
     Raises:
@@ -149,7 +161,7 @@ def as_delivered(
     _require(chosen, names, "unknown_contract", "--contract")
     if manifest is None or entry is None or entry.contract != chosen:
         return _made_up(path, asked, wave, chosen, form or FileForm())
-    return manifest, entry
+    return SentAs(manifest, entry, announced=True)
 
 
 def _require(name: str, known: Collection[str], code: str, option: str) -> None:
@@ -166,8 +178,8 @@ def _manifest(path: Path, form: FileForm | None) -> tuple[Manifest, ManifestFile
     return next(((manifest, entry) for entry in manifest.files if entry.file == path.name), None)
 
 
-def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileForm) -> tuple[Manifest, ManifestFile]:
-    """A manifest that says of the file what is so."""
+def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileForm) -> SentAs:
+    """A manifest that says of the file what is so, but for the number of rows."""
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     entry = ManifestFile(
@@ -177,10 +189,6 @@ def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileFor
         rows=0,
         **form.model_dump(),
     )
-    try:
-        rows = read_table(path, entry, file=path.name).frame.height
-    except ViolationsError:
-        rows = 0  # what is wrong is said when the file is read as a delivery
     manifest = Manifest(
         delivery="check",
         survey=survey.survey,
@@ -192,10 +200,17 @@ def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileFor
         collection_end=date(wave, 12, 31),
         sender="axstat check",
         synthetic=False,
-        files=(entry.model_copy(update={"rows": rows}),),
+        files=(entry,),
         folder=path.parent.absolute(),
     )
-    return manifest, manifest.files[0]
+    return SentAs(manifest, entry, announced=False)
+
+
+def _rows_in(path: Path, entry: ManifestFile) -> int:
+    try:
+        return read_table(path, entry, file=path.name).frame.height
+    except ViolationsError:
+        return 0  # what is wrong is said when the file is read as a delivery
 
 
 def _check(
