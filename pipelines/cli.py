@@ -165,7 +165,7 @@ def codebook(
     html: Annotated[Path | None, typer.Option(help="Write the page to this .html file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write all differences to this .json file.")] = None,
 ) -> None:
-    """Compare a file's variables with codebook, contract and last wave. Renamed, new, vanished; texts, codes, types.
+    """Compare a file's codebook with contract and last wave. Renamed, new and vanished variables; texts, codes, types.
 
     Exit code 0: nothing to look at, 3: something, 4: numbers may mean something else.
     """

@@ -22,7 +22,7 @@ from pipelines.intake.sent import hash_violations, sent_path
 from pipelines.intake.table import HEADER_JOINT, TextTable
 
 # A code before its label in a list: at the start or after what parts items, with = : ) or a full stop behind it.
-_MARK = re.compile(r"(?:^|[;,/|\s])\s*(?P<code>-?[A-Za-z]?\d{1,6})\s*(?:[=:)]|\.(?!\d))\s*")
+_MARK = re.compile(r"(?:^|(?<=[;,/|\s]))(?P<code>-?[A-Za-z]?\d{1,6})\s*(?:[=:)]|\.(?!\d))\s*")
 _CIRCLED = re.compile("[①-⑳]")
 _BETWEEN = " \t\r\n;,/|"
 _LETTERS = re.compile(r"[^\W\d_]+")

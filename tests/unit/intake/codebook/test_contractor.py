@@ -1,6 +1,7 @@
 """The contractor's codebook in the shapes in which contractors write them."""
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,3 +137,10 @@ def test_no_delivery_has_the_headers_of_a_codebook(library: ContractLibrary) -> 
 )
 def test_lists_of_codes_in_a_cell(cell: str, codes: dict[str, str]) -> None:
     assert code_list(cell) == codes
+
+
+@pytest.mark.parametrize("filling", [" ", "1 ", "1", ";", "1=", "-", "\t1"])
+def test_a_cell_of_any_length_is_read_in_time(filling: str) -> None:
+    started = time.process_time()
+    code_list("1=a" + filling * (131_000 // len(filling)) + "b")
+    assert time.process_time() - started < 5
