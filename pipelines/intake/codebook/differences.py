@@ -251,31 +251,39 @@ def _of_codes(
     known, sent = code_keys(list(before)), code_keys(list(after))
     old = {key: before[code] for key, code in known.items()}
     new = {key: after[code] for key, code in sent.items()}
+    of_old, of_new = _keys_of_words(old), _keys_of_words(new)
     for key, code in sent.items():
         if key not in old:
             yield Difference(kind="code_added", gravity="look", name="", code=code, after=_first(new[key]))
         elif old[key] and new[key] and not _words_of(old[key]) & _words_of(new[key]):
-            yield _relabelled(code, key, old, new, sides)
+            moved = _elsewhere(key, new[key], of_old) or _elsewhere(key, old[key], of_new)
+            yield _relabelled(code, old[key], new[key], moved, sides)
     for key, code in known.items():
         if key not in new:
             gravity: Gravity = "note" if sides.expected else "look"
             yield Difference(kind="code_removed", gravity=gravity, name="", code=code, before=_first(old[key]))
 
 
-def _relabelled(
-    code: str, key: str, old: Mapping[str, tuple[str, ...]], new: Mapping[str, tuple[str, ...]], sides: _Sides
-) -> Difference:
+def _keys_of_words(codes: Mapping[str, tuple[str, ...]]) -> dict[str, set[str]]:
+    """Label -> the codes that have it."""
+    found: dict[str, set[str]] = {}
+    for key, labels in codes.items():
+        for word in _words_of(labels):
+            found.setdefault(word, set()).add(key)
+    return found
+
+
+def _elsewhere(key: str, labels: tuple[str, ...], codes: Mapping[str, set[str]]) -> bool:
+    """True when a label stands for another code there."""
+    return any(codes.get(word, set()) - {key} for word in _words_of(labels))
+
+
+def _relabelled(code: str, old: tuple[str, ...], new: tuple[str, ...], moved: bool, sides: _Sides) -> Difference:
     """A code with another label: another meaning where the label was another code's, or is nothing like the old one.
 
     Against the contract, whose labels are our own words, only the former is sure.
     """
-    similarity = _alike(old[key], new[key])
-    moved = any(
-        _words_of(here[key]) & _words_of(there[other])
-        for here, there in ((new, old), (old, new))
-        for other in there
-        if other != key
-    )
+    similarity = _alike(old, new)
     reused = moved or (similarity < _ALIKE and not sides.expected)
     gravity: Gravity = "serious" if reused else "look" if similarity < _ALIKE else "note"
     return Difference(
@@ -283,8 +291,8 @@ def _relabelled(
         gravity=gravity,
         name="",
         code=code,
-        before=_first(old[key]),
-        after=_first(new[key]),
+        before=_first(old),
+        after=_first(new),
         similarity=similarity,
     )
 

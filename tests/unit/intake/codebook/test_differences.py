@@ -1,5 +1,6 @@
 """Each kind of difference between two codebooks, and how grave it is."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -153,6 +154,17 @@ def test_long_texts_are_compared_whole_and_in_time() -> None:
         one(against(replace(ASKED, questions=(long,)), replace(ASKED, questions=(long + "끝",)))).kind
         == "question_changed"
     )
+
+
+def test_a_long_list_of_codes_with_new_labels_takes_no_longer_than_it_must() -> None:
+    """Five-digit industries have some 1,200 codes; a list in another language changes each label."""
+    old = {f"{code:05}": (f"업종 {code}",) for code in range(3_000)}
+    new = {f"{code:05}": (f"industry no. {code}",) for code in range(3_000)}
+    started = time.process_time()
+    found = against(replace(ASKED, codes=old), replace(ASKED, codes=new))
+    assert time.process_time() - started < 10
+    assert {d.kind for d in found.differences} == {"code_reused"}
+    assert len(found.differences) == 3_000
 
 
 def test_words() -> None:
