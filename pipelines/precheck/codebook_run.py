@@ -87,5 +87,5 @@ def check_codebook(
                 hint="check the path that is asked for",
             )
         # Whatever it is, it is of another time: a text that changed since is not a contradiction.
-        old = replace(codebook_of_file(Path(other), FileForm(), library.codebooks, asked), kind="wave")
+        old = replace(codebook_of_file(Path(other), FileForm(), library.codebooks, asked), kind="file")
     return against([(old, whole.whole)], asked, whole=whole.whole, file=entry.file, manifest=manifest)

@@ -13,8 +13,9 @@ from typing import Literal
 
 from pipelines.contracts.codebooks import VariableType
 
-# labels: a file's own; codebook: the contractor's; contract: ours; wave: what an earlier wave was delivered with.
-CodebookKind = Literal["labels", "codebook", "contract", "wave"]
+# labels: a file's own; codebook: the contractor's; contract: ours; wave: what an earlier wave was delivered with;
+# file: labels or codebook of another time.
+CodebookKind = Literal["labels", "codebook", "contract", "wave", "file"]
 
 
 def _no_codes() -> Mapping[str, tuple[str, ...]]:
