@@ -152,6 +152,52 @@ def check(
 
 
 @app.command()
+def codebook(
+    file: Annotated[Path, typer.Argument(help="A data file with labels, or a codebook.", show_default=False)],
+    survey: Annotated[str, typer.Option(help="industry or public.", show_default=False)],
+    wave: Annotated[int, typer.Option(help="The survey's reference year.", show_default=False)],
+    contract: Annotated[str | None, typer.Option(help="The file's contract; left out: the answers.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="contract, last, or a file; left out: all that is known of the file.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    form: Annotated[list[str] | None, typer.Option(help="As in a manifest, e.g. header_rows=2, sheet=코드북.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the page to this .html file.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all differences to this .json file.")] = None,
+) -> None:
+    """Compare a file's codebook with contract and last wave. Renamed, new and vanished variables; texts, codes, types.
+
+    Exit code 0: nothing to look at, 3: something, 4: numbers may mean something else.
+    """
+    if language not in ("en", "ko"):
+        typer.echo(f"error: --language: en or ko, not {language!r}", err=True)
+        raise typer.Exit(2)
+    with _readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.estimation.output import check_output
+        from pipelines.intake.form import parse_form
+        from pipelines.precheck.codebook_run import check_codebook
+        from pipelines.precheck.codebook_told import as_json, as_page, as_text
+
+        for path, suffix in ((html, ".html"), (json, ".json")):
+            if path is not None:
+                check_output(path, suffixes=(suffix,))
+        settings = load_settings()
+        declared = parse_form(form, where="--form") if form else None
+        library = load_library(settings.contracts_dir)
+        found = check_codebook(
+            file, settings, library, survey=survey, wave=wave, contract=contract, form=declared, other=against
+        )
+        typer.echo(as_text(found, "ko" if language == "ko" else "en"))
+        if html is not None:
+            page = as_page([found], "ko" if language == "ko" else "en", template_dir=settings.annual_dir)
+            html.write_text(page, encoding="utf-8")
+        if json is not None:
+            json.write_text(as_json(found), encoding="utf-8")
+    raise typer.Exit({"same": 0, "look": 3, "serious": 4}[found.verdict])
+
+
+@app.command()
 def read(
     file: Annotated[Path, typer.Argument(help="Any file of a format that axstat reads.", show_default=False)],
     contract: Annotated[Path, typer.Argument(help="Its contract, an ODCS file (.yaml).", show_default=False)],

@@ -58,6 +58,11 @@ class Settings:
         return self.home / "warehouse" / "weights"
 
     @property
+    def codebook_reports_dir(self) -> Path:
+        """Comparisons of codebooks, one page a survey, wave and language."""
+        return self.home / "warehouse" / "codebooks"
+
+    @property
     def published_dir(self) -> Path:
         """Releases, one folder each, and `latest`."""
         return self.home / "published"

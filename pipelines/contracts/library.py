@@ -20,6 +20,7 @@ from pipelines.contracts.classifications import (
     QuestionVersion,
     QuestionVersions,
 )
+from pipelines.contracts.codebooks import CodebookForm
 from pipelines.contracts.compiler import edited_table, raw_table
 from pipelines.contracts.consistency import cross_checks
 from pipelines.contracts.files import ContractFiles
@@ -33,6 +34,7 @@ from pipelines.errors import AxstatError
 
 # Codes of this list are the kinds of missing answer; its labels name missing codes in every delivery.
 ANSWER_STATUSES = "answer_statuses"
+_CODEBOOKS = "codebooks.yaml"
 _SOURCES = "sources.yaml"
 
 
@@ -51,10 +53,11 @@ class ContractLibrary:
         targets: by survey.
         series: outside series by id.
         calendar: dates of publication by wave.
+        codebooks: how contractors head the tables of their codebooks.
         sources: where deliveries come from.
         manifest_schema: JSON schema of a delivery's manifest.
-        versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without that of the
-            sources, since no number rests on where a file was fetched.
+        versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
+            sources and codebooks, since no number rests on where a file was fetched or how a codebook is headed.
     """
 
     root: Path
@@ -68,6 +71,7 @@ class ContractLibrary:
     targets: Mapping[str, Target]
     series: Mapping[str, Series]
     calendar: ReleaseCalendar
+    codebooks: CodebookForm
     sources: SourceFile
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -127,6 +131,7 @@ def load_library(root: Path) -> ContractLibrary:
     measure_file = reader.one("classifications/measures.yaml", MeasureFile)
     target_file = reader.one("targets.yaml", TargetFile)
     calendar = reader.one("release_calendar.yaml", ReleaseCalendar)
+    codebooks = reader.one(_CODEBOOKS, CodebookForm)
     sources = reader.one(_SOURCES, SourceFile)
     survey_files = reader.each("surveys", Survey)
     series_files = reader.each("benchmarks", Series)
@@ -140,6 +145,7 @@ def load_library(root: Path) -> ContractLibrary:
     assert measure_file is not None
     assert target_file is not None
     assert calendar is not None
+    assert codebooks is not None
     assert sources is not None
 
     for values, what, where in (
@@ -174,10 +180,11 @@ def load_library(root: Path) -> ContractLibrary:
         targets=MappingProxyType({target.survey: target for target in target_file.targets}),
         series=MappingProxyType({series.id: series for series in series_files}),
         calendar=calendar,
+        codebooks=codebooks,
         sources=sources,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(
-            {path: version for path, version in sorted(reader.versions.items()) if path != _SOURCES}
+            {path: version for path, version in sorted(reader.versions.items()) if path not in (_CODEBOOKS, _SOURCES)}
         ),
     )
     cross_checks(library, findings)

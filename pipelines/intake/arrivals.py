@@ -48,7 +48,7 @@ def _arrivals(survey: str, wave: int, manifests: list[Manifest], *, settle_secon
     digest = hashlib.sha256()
     unfinished = []
     for manifest in sorted(manifests, key=lambda one: one.folder.name):
-        for name in (MANIFEST_NAME, *(entry.file for entry in manifest.files)):
+        for name in (MANIFEST_NAME, *(sent.file for sent in manifest.sent_files)):
             path = manifest.folder / name
             try:
                 state = path.stat()

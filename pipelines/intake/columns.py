@@ -40,10 +40,7 @@ def map_columns(
     question_version: str,
     file: str,
 ) -> ColumnMap:
-    """Find the contract's columns among `headers`.
-
-    A column is known by its name or a synonym, read from the header or else from the variable label; a header
-    joined from several rows is tried whole and then by its last part alone.
+    """Where the contract's columns stand among `headers`, as `find_columns` finds them.
 
     Args:
         question_version: columns of other versions need not be there.
@@ -51,6 +48,23 @@ def map_columns(
 
     Raises:
         ViolationsError: every column that is missing and every one that stands more than once.
+    """
+    found = find_columns(headers, labels, contract)
+    violations = _violations(found, headers, contract, question_version=question_version, file=file)
+    if violations:
+        raise ViolationsError(file, violations)
+    taken = {position for places in found.values() for position in places}
+    return ColumnMap(
+        positions={name: places[0] for name, places in found.items()},
+        extra=_unique({position: headers[position] for position in range(len(headers)) if position not in taken}),
+    )
+
+
+def find_columns(headers: Sequence[str], labels: Sequence[str | None], contract: TableContract) -> dict[str, list[int]]:
+    """Contract column -> its positions among `headers`, which are several where it stands more than once.
+
+    A column is known by its name or a synonym, read from the header or else from the variable label; a header
+    joined from several rows is tried whole and then by its last part alone.
     """
     names = {normalised(known): column.name for column in contract.columns for known in (*column.synonyms, column.name)}
     found: dict[str, list[int]] = {}
@@ -67,16 +81,7 @@ def map_columns(
         name = names.get(normalised(last)) if head and joint else None
         if name is not None and name not in found:
             by_last_part.setdefault(name, []).append(position)
-    found |= by_last_part
-
-    violations = _violations(found, headers, contract, question_version=question_version, file=file)
-    if violations:
-        raise ViolationsError(file, violations)
-    taken = {position for places in found.values() for position in places}
-    return ColumnMap(
-        positions={name: places[0] for name, places in found.items()},
-        extra=_unique({position: headers[position] for position in range(len(headers)) if position not in taken}),
-    )
+    return found | by_last_part
 
 
 def _violations(

@@ -4,19 +4,18 @@ Belongs here: file rules (bytes, rows, columns, code lists) and the provenance o
 here: rules on single rows (quality), types (SQL), storing anything (warehouse).
 """
 
-import hashlib
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from pipelines.contracts.models import Column, TableContract
 from pipelines.errors import Violation, ViolationsError
+from pipelines.intake.codebook.made import codebook_of_labels
+from pipelines.intake.codebook.model import Codebook, code_key
 from pipelines.intake.columns import ColumnMap, map_columns, normalised
 from pipelines.intake.formats.dispatch import read_table, tolerates_damage
 from pipelines.intake.manifest import Manifest, ManifestFile
+from pipelines.intake.sent import hash_violations, sent_path
 from pipelines.intake.table import TextTable
 
 # More than this share of unknown codes means another code list, not wrong answers.
@@ -35,8 +34,7 @@ class RawTable:
         warnings: what a person should look at though the file is accepted.
         format: e.g. 'xlsx'; `encoding` the encoding text was read with, None for formats that have none.
         notes: titles and notes around the table, which are not among its rows.
-        variable_labels, value_labels: contract column -> label, and -> code -> label, where the file has
-            them.
+        labels: the file's variables with the labels it has of its own.
     """
 
     contract: str
@@ -45,8 +43,7 @@ class RawTable:
     format: str
     encoding: str | None
     notes: tuple[str, ...]
-    variable_labels: Mapping[str, str]
-    value_labels: Mapping[str, Mapping[str, str]]
+    labels: Codebook
 
 
 def read_delivery_file(
@@ -64,10 +61,10 @@ def read_delivery_file(
     """
     file = manifest.where(entry)
     violations = _request_violations(manifest, survey=survey, wave=wave)
-    path = _path(manifest, entry, violations)
+    path = sent_path(manifest, entry, violations)
     if path is None:
         raise ViolationsError(file, violations)
-    damaged = _hash_violations(path, entry, file=file)
+    damaged = hash_violations(path, entry, file=file)
     violations.extend(damaged)
     if damaged and not tolerates_damage(path):
         raise ViolationsError(file, violations)
@@ -102,14 +99,7 @@ def read_delivery_file(
         notes=table.provenance.notes,
         format=table.provenance.format,
         encoding=table.provenance.encoding,
-        variable_labels={
-            name: label for name, at in columns.positions.items() if (label := table.labels[at]) is not None
-        },
-        value_labels={
-            name: table.value_labels[table.headers[at]]
-            for name, at in columns.positions.items()
-            if table.headers[at] in table.value_labels
-        },
+        labels=codebook_of_labels(table, contract, source=file),
     )
 
 
@@ -128,44 +118,6 @@ def _request_violations(manifest: Manifest, *, survey: str, wave: int) -> list[V
     ]
 
 
-def _path(manifest: Manifest, entry: ManifestFile, violations: list[Violation]) -> Path | None:
-    """The file's path, or None with the reason added to `violations`."""
-    path = manifest.folder / entry.file
-    # A symbolic link may lead out of the folder although its name does not.
-    if not path.resolve().is_relative_to(manifest.folder.resolve()):
-        got, hint = "a link that leads out of the folder", "put the file itself into the folder"
-    elif not path.is_file():
-        got, hint = "no such file", "send the file, or correct 'file' in the manifest"
-    else:
-        return path
-    violations.append(
-        Violation(
-            code="missing_file",
-            where=manifest.where(entry),
-            expected="the file in the delivery's folder",
-            got=got,
-            hint=hint,
-        )
-    )
-    return None
-
-
-def _hash_violations(path: Path, entry: ManifestFile, *, file: str) -> list[Violation]:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found == entry.sha256:
-        return []
-    return [
-        Violation(
-            code="hash_differs",
-            where=file,
-            expected=f"sha256 {entry.sha256}, as the manifest says",
-            got=f"sha256 {found}",
-            hint="the file was changed or damaged after the manifest was written: send both again",
-        )
-    ]
-
-
 def _code_list_violations(
     table: TextTable, columns: ColumnMap, contract: TableContract, *, file: str
 ) -> list[Violation]:
@@ -177,11 +129,11 @@ def _code_list_violations(
         sent = table.frame[f"c{position}"].drop_nulls()
         if column.type.endswith("[]"):
             sent = sent.str.split(";").explode().str.strip_chars()
-        known = {_code_key(code.value) for code in column.codes}
+        known = {code_key(code.value) for code in column.codes}
         if known == _YES_NO:
             known |= _YES_NO_AS_TYPED
         counts = sent.value_counts(sort=True, name="rows").rows()
-        foreign = [(value, rows) for value, rows in counts if _code_key(value) not in known]
+        foreign = [(value, rows) for value, rows in counts if code_key(value) not in known]
         if sum(rows for _, rows in foreign) > _FOREIGN_LIST * len(sent):
             violations.append(_foreign_list(column, foreign, len(sent), file=file))
     return violations
@@ -198,18 +150,6 @@ def _foreign_list(column: Column, foreign: list[tuple[str, int]], values: int, *
         f"e.g. {', '.join(repr(value) for value, _ in foreign[:5])}",
         hint="have the column sent in this code list, or check that the header is this column's",
     )
-
-
-def _code_key(value: str) -> str:
-    """A code reduced to what tells lists apart: contractors lose leading zeros and add letters and '.0'.
-
-    >>> _code_key("C26"), _code_key("26.0"), _code_key("01")
-    ('26', '26', '1')
-    """
-    value = value.strip().upper()
-    if number := re.fullmatch(r"[A-Z]?0*(\d+)(?:\.0+)?", value):
-        return number[1]
-    return value
 
 
 def _other_survey_violations(table: TextTable, columns: ColumnMap, manifest: Manifest, *, file: str) -> list[Violation]:

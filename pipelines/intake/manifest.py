@@ -22,21 +22,24 @@ MANIFEST_NAME = "manifest.json"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 
 
-class ManifestFile(FileForm):
-    """One data file of a delivery. `rows` counts data rows, without header rows.
-
-    `sha256` is kept in lower case, though some tools print it in capitals.
-    """
+class SentFile(FileForm):
+    """One file of a delivery; `sha256` is kept in lower case, though some tools print it in capitals."""
 
     file: PathBelow
-    contract: Name
     sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
-    rows: int = Field(ge=0)
 
     @field_validator("sha256")
     @classmethod
     def _lower(cls, value: str) -> str:
         return value.lower()
+
+
+class ManifestFile(SentFile):
+    """One data file. `rows` counts data rows, without header rows; `codebook` is the contractor's codebook of it."""
+
+    contract: Name
+    rows: int = Field(ge=0)
+    codebook: SentFile | None = None
 
 
 class Manifest(BaseModel):
@@ -73,11 +76,26 @@ class Manifest(BaseModel):
             repeated = sorted({value for value in values if values.count(value) > 1})
             if repeated:
                 problems.append(f"files: {key} {', '.join(repeated)} stands more than once")
+        hashes: dict[str, set[str]] = {}
+        for sent in (*self.files, *self._codebooks):
+            hashes.setdefault(sent.file, set()).add(sent.sha256)
+        problems += [
+            f"files: {file} stands with two sha256" for file, found in sorted(hashes.items()) if len(found) > 1
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
-    def where(self, entry: ManifestFile) -> str:
+    @property
+    def _codebooks(self) -> list[SentFile]:
+        return [entry.codebook for entry in self.files if entry.codebook is not None]
+
+    @property
+    def sent_files(self) -> tuple[SentFile, ...]:
+        """Every file that the manifest names, each once: data files and codebooks."""
+        return tuple({sent.file: sent for sent in (*self._codebooks, *self.files)}.values())
+
+    def where(self, entry: SentFile) -> str:
         """How messages name a file of this delivery."""
         return f"{self.folder.name}/{entry.file}"
 

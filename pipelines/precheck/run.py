@@ -21,12 +21,15 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import RuleInput
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.intake.codebook.contractor import delivered_codebook
 from pipelines.intake.delivery import RawTable, read_delivery_file
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.dispatch import read_table
 from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, SelectedFile, read_manifest
 from pipelines.intake.register import file_register
-from pipelines.precheck.known import KnownRows, known_rows
+from pipelines.precheck.codebook import compare_codebooks
+from pipelines.precheck.codebook_told import remarks
+from pipelines.precheck.known import Known, known_rows
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import QualityResult, check_rows
 from pipelines.settings import Settings
@@ -87,6 +90,15 @@ class FileCheck:
         return "remarks" if self.warnings or self.rules.height else "accept"
 
 
+@dataclass(frozen=True)
+class SentAs:
+    """A file's manifest and entry; where they were not `announced` but made up, the entry's rows are not counted."""
+
+    manifest: Manifest
+    entry: ManifestFile
+    announced: bool
+
+
 def check_file(
     path: Path,
     settings: Settings,
@@ -104,6 +116,27 @@ def check_file(
             rows are taken as they are.
         contract: its contract; None: what the manifest says, else the survey's answers.
         form: how to read it; None: as the manifest says, else by its name and content.
+
+    Raises:
+        AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
+    """
+    sent = as_delivered(path, library, survey=survey, wave=wave, contract=contract, form=form)
+    entry = sent.entry
+    if not sent.announced:
+        entry = entry.model_copy(update={"rows": _rows_in(path, entry)})
+    return _check(sent.manifest, entry, settings, library, survey=survey, wave=wave)
+
+
+def as_delivered(
+    path: Path,
+    library: ContractLibrary,
+    *,
+    survey: str,
+    wave: int,
+    contract: str | None = None,
+    form: FileForm | None = None,
+) -> SentAs:
+    """A file's manifest and its entry there: those beside it where they name it, else made up.
 
     Raises:
         AxstatError: no such file, survey, wave or contract; a manifest that cannot be read.
@@ -127,8 +160,8 @@ def check_file(
     chosen = contract or (entry.contract if entry is not None else asked.contracts.response)
     _require(chosen, names, "unknown_contract", "--contract")
     if manifest is None or entry is None or entry.contract != chosen:
-        manifest, entry = _made_up(path, asked, wave, chosen, form or FileForm())
-    return _check(manifest, entry, settings, library, survey=survey, wave=wave)
+        return _made_up(path, asked, wave, chosen, form or FileForm())
+    return SentAs(manifest, entry, announced=True)
 
 
 def _require(name: str, known: Collection[str], code: str, option: str) -> None:
@@ -145,8 +178,8 @@ def _manifest(path: Path, form: FileForm | None) -> tuple[Manifest, ManifestFile
     return next(((manifest, entry) for entry in manifest.files if entry.file == path.name), None)
 
 
-def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileForm) -> tuple[Manifest, ManifestFile]:
-    """A manifest that says of the file what is so."""
+def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileForm) -> SentAs:
+    """A manifest that says of the file what is so, but for the number of rows."""
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     entry = ManifestFile(
@@ -156,10 +189,6 @@ def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileFor
         rows=0,
         **form.model_dump(),
     )
-    try:
-        rows = read_table(path, entry, file=path.name).frame.height
-    except ViolationsError:
-        rows = 0  # what is wrong is said when the file is read as a delivery
     manifest = Manifest(
         delivery="check",
         survey=survey.survey,
@@ -171,10 +200,17 @@ def _made_up(path: Path, survey: Survey, wave: int, contract: str, form: FileFor
         collection_end=date(wave, 12, 31),
         sender="axstat check",
         synthetic=False,
-        files=(entry.model_copy(update={"rows": rows}),),
+        files=(entry,),
         folder=path.parent.absolute(),
     )
-    return manifest, manifest.files[0]
+    return SentAs(manifest, entry, announced=False)
+
+
+def _rows_in(path: Path, entry: ManifestFile) -> int:
+    try:
+        return read_table(path, entry, file=path.name).frame.height
+    except ViolationsError:
+        return 0  # what is wrong is said when the file is read as a delivery
 
 
 def _check(
@@ -183,6 +219,7 @@ def _check(
     contract = library.deliveries[entry.contract]
     try:
         table = read_delivery_file(manifest, entry, contract, survey=survey, wave=wave)
+        sent = delivered_codebook(manifest, entry, library.codebooks, contract)
     except ViolationsError as error:
         return FileCheck(
             file=entry.file,
@@ -198,6 +235,9 @@ def _check(
         )
     catalogue = SqlCatalogue(settings.sql_dir)
     known = known_rows(settings, catalogue, library, contract.name, survey=survey, wave=wave)
+    compared = compare_codebooks(
+        table.labels, sent, contract, file=entry.file, manifest=manifest, previous=known.codebook
+    )
     typed, in_sql = _typed(table, manifest, entry, catalogue, library, known)
     result = check_rows(
         typed,
@@ -214,7 +254,7 @@ def _check(
         contract=contract.name,
         rows=table.frame.height,
         violations=result.file_faults,
-        warnings=table.warnings,
+        warnings=(*table.warnings, *remarks(compared)),
         rules=_rules(result),
         rows_kept_out=result.quarantine.height,
         synthetic=manifest.synthetic,
@@ -231,7 +271,7 @@ def _typed(
     entry: ManifestFile,
     catalogue: SqlCatalogue,
     library: ContractLibrary,
-    known: KnownRows,
+    known: Known,
 ) -> tuple[pl.DataFrame, RuleRun]:
     """The rows as staging types them, and what the SQL rules find in them."""
     survey, wave = manifest.survey, manifest.wave

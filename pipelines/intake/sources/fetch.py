@@ -148,7 +148,7 @@ def _receive(remote: Remote, seen: SeenDelivery, deliveries_dir: Path, *, patien
     if not growing.exists():
         growing.mkdir(mode=0o700)
         manifest.write_bytes(seen.content)
-    for entry in seen.manifest.files:
+    for entry in seen.manifest.sent_files:
         target = growing / entry.file
         target.parent.mkdir(parents=True, exist_ok=True)
         left -= download(

@@ -115,7 +115,7 @@ def _compare(remote: Remote, name: str, deliveries_dir: Path, *, patience: Patie
     if violations := _problems(remote, manifest, deliveries_dir, strange):
         raise ViolationsError(name, violations)
     if files is not None:
-        missing = [entry.file for entry in manifest.files if entry.file not in files]
+        missing = [sent.file for sent in manifest.sent_files if sent.file not in files]
         if missing:
             return SeenDelivery(source.id, name, "unfinished", f"not there yet: {', '.join(missing)}")
     return SeenDelivery(source.id, name, "new", content=content, manifest=manifest, files=files)
@@ -133,7 +133,7 @@ def _against_taken(
     if taken.read_bytes() != content:
         changed.append(MANIFEST_NAME)
     else:
-        for entry in parse_manifest(content, folder).files:
+        for entry in parse_manifest(content, folder).sent_files:
             local = folder / entry.file
             if files is None or not local.is_file():
                 continue
@@ -156,17 +156,19 @@ def _problems(remote: Remote, manifest: Manifest, deliveries_dir: Path, strange:
         allowed = ", ".join(source.surveys)
         hint = "correct 'survey' in the manifest, or `surveys` of the source in sources.yaml"
         found.append(("survey_of_another_source", where, f"a delivery of {allowed}", manifest.survey, hint))
-    if len(manifest.files) > limits.files:
+    if len(manifest.sent_files) > limits.files:
         expected = f"at most {limits.files} files (limits.files)"
-        found.append(("too_many_files", where, expected, str(len(manifest.files)), "split the delivery, or raise it"))
-    for entry in manifest.files:
+        found.append(
+            ("too_many_files", where, expected, str(len(manifest.sent_files)), "split the delivery, or raise it")
+        )
+    for entry in manifest.sent_files:
         if problem := file_problem(entry.file):
             got = f"{shown(entry.file)} {problem}"
             found.append(("hostile_name", where, "a plain name", got, "have the file renamed"))
         if any(f"{entry.file}/".startswith(f"{path}/") for path in strange):
             place = f"{manifest.folder.name}/{entry.file}"
             found.append(("not_a_file", place, "a file", "a link or device", "send the file itself"))
-        if any(other.file.startswith(f"{entry.file}/") for other in manifest.files):
+        if any(other.file.startswith(f"{entry.file}/") for other in manifest.sent_files):
             found.append(("hostile_name", where, "a file", f"{entry.file}, also named as a folder", "rename one"))
     if folder := delivery_ids(deliveries_dir).get(manifest.delivery):
         hint = "have it sent with an id of its own and the next sequence number"

@@ -291,8 +291,11 @@ def test_an_spss_file_with_the_contracts_variable_names(
     [row] = table.frame.to_dicts()
     assert row["business_number"] == "120-81-47521"
     assert (row["employees"], row["ksic"], row["tech_rpa"], row["obstacle"]) == ("1395", "26", "8", "1")
-    assert table.variable_labels == {"tech_rpa": "업무 자동화"}
-    assert table.value_labels == {"tech_rpa": {"1": "없음", "8": "모름"}}
+    labelled = {variable.column: variable for variable in table.labels.variables}
+    assert labelled["tech_rpa"].name == tech
+    assert labelled["tech_rpa"].text == "업무 자동화"
+    assert labelled["tech_rpa"].codes == {"1": ("없음",), "8": ("모름",)}
+    assert labelled["employees"].text is None
 
 
 def frame_rows() -> dict[str, list[Any]]:

@@ -79,6 +79,10 @@ BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "long_delimiter": lambda m: m["files"][0].update(delimiter=";;"),
     "too_many_header_rows": lambda m: m["files"][0].update(header_rows=11),
     "empty_sheet": lambda m: m["files"][0].update(sheet=""),
+    "codebook_without_hash": lambda m: m["files"][0].update(codebook={"file": "c.csv"}),
+    "codebook_upwards": lambda m: m["files"][0].update(codebook={"file": "../c.csv", "sha256": "ab" * 32}),
+    "codebook_with_rows": lambda m: m["files"][0].update(codebook={"file": "c", "sha256": "ab" * 32, "rows": 1}),
+    "codebook_form": lambda m: m["files"][0].update(codebook={"file": "c", "sha256": "ab" * 32, "header_rows": 0}),
 }
 
 
@@ -106,6 +110,43 @@ def test_model_and_json_schema_have_the_same_keys(library: ContractLibrary) -> N
     listed = schema["properties"]["files"]["items"]
     assert set(file["properties"]) == set(listed["properties"])
     assert set(file["required"]) == set(listed["required"])
+    codebook = model["$defs"]["SentFile"]
+    assert set(codebook["properties"]) == set(listed["properties"]["codebook"]["properties"])
+    assert set(codebook["required"]) == set(listed["properties"]["codebook"]["required"])
+
+
+def test_a_codebook_may_be_another_sheet_of_the_same_workbook(deliver: Deliver) -> None:
+    folder = deliver(b"a\n1\n")
+
+    def name_it(manifest: dict[str, Any]) -> None:
+        [entry] = manifest["files"]
+        entry["codebook"] = {"file": entry["file"], "sha256": entry["sha256"], "sheet": "코드북"}
+
+    rewrite(folder, name_it)
+    [sent] = read_manifest(folder).sent_files
+    assert sent.file == "data.csv"
+
+
+def test_a_codebook_may_be_that_of_several_files_but_is_one_file(deliver: Deliver, library: ContractLibrary) -> None:
+    folder = deliver(b"a\n1\n")
+    codebook = {"file": "codebook.xlsx", "sha256": "AB" * 32, "sheet": "코드북", "header_rows": 2}
+
+    def with_codebooks(manifest: dict[str, Any], second: dict[str, Any]) -> None:
+        [entry] = manifest["files"]
+        other = entry | {"file": "sample.csv", "contract": "industry_sample"}
+        manifest["files"] = [entry | {"codebook": codebook}, other | {"codebook": second}]
+
+    rewrite(folder, lambda manifest: with_codebooks(manifest, codebook))
+    validator = Draft202012Validator(dict(library.manifest_schema))
+    assert validator.is_valid(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    manifest = read_manifest(folder)
+    assert manifest.files[0].codebook == manifest.files[1].codebook
+    assert sorted(sent.file for sent in manifest.sent_files) == ["codebook.xlsx", "data.csv", "sample.csv"]
+    assert {sent.sha256 for sent in manifest.sent_files if sent.file == "codebook.xlsx"} == {"ab" * 32}
+
+    rewrite(folder, lambda manifest: manifest["files"][1]["codebook"].update(sha256="cd" * 32))
+    with pytest.raises(ViolationsError, match=r"codebook\.xlsx stands with two sha256"):
+        read_manifest(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a fetch takes and refuses, from a folder on this machine: the rules are the same for every kind of source."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -39,6 +40,24 @@ def test_a_local_folder_is_a_source_like_any_other(asked: Callable[..., Source],
     assert [str(one) for one in take(asked(), home)] == ["far/industry-2025  taken"]
     assert contents(home / "industry-2025") == contents(sent)
     assert [one.state for one in take(asked(), home)] == ["had"]
+
+
+def test_the_codebook_of_a_file_is_fetched_with_it_and_held_to_its_hash(
+    asked: Callable[..., Source], send: Send, home: Path
+) -> None:
+    sent = send()
+    codebook = "변수명,문항\n".encode()
+    entry = {"codebook": {"file": "codebook.csv", "sha256": hashlib.sha256(codebook).hexdigest()}}
+    files_of(sent, entry)
+    [one] = take(asked(), home)
+    assert one.state == "unfinished"
+    assert "codebook.csv" in one.reason
+    (sent / "codebook.csv").write_bytes(codebook + b"x")
+    assert [one.state for one in take(asked(), home)] == ["failed"]
+    assert not (home / "industry-2025").exists()
+    (sent / "codebook.csv").write_bytes(codebook)
+    assert [one.state for one in take(asked(), home)] == ["taken"]
+    assert contents(home / "industry-2025") == contents(sent)
 
 
 def test_files_and_hidden_folders_are_no_deliveries(

@@ -1,0 +1,1 @@
+"""What the variables of a file mean, from where it can be known, and how two such accounts differ."""
