@@ -19,6 +19,8 @@ from pipelines.intake.form import FileForm, PathBelow, Text
 
 MANIFEST_NAME = "manifest.json"
 # Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
+# What the warehouse's INTEGER holds
+_MOST = 2**31 - 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 
 
@@ -38,7 +40,7 @@ class ManifestFile(SentFile):
     """One data file. `rows` counts data rows, without header rows; `codebook` is the contractor's codebook of it."""
 
     contract: Name
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, le=_MOST)
     codebook: SentFile | None = None
 
 
@@ -50,7 +52,7 @@ class Manifest(BaseModel):
     delivery: Name
     survey: Name
     wave: int = Field(ge=1900, le=2999)
-    sequence: int = Field(ge=1)
+    sequence: int = Field(ge=1, le=_MOST)
     question_version: Text
     tech_list_version: Text
     collection_start: date

@@ -17,8 +17,10 @@ def file_register(selected: Sequence[SelectedFile], rejected: ViolationsError | 
     reasons: dict[str, list[str]] = {}
     for violation in rejected.violations if rejected else ():
         for file in selected:
-            if file.manifest.where(file.entry) in violation.where:
-                reasons.setdefault(violation.where.split(",")[0], []).append(violation.code)
+            where = file.manifest.where(file.entry)
+            # A column of the file, or a file in it that is a zip
+            if violation.where == where or violation.where.startswith((f"{where},", f"{where}/")):
+                reasons.setdefault(where, []).append(violation.code)
     rows = []
     for file in selected:
         manifest, entry = file.manifest, file.entry

@@ -134,7 +134,7 @@ def check_members(archive: zipfile.ZipFile, limits: Limits, *, file: str) -> Non
     for member in members:
         if member.flag_bits & _ENCRYPTED_FLAG:
             raise encrypted(file)
-        found = _true_size(archive, member, limits)
+        found, checksum = _true_size(archive, member, limits)
         total += found
         _check_sizes(total, limits, file=file)
         if found != member.file_size:
@@ -145,6 +145,8 @@ def check_members(archive: zipfile.ZipFile, limits: Limits, *, file: str) -> Non
                 got=f"{found:,} bytes",
                 hint="pack it again and send it with its new sha256",
             )
+        if checksum != member.CRC:
+            raise zipfile.BadZipFile(f"the checksum of {member.filename!r} is not that of its bytes")
         if found > limits.ratio_from_bytes and found > limits.unpack_ratio * member.compress_size:
             raise too_large(
                 file,
@@ -161,15 +163,16 @@ def _check_sizes(total: int, limits: Limits, *, file: str) -> None:
         )
 
 
-def _true_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> int:
-    """Bytes that the member unpacks to, counted up to one more than the limit."""
+def _true_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> tuple[int, int]:
+    """Bytes that the member unpacks to, counted up to one more than the limit, and their checksum."""
     asked = zipfile.ZipInfo(member.filename)
     for name in ("orig_filename", "compress_type", "flag_bits", "header_offset", "compress_size"):
         setattr(asked, name, getattr(member, name))
     # The directory's size would end the reading; without its checksum none is asked for.
     asked.file_size = limits.unpacked_bytes + 1
-    size = 0
+    size = checksum = 0
     with archive.open(asked) as stream:
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
-    return size
+            checksum = zlib.crc32(chunk, checksum)
+    return size, checksum

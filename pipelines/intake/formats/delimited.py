@@ -21,7 +21,7 @@ from pipelines.intake.form import FileForm
 from pipelines.intake.formats.delimiter import sniff_delimiter
 from pipelines.intake.formats.regular_text import read_regular
 from pipelines.intake.limits import LIMITS, Limits, check_shape, too_large
-from pipelines.intake.notes import REACH, note_texts, rows_above, rows_below, rows_that_may_be_notes
+from pipelines.intake.notes import REACH, filled, note_texts, rows_above, rows_below, rows_that_may_be_notes
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import Provenance, TextTable, join_headers, text_table
 
@@ -91,7 +91,7 @@ def _one_by_one(
     tail: deque[list[str]] = deque(maxlen=REACH)
     for number, record in enumerate(records, 1):
         fits = len(record) == width
-        if record and not fits:
+        if not fits and filled(record):
             other_widths[number] = len(record)
         rows.append(record if fits else blank)
         tail.append(record)

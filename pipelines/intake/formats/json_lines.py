@@ -13,6 +13,7 @@ import polars as pl
 from pipelines.errors import Violation, ViolationsError
 from pipelines.intake.encoding import decode
 from pipelines.intake.form import FileForm
+from pipelines.intake.formats.json_text import check_letters
 from pipelines.intake.limits import LIMITS, Limits, check_shape
 from pipelines.intake.table import Provenance, TextTable, text_table
 
@@ -77,6 +78,7 @@ def _object(line: str) -> dict[str, object]:
         found = json.loads(
             line, parse_float=str, parse_int=str, parse_constant=_no_number, object_pairs_hook=_without_repeats
         )
+        check_letters(found, line)
     except ValueError as error:
         raise _LineError("not_json", str(error)) from error
     except RecursionError as error:

@@ -15,16 +15,19 @@ def read_json(path: Path, *, file: str) -> Any:
     """The document at `path`; numbers are the text they are written as, so that 0.50 stays 0.50.
 
     Raises:
-        ViolationsError: not whole JSON in UTF-8, a key that stands twice in one object, NaN or Infinity.
+        ViolationsError: not whole JSON in UTF-8, a key that stands twice in one object, half a letter, NaN or Infinity.
     """
     try:
-        return json.loads(
-            path.read_bytes().decode("utf-8-sig"),
+        text = path.read_bytes().decode("utf-8-sig")
+        document = json.loads(
+            text,
             parse_float=str,
             parse_int=str,
             parse_constant=_no_number,
             object_pairs_hook=_without_repeats,
         )
+        check_letters(document, text)
+        return document
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise file_error(
             file,
@@ -33,6 +36,21 @@ def read_json(path: Path, *, file: str) -> Any:
             got="objects nested too deep" if isinstance(error, RecursionError) else str(error),
             hint="fetch the file again; if it was cut off, its end is missing",
         ) from error
+
+
+def check_letters(document: Any, text: str) -> None:
+    """Refuse what an escape like \\ud800 in `text` makes of a document: half a letter, which no text can hold.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if "\\u" not in text:
+        return
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ord(error.object[error.start])
+        raise ValueError(f"half a letter: the escape \\u{half:04x} without its other half") from error
 
 
 def _no_number(text: str) -> NoReturn:

@@ -82,3 +82,13 @@ def test_limits(read: Read) -> None:
         read('{"a": 1, "b": 2, "c": 3}', limits=Limits(columns=2))
     with pytest.raises(ViolationsError, match=r"(?s)too_large.*3 rows"):
         read('{"a": 1}\n' * 3, limits=Limits(rows=2))
+
+
+@pytest.mark.parametrize("line", ['{"a": "\\ud800"}', '{"\\uDFFF": "1"}', '{"a": ["b", "\\ud800x"]}'])
+def test_half_a_letter_is_no_text(read: Read, line: str) -> None:
+    with pytest.raises(ViolationsError) as caught:
+        read('{"a": "\\ud55c\\ud83d\\ude42"}\n' + line)
+    [violation] = caught.value.violations
+    assert (violation.code, violation.rows) == ("not_json", (2,))
+    assert "half a letter: the escape \\u" in violation.got
+    assert read('{"a": "\\ud55c\\ud83d\\ude42"}').frame.rows() == [("한🙂",)]
