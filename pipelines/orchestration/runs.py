@@ -106,7 +106,12 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
     job = definitions.resolve_job_def(WAVE_JOB)
     warehouse: Warehouse = definitions.resources["warehouse"]
     home = str(prepare_instance(settings))
-    with _frozen_garbage(), _patient_history(), dg.DagsterInstance.from_config(home) as instance:
+    with (
+        _frozen_garbage(),
+        _readable_history_errors(home),
+        _patient_history(),
+        dg.DagsterInstance.from_config(home) as instance,
+    ):
         runs = []
         for wave in sorted(waves):
             with warehouse.kept_open():
@@ -124,6 +129,20 @@ def _end_killed_runs(instance: dg.DagsterInstance) -> None:
     for run in instance.get_runs(filters=dg.RunsFilter(tags=_OF_COMMAND, statuses=_UNFINISHED)):
         instance.report_run_failed(run, "This run was killed; the next one found it unfinished.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+@contextmanager
+def _readable_history_errors(home: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        raise AxstatError(
+            "run_history_failed",
+            where=home,
+            expected="a run history that can be written",
+            got=str(error.orig),
+            hint="make room on the disk, or close what holds the file, and run the wave again; earlier waves stand",
+        ) from error
 
 
 @contextmanager
