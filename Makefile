@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 
-.PHONY: report test test-slow test-search check ui bench bench-peers coverage clean
+.PHONY: report test test-slow test-search check fuzz ui bench bench-peers coverage clean
 
 report: $(STAMP)
 	$(BIN)/axstat synth --if-empty
@@ -22,6 +22,11 @@ test-slow: $(STAMP)
 # The property tests on examples drawn anew, which `make test` never does
 test-search: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search tests/unit/stats tests/unit/estimation
+
+# Damaged files for each reader, MINUTES each; what a reader neither reads nor refuses is kept below the data home
+MINUTES ?= 10
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -37,6 +37,14 @@ concurrency:
   pools:
     default_limit: 1
 """
+# Runs of this command carry the tag. One at work holds the warehouse file from its first step to its last.
+_OF_COMMAND = {"axstat/started_by": "axstat run"}
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 class Show(Protocol):
@@ -98,12 +106,43 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
     job = definitions.resolve_job_def(WAVE_JOB)
     warehouse: Warehouse = definitions.resources["warehouse"]
     home = str(prepare_instance(settings))
-    with _frozen_garbage(), _patient_history(), dg.DagsterInstance.from_config(home) as instance:
+    with (
+        _frozen_garbage(),
+        _readable_history_errors(home),
+        _patient_history(),
+        dg.DagsterInstance.from_config(home) as instance,
+    ):
         runs = []
         for wave in sorted(waves):
             with warehouse.kept_open():
+                _end_killed_runs(instance)
                 runs.append(_run_wave(job, instance, wave, on_event))
         return runs
+
+
+def _end_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Say of runs of this command that were killed that they failed, and free the places they have in pools.
+
+    Dagster keeps the place of a step that was killed, and the next run would wait for it without end. To be called
+    while the warehouse file is held: then no other run of this command is at work.
+    """
+    for run in instance.get_runs(filters=dg.RunsFilter(tags=_OF_COMMAND, statuses=_UNFINISHED)):
+        instance.report_run_failed(run, "This run was killed; the next one found it unfinished.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+@contextmanager
+def _readable_history_errors(home: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        raise AxstatError(
+            "run_history_failed",
+            where=home,
+            expected="a run history that can be written",
+            got=str(error.orig),
+            hint="make room on the disk, or close what holds the file, and run the wave again; earlier waves stand",
+        ) from error
 
 
 @contextmanager
@@ -152,6 +191,7 @@ def _run_wave(job: dg.JobDefinition, instance: dg.DagsterInstance, wave: int, on
         partition_key=str(wave),
         instance=instance,
         run_config={"loggers": {"progress": {}}},
+        tags=_OF_COMMAND,
         raise_on_error=False,
     )
     if not result.success:
