@@ -50,7 +50,7 @@ def unpacked(
                 file,
                 "truncated_file",
                 expected="a complete zip file",
-                got=str(error).split("\n", maxsplit=1)[0],
+                got=damage_words(error),
                 hint="pack it again and send it with its new sha256",
             ) from error
         yield data, f"{file}/{member}"
@@ -103,6 +103,11 @@ def _unpack(archive: zipfile.ZipFile, member: str, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as source, to.open("wb") as target:
         shutil.copyfileobj(source, target)
+
+
+def damage_words(error: BaseException) -> str:
+    """What an error of DAMAGE says; one that says nothing is that of bytes that end too soon."""
+    return str(error).split("\n", maxsplit=1)[0] or "bytes that end within a packed file"
 
 
 def encrypted(file: str) -> ViolationsError:

@@ -15,7 +15,7 @@ import polars as pl
 
 from pipelines.errors import ViolationsError
 from pipelines.intake.form import FileForm
-from pipelines.intake.formats.archive import DAMAGE, check_members, encrypted
+from pipelines.intake.formats.archive import DAMAGE, check_members, damage_words, encrypted
 from pipelines.intake.formats.process import read_in_process
 from pipelines.intake.limits import LIMITS, Limits, check_shape
 from pipelines.intake.notes import REACH, note_texts, rows_above, rows_below, rows_that_may_be_notes
@@ -102,7 +102,7 @@ def _kind(data: bytes, *, file: str, limits: Limits) -> str:
                 if _ODS_MANIFEST in members and b":encryption-data" in archive.read(_ODS_MANIFEST):
                     raise encrypted(file)
         except DAMAGE as error:
-            raise _unreadable(file, str(error)) from error
+            raise _unreadable(file, damage_words(error)) from error
         return "xlsb" if "xl/workbook.bin" in members else "ods" if "content.xml" in members else "xlsx"
     if data.startswith(_OLE):
         if _ENCRYPTED in data:

@@ -151,3 +151,16 @@ def test_an_error_of_the_reader_is_not_blamed_on_the_zip(pack: Pack, monkeypatch
     monkeypatch.setattr("pipelines.intake.formats.dispatch.READERS", {".csv": broken})
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         read_table(pack({"a.csv": CSV}), FileForm(), file="f")
+
+
+def test_bytes_that_end_within_a_member_are_said_to(tmp_path: Path) -> None:
+    path = tmp_path / "f.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.csv", CSV)
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    # The directory claims more bytes than the file has: no error of Python's says anything about it
+    for at in (directory + 20, directory + 24):
+        content[at : at + 4] = (10_000).to_bytes(4, "little")
+    path.write_bytes(content)
+    assert refused(path) == ("truncated_file", "bytes that end within a packed file")
