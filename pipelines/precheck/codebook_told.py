@@ -13,8 +13,7 @@ from pipelines.errors import Violation
 from pipelines.intake.codebook.differences import Comparison, Difference
 from pipelines.precheck.codebook import CodebookReport
 from pipelines.precheck.codebook_words import WORDS
-from pipelines.reporting.fonts import embedded_font
-from pipelines.reporting.html import font_face, page_environment
+from pipelines.reporting.html import page_environment
 from pipelines.reporting.numbers import Language
 
 _TEMPLATE = "codebook.html.jinja"
@@ -118,6 +117,9 @@ def as_json(report: CodebookReport) -> str:
 def as_page(reports: Sequence[CodebookReport], language: Language, *, template_dir: Path) -> str:
     """One HTML page that needs nothing beside it, of the files of one survey and wave.
 
+    In the reader's own typeface: a run writes four of them a wave, and cutting ours to each would take longer than
+    everything else about them.
+
     Args:
         template_dir: the folder `reports/annual`.
     """
@@ -131,4 +133,4 @@ def as_page(reports: Sequence[CodebookReport], language: Language, *, template_d
         synthetic=any(report.synthetic for report in reports),
     )
     style = (template_dir / "style.css").read_text(encoding="utf-8")
-    return body.replace("@@STYLE@@", f"{font_face(embedded_font([body]))}\n{style}", 1)
+    return body.replace("@@STYLE@@", style, 1)

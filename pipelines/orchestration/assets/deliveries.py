@@ -1,6 +1,7 @@
 """Deliveries into `raw.*`: which files count, their rows as sent, what they mean, and a register of every file."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse.database import Session, Warehouse
 
 _CHECK = "codebook"
+_READ_AT_ONCE = 2
 _LANGUAGES: tuple[Language, ...] = ("en", "ko")
 
 
@@ -118,21 +120,22 @@ def read_current(
     Raises:
         ViolationsError: what is wrong with all of them, at once.
     """
-    current: list[CurrentFile] = []
-    violations = []
-    for file in selected:
-        if file.status != "current":
-            continue
+
+    def read(file: SelectedFile) -> CurrentFile | ViolationsError:
         contract = library.deliveries[file.entry.contract]
         try:
             table = read_delivery_file(file.manifest, file.entry, contract, survey=survey, wave=wave)
-            codebook = delivered_codebook(file.manifest, file.entry, library.codebooks, contract)
-            current.append(CurrentFile(file, table, codebook))
+            return CurrentFile(file, table, delivered_codebook(file.manifest, file.entry, library.codebooks, contract))
         except ViolationsError as error:
-            violations.extend(error.violations)
+            return error
+
+    # Most readers wait for a process of their own
+    with ThreadPoolExecutor(max_workers=_READ_AT_ONCE) as pool:
+        found = list(pool.map(read, [file for file in selected if file.status == "current"]))
+    violations = [fault for one in found if isinstance(one, ViolationsError) for fault in one.violations]
     if violations:
         raise ViolationsError(f"deliveries of {survey} {wave}", violations)
-    return current
+    return [one for one in found if isinstance(one, CurrentFile)]
 
 
 def _compare(session: Session, one: CurrentFile, library: ContractLibrary) -> CodebookReport:
