@@ -152,7 +152,7 @@ def measure_in_process(folder: Path, rounds: int) -> dict[str, object]:
 
 def memory_in_process(folder: Path) -> dict[str, float]:
     """Memory of the data, and with it what the engine adds at its largest."""
-    estimate(made_up(SIZES["10k"], "nested"))  # what the libraries take once
+    estimate(made_up(SIZES["100k"], "nested"))  # what the libraries take once
     frame = pl.read_parquet(folder / "rows.parquet")
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of reading
     before = memory_mib("VmRSS")
