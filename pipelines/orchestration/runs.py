@@ -4,11 +4,11 @@ Belongs here: which waves run, what a person sees while they do, and turning Dag
 into errors to act on. Does not belong here: anything a step does.
 """
 
+import ctypes
 import gc
 import logging
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -19,24 +19,17 @@ from pathlib import Path
 from typing import Protocol
 
 import dagster as dg
-import sqlalchemy
 
 from pipelines.errors import AxstatError
 from pipelines.intake.manifest import find_deliveries
 from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.history import opened_instance, prepare_instance
 from pipelines.orchestration.jobs import WAVE_JOB
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
 
-_INSTANCE_CONFIG = """\
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-concurrency:
-  pools:
-    default_limit: 1
-"""
+# From <malloc.h>, and bytes
+_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 2**20
 # Runs of this command carry the tag. One at work holds the warehouse file from its first step to its last.
 _OF_COMMAND = {"axstat/started_by": "axstat run"}
 _UNFINISHED = [
@@ -69,18 +62,6 @@ class WaveRun:
         return f"wave {self.wave}: {what} {self.release} ({self.seconds:.1f} s)\n  {self.folder}"
 
 
-def prepare_instance(settings: Settings) -> Path:
-    """Dagster's home below the data home, with telemetry and its invitation to sign up off and every pool one wide.
-
-    A `dagster.yaml` that is there already stays as it is.
-    """
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    config = settings.dagster_home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(_INSTANCE_CONFIG, encoding="utf-8")
-    return settings.dagster_home
-
-
 def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show) -> list[WaveRun]:
     """Run waves in order, oldest first, since later ones read their baseline; stop at the first failure.
 
@@ -105,13 +86,8 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
     definitions = build_definitions(settings, loggers={"progress": _progress_logger(on_event)})
     job = definitions.resolve_job_def(WAVE_JOB)
     warehouse: Warehouse = definitions.resources["warehouse"]
-    home = str(prepare_instance(settings))
-    with (
-        _frozen_garbage(),
-        _readable_history_errors(home),
-        _patient_history(),
-        dg.DagsterInstance.from_config(home) as instance,
-    ):
+    _return_large_blocks()
+    with _frozen_garbage(), opened_instance(settings) as instance:
         runs = []
         for wave in sorted(waves):
             with warehouse.kept_open():
@@ -131,47 +107,14 @@ def _end_killed_runs(instance: dg.DagsterInstance) -> None:
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-@contextmanager
-def _readable_history_errors(home: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlalchemy.exc.OperationalError as error:
-        raise AxstatError(
-            "run_history_failed",
-            where=home,
-            expected="a run history that can be written",
-            got=str(error.orig),
-            hint="make room on the disk, or close what holds the file, and run the wave again; earlier waves stand",
-        ) from error
+def _return_large_blocks() -> None:
+    """Give large blocks back to the system when they are freed, where the C library is glibc.
 
-
-@contextmanager
-def _patient_history() -> Iterator[None]:
-    """Do not wait for the disk at each of a wave's seven hundred commits to the run history.
-
-    A crash of the program loses nothing. A power cut may lose the last events, but not the file: so SQLite's
-    documentation on `synchronous = normal` with a write-ahead log, which Dagster uses. Dagster opens and closes a
-    file of its history for each event; a second connection to the file spares it the tidying up that SQLite does
-    whenever the last one closes.
+    By default it raises the size from which it does so with each large block that is freed, keeps ever more holes
+    between small ones, and five waves in one process end with a sixth more memory.
     """
-    kept: dict[str, sqlite3.Connection] = {}
-
-    def relax(connection: object, _record: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("pragma synchronous = normal")
-            _, _, path = connection.execute("pragma database_list").fetchone()
-            if path and path not in kept:
-                kept[path] = sqlite3.connect(path, check_same_thread=False)
-                # A connection counts from its first look into the file
-                kept[path].execute("select count(*) from sqlite_master").fetchall()
-
-    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", relax)
-    try:
-        yield
-    finally:
-        sqlalchemy.event.remove(sqlalchemy.Engine, "connect", relax)
-        for connection in kept.values():
-            connection.close()
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 @contextmanager

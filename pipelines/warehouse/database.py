@@ -285,12 +285,8 @@ class Session:
         target = self._contract(table)
         params = _parameters(statement, {"survey": survey, "wave": wave})
         self._delete(target, params)
-        body = _body(statement)
-        if statement.layer == "staging":
-            # What the checks of the rows need, and nobody afterwards
-            body = f"select * exclude (identifier) from ({body})"
         found = self._execute(
-            f"insert into {quoted(target.name)} by name {body}", params, where=statement.path.name
+            f"insert into {quoted(target.name)} by name {_body(statement)}", params, where=statement.path.name
         ).fetchone()
         return int(found[0]) if found else 0
 
@@ -358,7 +354,7 @@ class Session:
         return self._fetch(f"select {wanted} from {quoted(name)}{condition} order by {order}", params, where=name)
 
     def query(self, name: str, *, survey: str | None = None, wave: int | None = None) -> pl.DataFrame:
-        """Rows of a statement of `cells` or `checks`, e.g. ``cells.stratum_counts``.
+        """Rows of a statement, e.g. ``cells.stratum_counts``.
 
         Raises:
             AxstatError: unknown statement, missing parameter, or a statement that fails.

@@ -1,7 +1,6 @@
--- staging.business_frame: one row per row of the current business_frame file that is not in quarantine, typed, with
--- the cells that edit files correct; units are enterprises; selection_* is the stratum of selection, ksic, region
--- and employees are today's
--- reads: raw.business_frame, raw.edited_business_frame, raw.quarantine, meta.delivery_file
+-- staging.business_frame: one row per row of the current business_frame file, typed, with the cells that edit files
+-- correct; units are enterprises; selection_* is the stratum of selection, ksic, region and employees are today's
+-- reads: raw.business_frame, raw.edited_business_frame, meta.delivery_file
 -- params: $survey, $wave
 with sent as (
     select original.*
@@ -44,14 +43,4 @@ where
             and file.contract = 'business_frame'
             and file.file_sha256 = sent.file_sha256
             and file.status = 'current'
-    )
-    and not exists (
-        select 1
-        from raw.quarantine as held
-        where
-            held.survey = sent.survey
-            and held.wave = sent.wave
-            and held.contract = 'business_frame'
-            and held.file_sha256 = sent.file_sha256
-            and held.row_number = sent.row_number
     )

@@ -1,7 +1,6 @@
--- staging.industry_response: one row per row of the current industry_response file that is not in quarantine, typed,
--- with the cells that edit files correct; answers are codes of one digit (obstacle: two), NULL where nothing was
--- answered
--- reads: raw.industry_response, raw.edited_industry_response, raw.quarantine, meta.delivery_file
+-- staging.industry_response: one row per row of the current industry_response file, typed, with the cells that edit
+-- files correct; answers are codes of one digit (obstacle: two), NULL where nothing was answered
+-- reads: raw.industry_response, raw.edited_industry_response, meta.delivery_file
 -- params: $survey, $wave
 with sent as (
     select original.*
@@ -45,14 +44,4 @@ where
             and file.contract = 'industry_response'
             and file.file_sha256 = sent.file_sha256
             and file.status = 'current'
-    )
-    and not exists (
-        select 1
-        from raw.quarantine as held
-        where
-            held.survey = sent.survey
-            and held.wave = sent.wave
-            and held.contract = 'industry_response'
-            and held.file_sha256 = sent.file_sha256
-            and held.row_number = sent.row_number
     )

@@ -1,6 +1,6 @@
--- staging.industry_sample: one row per row of the current industry_sample file that is not in quarantine, typed,
--- with the cells that edit files correct; all selected enterprises, respondents or not
--- reads: raw.industry_sample, raw.edited_industry_sample, raw.quarantine, meta.delivery_file
+-- staging.industry_sample: one row per row of the current industry_sample file, typed, with the cells that edit files
+-- correct; all selected enterprises, respondents or not
+-- reads: raw.industry_sample, raw.edited_industry_sample, meta.delivery_file
 -- params: $survey, $wave
 with sent as (
     select original.*
@@ -43,14 +43,4 @@ where
             and file.contract = 'industry_sample'
             and file.file_sha256 = sent.file_sha256
             and file.status = 'current'
-    )
-    and not exists (
-        select 1
-        from raw.quarantine as held
-        where
-            held.survey = sent.survey
-            and held.wave = sent.wave
-            and held.contract = 'industry_sample'
-            and held.file_sha256 = sent.file_sha256
-            and held.row_number = sent.row_number
     )

@@ -1,7 +1,6 @@
--- staging.institution_frame: one row per row of the current institution_frame file that is not in quarantine, typed,
--- with the cells that edit files correct; units are institutions; selection_* is the stratum of selection, all else
--- is today's
--- reads: raw.institution_frame, raw.edited_institution_frame, raw.quarantine, meta.delivery_file
+-- staging.institution_frame: one row per row of the current institution_frame file, typed, with the cells that edit
+-- files correct; units are institutions; selection_* is the stratum of selection, all else is today's
+-- reads: raw.institution_frame, raw.edited_institution_frame, meta.delivery_file
 -- params: $survey, $wave
 with sent as (
     select original.*
@@ -45,14 +44,4 @@ where
             and file.contract = 'institution_frame'
             and file.file_sha256 = sent.file_sha256
             and file.status = 'current'
-    )
-    and not exists (
-        select 1
-        from raw.quarantine as held
-        where
-            held.survey = sent.survey
-            and held.wave = sent.wave
-            and held.contract = 'institution_frame'
-            and held.file_sha256 = sent.file_sha256
-            and held.row_number = sent.row_number
     )

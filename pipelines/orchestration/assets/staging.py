@@ -128,7 +128,7 @@ def _stage(
     survey: str,
     wave: int,
 ) -> int:
-    """Apply edits, quarantine the rows that break a rule, build the staging table of the others; returns how many.
+    """Apply edits, quarantine the rows that break a rule, put the others into the staging table; returns how many.
 
     Rules for which the whole file must be refused are added to `faults`.
     """
@@ -149,7 +149,7 @@ def _stage(
     )
     session.replace(f"raw.edited_{contract}", edited.changed, where={"survey": survey, "wave": wave})
     session.replace("raw.edit", _with(edited.log, scope), where=scope)
-    # asked, not built: a row that cannot be read has NULLs that the table does not take
+    # Asked, not built: a row that cannot be read has NULLs that the table does not take
     typed = session.query(f"staging.{contract}", survey=survey, wave=wave)
     in_sql = run_rules(session, library, contract, typed, survey=survey, wave=wave, question_version=question_version)
     result = check_rows(
@@ -166,7 +166,10 @@ def _stage(
         session.replace(table, _with(rows, of_file), where=scope)
     counts = result.counts.select("rule", "severity", "rows")
     session.replace("meta.rule_count", _with(counts, scope), where=scope)
-    return session.build(f"staging.{contract}", survey=survey, wave=wave)
+    held = result.quarantine["row_number"].implode()
+    # The sent identifier is for the checks of the rows, and for nobody afterwards
+    kept = typed.drop("identifier").filter(~pl.col("row_number").is_in(held))
+    return session.replace(f"staging.{contract}", kept, where={"survey": survey, "wave": wave})
 
 
 def _with(rows: pl.DataFrame, values: Mapping[str, object]) -> pl.DataFrame:

@@ -6,12 +6,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import dagster as dg
 import pytest
-import yaml
 
 from pipelines.errors import AxstatError
-from pipelines.orchestration.runs import RunFailedError, WaveRun, prepare_instance, run_waves
+from pipelines.orchestration.runs import RunFailedError, WaveRun, run_waves
 from pipelines.settings import Settings
 
 
@@ -38,24 +36,6 @@ def test_without_deliveries_it_says_where_they_go(settings: Settings) -> None:
         run_waves(settings, None, on_event=silent)
     assert caught.value.where == str(settings.deliveries_dir)
     assert "axstat synth" in caught.value.hint
-
-
-def test_the_instance_tells_nobody_and_runs_one_step_at_a_time(settings: Settings) -> None:
-    home = prepare_instance(settings)
-    assert home == settings.dagster_home
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        assert not instance.telemetry_enabled
-        assert not instance.nux_enabled
-        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
-        assert Path(instance.root_directory) == home
-
-
-def test_a_changed_configuration_is_kept(settings: Settings) -> None:
-    config = prepare_instance(settings) / "dagster.yaml"
-    own = yaml.safe_load(config.read_text(encoding="utf-8")) | {"retention": {"schedule": {"purge_after_days": 9}}}
-    config.write_text(yaml.safe_dump(own), encoding="utf-8")
-    prepare_instance(settings)
-    assert yaml.safe_load(config.read_text(encoding="utf-8")) == own
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM between processes")

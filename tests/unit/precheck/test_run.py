@@ -173,7 +173,8 @@ def staged(settings: Settings, library: ContractLibrary, deliveries: Path, home:
             file = SelectedFile(manifest, entry, status="current", reason=None)
             session.append("meta.delivery_file", file_register([file]))
             session.append(f"raw.{contract}", table.frame.filter(table.frame["row_number"] > 20))
-            session.build(f"staging.{contract}", survey="public", wave=wave)
+            typed = session.query(f"staging.{contract}", survey="public", wave=wave).drop("identifier")
+            session.append(f"staging.{contract}", typed)
     return there
 
 
