@@ -29,6 +29,8 @@ _TRUTH = {"Y": True, "YES": True, "TRUE": True, "1": True, "N": False, "NO": Fal
 _DATES = ("%Y-%m-%d", "%Y-%m-%d 00:00:00", "%Y-%m-%dT00:00:00")
 _TIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d")
 _OLDEST_YEAR = 1000
+# Answers are few texts many times over: where a text stands so often on average, each is read once and not every cell
+_OFTEN = 4
 _DAY = date(2001, 2, 3)
 _QUOTED = r"""(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 _PAIR = rf"(?s)^\s*[\[(]\s*({_QUOTED}|None|null)\s*,\s*({_QUOTED}|None|null)\s*[\])]\s*$"
@@ -71,6 +73,19 @@ def typed_column(sent: pl.Series, column: Column, form: CellForm) -> TypedColumn
     """
     dtype = polars_type(column.type)
     _check_fit(column, dtype, form)
+    different = sent.drop_nulls().unique()
+    if _OFTEN * len(different) > len(sent):
+        return _typed(sent, column, dtype, form)
+    made = _typed(different, column, dtype, form)
+    places = sent.cast(pl.Enum(different)).to_physical()
+    return TypedColumn(
+        values=made.values.gather(places),
+        flags=None if made.flags is None else made.flags.gather(places),
+        sent=made.sent.gather(places),
+    )
+
+
+def _typed(sent: pl.Series, column: Column, dtype: pl.DataType, form: CellForm) -> TypedColumn:
     text, marks, readable = _split(sent, form)
     if dtype != pl.String or form.trim:
         text = text.str.strip_chars()

@@ -34,6 +34,22 @@ _RESULT_FORMAT = {
 }
 
 
+# About each value by itself
+_OF_A_VALUE = frozenset(
+    {
+        "expect_column_value_lengths_to_be_between",
+        "expect_column_value_lengths_to_equal",
+        "expect_column_values_to_be_between",
+        "expect_column_values_to_be_in_set",
+        "expect_column_values_to_match_regex",
+        "expect_column_values_to_not_be_in_set",
+        "expect_column_values_to_not_match_regex",
+    }
+)
+# How often a value stands on average for which its column is worth the search for the different ones
+_OFTEN = 4
+
+
 def check_values(values: pl.DataFrame, rules: Sequence[QualityRule], *, contract: str) -> Checked:
     """The rows of `values` that break each of `rules`.
 
@@ -48,7 +64,47 @@ def check_values(values: pl.DataFrame, rules: Sequence[QualityRule], *, contract
     """
     if values.is_empty() or not rules:
         return Checked.of_contract(rules, FINDING_SCHEMA.to_frame())
-    result = _validate(_pandas(values, rules), rules, contract=contract)
+    named = {name for rule in rules for name in _columns(rule.kwargs)}
+    written = values.select(_written(name, dtype) for name, dtype in values.schema.items() if name in named)
+    different = _different_values(written, rules)
+    of_values = [rule for rule in rules if rule.expectation in _OF_A_VALUE and rule.column in different.columns]
+    known = {rule.id for rule in of_values}
+    of_rows = [rule for rule in rules if rule.id not in known]
+    asked = {name for rule in of_rows for name in _columns(rule.kwargs)}
+    rows = _broken(written.select(name for name in written.columns if name in asked), of_rows, contract=contract)
+    places = _broken(different, of_values, contract=contract)
+    for rule in of_values:
+        column = written[str(rule.column)]
+        wrong = different[column.name].gather(places[rule.id])
+        rows[rule.id] = column.is_in(wrong.implode()).arg_true().to_list() if len(wrong) else []
+    findings = [
+        pl.select(
+            values["row_number"].gather(rows[rule.id]).cast(pl.Int64),
+            pl.lit(rule.id).alias("rule"),
+            pl.lit(None, dtype=pl.String).alias("detail"),
+        )
+        for rule in rules
+    ]
+    return Checked.of_contract(rules, pl.concat(findings))
+
+
+def _different_values(written: pl.DataFrame, rules: Sequence[QualityRule]) -> pl.DataFrame:
+    """Of columns that hold few values many times over, each value once; the shorter ones repeat one of theirs.
+
+    What holds for a value holds in every row: rules on values need not look at each of a million rows.
+    """
+    columns = sorted({str(rule.column) for rule in rules if rule.expectation in _OF_A_VALUE} & {*written.columns})
+    once = {name: written[name].unique() for name in columns}
+    few = [values for values in once.values() if _OFTEN * len(values) <= written.height]
+    longest = max(map(len, few), default=0)
+    return pl.DataFrame([values.extend_constant(values[0], longest - len(values)) for values in few])
+
+
+def _broken(frame: pl.DataFrame, rules: Sequence[QualityRule], *, contract: str) -> dict[str, list[int]]:
+    """Places of the rows that break each rule, by the rule's id."""
+    if not rules:
+        return {}
+    result = _validate(frame.to_pandas(), rules, contract=contract)
     rows = {
         str(one.expectation_config.meta["rule"]): _rows(one, contract=contract)
         for one in result.results
@@ -56,22 +112,7 @@ def check_values(values: pl.DataFrame, rules: Sequence[QualityRule], *, contract
     }
     if missing := [rule.id for rule in rules if rule.id not in rows]:
         raise _rule_error("rule_not_run", contract, ", ".join(missing), "a result for every rule", "none")
-    findings = [
-        pl.DataFrame({"row_number": rows[rule.id]}, schema={"row_number": pl.Int64}).with_columns(
-            pl.lit(rule.id).alias("rule"), pl.lit(None, dtype=pl.String).alias("detail")
-        )
-        for rule in rules
-    ]
-    return Checked.of_contract(rules, pl.concat(findings))
-
-
-def _pandas(values: pl.DataFrame, rules: Sequence[QualityRule]) -> "pd.DataFrame":
-    named = {name for rule in rules for name in _columns(rule.kwargs)}
-    columns = [_as_contracts_write(name, dtype) for name, dtype in values.schema.items() if name in named]
-    frame = values.select(columns).to_pandas()
-    # Without a name: the engine gives labels of a named index as slow dicts again.
-    frame.index = values["row_number"].to_numpy()
-    return frame
+    return rows
 
 
 def _columns(kwargs: Mapping[str, object]) -> Iterable[str]:
@@ -80,7 +121,7 @@ def _columns(kwargs: Mapping[str, object]) -> Iterable[str]:
         yield from [value] if isinstance(value, str) else value if isinstance(value, list) else []
 
 
-def _as_contracts_write(name: str, dtype: pl.DataType) -> pl.Expr:
+def _written(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.Boolean:
         return pl.when(pl.col(name)).then(pl.lit("Y")).when(~pl.col(name)).then(pl.lit("N")).alias(name)
     if isinstance(dtype, pl.List):

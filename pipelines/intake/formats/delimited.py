@@ -41,7 +41,7 @@ def read_delimited(path: Path, form: FileForm, *, file: str, limits: Limits = LI
     """
     text, encoding = decode(path.read_bytes(), declared=form.encoding, file=file)
     provenance = Provenance(file=file, format="delimited text", encoding=encoding)
-    if not text.strip():
+    if not text or text.isspace():
         return text_table(pl.DataFrame(), (), provenance)  # raises: there is nothing in it
     if form.delimiter is not None:
         delimiter = form.delimiter

@@ -42,6 +42,38 @@ def found(*rules: QualityRule) -> dict[str, list[int]]:
     return {one.id: findings.filter(pl.col("rule") == one.id)["row_number"].sort().to_list() for one in rules}
 
 
+def test_values_that_stand_many_times_are_judged_wherever_they_stand() -> None:
+    """What is found in the rows is found in each of their copies: here values are few, there each row counts."""
+    rules = [
+        rule("positive", "expect_column_values_to_be_between", column="employees", min_value=1),
+        rule("small", "expect_column_values_to_be_between", column="employees", max_value=29),
+        rule("digits", "expect_column_values_to_match_regex", column="number", regex="^[0-9]+$"),
+        rule("other", "expect_column_values_to_not_match_regex", column="number", regex="^2"),
+        rule("known", "expect_column_values_to_be_in_set", column="number", value_set=["1", "x"]),
+        rule("banned", "expect_column_values_to_not_be_in_set", column="number", value_set=["1"]),
+        rule("short", "expect_column_value_lengths_to_equal", column="number", value=1),
+        rule("brief", "expect_column_value_lengths_to_be_between", column="number", max_value=1),
+        rule("fields", "expect_column_values_to_match_regex", column="fields", regex="^(P0[0-9];?)*$"),
+        rule("yes", "expect_column_values_to_be_in_set", column="flag", value_set=["Y"]),
+        rule("sent", "expect_column_values_to_not_be_null", column="number"),
+        rule("nothing", "expect_column_values_to_be_between", column="limit", max_value=6),
+    ]
+    alone = found(*rules)
+    copies = range(0, 2000, 100)
+    many = pl.concat(VALUES.with_columns(pl.col("row_number") + shift) for shift in copies)
+    findings = check_values(many, rules, contract="c").findings
+    assert {one.id: findings.filter(pl.col("rule") == one.id)["row_number"].sort().to_list() for one in rules} == {
+        id: sorted(row + shift for row in rows for shift in copies) for id, rows in alone.items()
+    }
+    assert sum(map(len, alone.values())) == 13
+
+
+def test_a_column_without_any_value_breaks_no_rule_on_values() -> None:
+    empty = pl.DataFrame({"row_number": range(9), "number": pl.Series([None] * 9, dtype=pl.String)})
+    asked = rule("digits", "expect_column_values_to_match_regex", column="number", regex="^[0-9]+$")
+    assert check_values(empty, [asked], contract="c").findings.is_empty()
+
+
 def test_row_numbers_of_each_rule_come_back() -> None:
     between, regex = "expect_column_values_to_be_between", "expect_column_values_to_match_regex"
     assert found(
