@@ -61,24 +61,25 @@ def add_complete(
         own: ``(D, H, K, 4)``, added to: top, top_top, top_bottom, row_top_top.
     """
     n_domains, measures = about.shape
-    cell = np.zeros((n_domains, 4))  # of a unit: rows, acting rows, w, w^2
+    rows = np.zeros(n_domains, dtype=np.int64)  # of a unit
+    cell = np.zeros((n_domains, 3))  # of a unit: acting rows, w, w^2
     tops, squares = np.zeros((n_domains, measures)), np.zeros((n_domains, measures))  # wy, wy^2
     shifted = bool(about.any())
-    there = np.empty(n_domains, dtype=np.int64)
+    there = np.empty(n_domains + 1, dtype=np.int64)
     for unit in range(len(stratum)):
         found = 0
         for row in range(start[unit], start[unit + 1]):
             d = domain[row]
             if d < 0:
                 continue
-            if cell[d, 0] == 0.0:
-                there[found] = d
-                found += 1
+            # Without an if, which the processor would guess wrong for every third row of domains at random
+            there[found] = d
+            found += rows[d] == 0
+            rows[d] += 1
             w = weight[row]
-            cell[d, 0] += 1.0
-            cell[d, 1] += w != 0.0
-            cell[d, 2] += w
-            cell[d, 3] += w * w
+            cell[d, 0] += w != 0.0
+            cell[d, 1] += w
+            cell[d, 2] += w * w
             if shifted:
                 for k in range(measures):
                     y[k, row] -= about[d, k]
@@ -87,26 +88,29 @@ def add_complete(
             if spread:
                 for k in range(measures):
                     squares[d, k] += w * y[k, row] * y[k, row]
+        h = stratum[unit]
         for place in range(found):
             d = there[place]
-            h = stratum[unit]
-            bottom = cell[d, 2]
-            shared[d, h, 0] += cell[d, 1]
+            bottom = cell[d, 1]
+            shared[d, h, 0] += cell[d, 0]
             shared[d, h, 1] += bottom
             shared[d, h, 2] += 1.0
-            shared[d, h, 3] += cell[d, 1] > 0.0
+            shared[d, h, 3] += cell[d, 0] > 0.0
             shared[d, h, 4] += bottom * bottom
-            shared[d, h, 5] += cell[d, 3]
+            shared[d, h, 5] += cell[d, 2]
+            rows[d] = 0
+            for column in range(3):
+                cell[d, column] = 0.0
             for k in range(measures):
                 top = tops[d, k]
                 own[d, h, k, 0] += top
                 own[d, h, k, 1] += top * top
                 own[d, h, k, 2] += top * bottom
-                own[d, h, k, 3] += squares[d, k]
                 tops[d, k] = 0.0
-                squares[d, k] = 0.0
-            for column in range(4):
-                cell[d, column] = 0.0
+            if spread:
+                for k in range(measures):
+                    own[d, h, k, 3] += squares[d, k]
+                    squares[d, k] = 0.0
 
 
 @_compiled(*_ROWS, _NUMBERS, _NUMBERS, _NUMBERS, types.float64[:, :, ::1])
@@ -131,7 +135,7 @@ def add_measure(
     n_domains = len(about)
     ratio = len(x) > 0
     cell = np.zeros((n_domains, 7))  # of a unit: rows, acting rows, w, wy, wx, (wx)^2, wy^2
-    there = np.empty(n_domains, dtype=np.int64)
+    there = np.empty(n_domains + 1, dtype=np.int64)
     for unit in range(len(stratum)):
         found = 0
         for row in range(start[unit], start[unit + 1]):
@@ -142,9 +146,8 @@ def add_measure(
             value = y[row] - about[d] * over
             if not (np.isfinite(value) and np.isfinite(over)):
                 continue
-            if cell[d, 0] == 0.0:
-                there[found] = d
-                found += 1
+            there[found] = d
+            found += cell[d, 0] == 0.0
             w = weight[row]
             cell[d, 0] += 1.0
             cell[d, 1] += w != 0.0
