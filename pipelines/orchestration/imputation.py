@@ -17,7 +17,7 @@ from pipelines.orchestration.plans import collapse_rule
 from pipelines.stats.donors import HotDeck
 from pipelines.stats.imputation import Deductive, DeductiveRule, Imputation, LastWave, Step, impute
 from pipelines.stats.reimputation import Reimputation, candidates
-from pipelines.warehouse.database import Session
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import require_whole
 
 _TABLE = "core.imputed_value"

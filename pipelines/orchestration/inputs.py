@@ -8,7 +8,7 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.stats.survey_wave import Wave
-from pipelines.warehouse.database import Session
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import fingerprint
 
 _CLASSIFICATION = (

@@ -16,8 +16,9 @@ from pipelines.intake.codebook.made import codebook_of_rows
 from pipelines.intake.codebook.model import Codebook
 from pipelines.settings import Settings
 from pipelines.warehouse.catalogue import SqlCatalogue
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.rules import input_wave, rule_tables
+from pipelines.warehouse.session import Session
 
 # A run has the file, or another version of axstat made it: the check goes on without what is in it, and says so.
 _CANNOT_BE_READ = ("warehouse_locked", "warehouse_version", "unit_key_missing", "unit_key_differs")

@@ -14,7 +14,8 @@ from pipelines.contracts.compiler import create_table_sql
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import TableContract
 from pipelines.errors import AxstatError
-from pipelines.warehouse.database import CONNECTION_CONFIG, ConfigValue, quoted
+from pipelines.warehouse.database import CONNECTION_CONFIG, ConfigValue
+from pipelines.warehouse.session import quoted
 
 # The oldest storage format: every DuckDB from 1.0 on opens it. Written by one thread it has the same bytes for
 # the same rows, if three compressions are left out: FSST looks at a random sample of the text, ALP and ALPRD leave

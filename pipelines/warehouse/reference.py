@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.contracts.compiler import data_dictionary, polars_schema
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Domain
-from pipelines.warehouse.database import Session
+from pipelines.warehouse.session import Session
 
 
 def load_reference(session: Session, library: ContractLibrary, *, last_wave: int) -> None:

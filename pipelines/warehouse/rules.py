@@ -19,7 +19,7 @@ from pipelines.contracts.models import RuleInput, SqlRule
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError
 from pipelines.warehouse.catalogue import TABLE_SCHEMAS
-from pipelines.warehouse.database import Session, quoted
+from pipelines.warehouse.session import Session, quoted
 
 # One row a broken rule and row; the shape in which `quality` takes findings.
 FINDINGS: Mapping[str, pl.DataType] = {"row_number": pl.Int64(), "rule": pl.String(), "detail": pl.String()}

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
-from pipelines.warehouse.database import Session
+from pipelines.warehouse.session import Session
 
 # In the order in which a wave goes through them
 STEPS = ("core", "weights", "estimates", "replicates")

@@ -23,7 +23,8 @@ from pipelines.precheck.codebook_told import as_page, remarks
 from pipelines.precheck.known import last_codebook
 from pipelines.reporting.numbers import Language
 from pipelines.settings import Settings
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.session import Session
 
 _CHECK = "codebook"
 _READ_AT_ONCE = 2

@@ -11,7 +11,8 @@ from pipelines.orchestration.plans import domains, measures, segment
 from pipelines.stats.change import adoption_change
 from pipelines.stats.trend import Target
 from pipelines.stats.trend import progress as distance_and_pace
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import require_whole
 
 

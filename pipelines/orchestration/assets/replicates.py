@@ -14,7 +14,8 @@ from pipelines.stats.replicate_rates import compare_engines, kept_signs, replica
 from pipelines.stats.replicate_weighting import draw_replicates
 from pipelines.stats.survey_wave import Wave
 from pipelines.stats.weighting import weight_sample
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import record_step, require_whole
 
 # Where the parts of a ReplicateWeighting are kept

@@ -14,9 +14,10 @@ from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import check_rows
 from pipelines.settings import Settings
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reference import load_reference
 from pipelines.warehouse.rules import run_rules
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import record_step
 
 _CORE_TABLES = ("core.frame", "core.frame_field", "core.sample", "core.units")

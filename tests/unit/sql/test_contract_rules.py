@@ -10,8 +10,9 @@ import pytest
 from pipelines.contracts.compiler import polars_schema
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.warehouse.catalogue import SqlCatalogue
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.rules import rule_tables, run_rules
+from pipelines.warehouse.session import Session
 
 ROOT = Path(__file__).parents[3]
 Row = Mapping[str, Any]

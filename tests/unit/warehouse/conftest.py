@@ -41,3 +41,13 @@ def rates(library: ContractLibrary) -> pl.DataFrame:
         for code, se in (("AX2", None), ("AX1", 1 / 3), ("AX3", -0.0))
     ]
     return pl.DataFrame(rows, schema=polars_schema(contract), orient="row")
+
+
+def diagnostics(*values: tuple[int, float | None], survey: str = "industry") -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {"survey": survey, "wave": wave, "diagnostic": f"d{place}", "step": "final", "value": value}
+            for place, (wave, value) in enumerate(values)
+        ],
+        schema_overrides={"value": pl.Float64},
+    )

@@ -13,8 +13,9 @@ from pipelines.contracts.compiler import polars_schema
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import RuleInput, SqlRule
 from pipelines.errors import AxstatError
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.rules import RuleRun, run_rules
+from pipelines.warehouse.session import Session
 
 CONTRACT = "industry_response"
 Run = Callable[..., RuleRun]

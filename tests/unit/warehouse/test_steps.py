@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import STEPS, record_step, require_whole, stale_steps
 
 OF_WAVE = {"survey": "industry", "wave": 2025}
