@@ -30,13 +30,8 @@ from pipelines.stats.linearization import (
     linearized_total,
 )
 from pipelines.stats.moments import summarise
-from pipelines.stats.quantiles import (
-    QuantileEstimates,
-    QuantileInterval,
-    QuantileRule,
-    domain_quantiles,
-    replicate_quantiles,
-)
+from pipelines.stats.quantile_rules import QuantileRule
+from pipelines.stats.quantiles import QuantileEstimates, QuantileInterval, domain_quantiles, replicate_quantiles
 from pipelines.stats.replication import (
     ReplicateEstimates,
     ReplicateWeights,

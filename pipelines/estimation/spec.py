@@ -28,7 +28,8 @@ from pipelines.estimation.sections import (
 )
 from pipelines.stats.design import LonelyPsu
 from pipelines.stats.intervals import IntervalMethod
-from pipelines.stats.quantiles import QuantileInterval, QuantileRule
+from pipelines.stats.quantile_rules import QuantileRule
+from pipelines.stats.quantiles import QuantileInterval
 from pipelines.stats.terms import unknown_name
 
 Statistic = Literal["mean", "proportion", "total", "ratio", "difference", "quantile", "contrast"]

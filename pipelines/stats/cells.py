@@ -29,8 +29,9 @@ from pipelines.stats.arrays import (
     ranked_codes,
     safe_divide,
 )
-from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
+from pipelines.stats.design import LonelyPsu, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, design_effects
+from pipelines.stats.stages import Stage
 from pipelines.stats.variance import DomainLayout
 
 SUMS = ("rows", "n", "weight", "top", "bottom", "bottom_squares", "spread")

@@ -25,9 +25,10 @@ from scipy import sparse
 
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_starts, safe_divide, summing
 from pipelines.stats.cells import Cells, reduce_to_cells
-from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
+from pipelines.stats.design import LonelyPsu, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, design_effects
 from pipelines.stats.row_sums import SUMS, RowsByUnit
+from pipelines.stats.stages import Stage
 from pipelines.stats.variance import stratum_rules
 
 # A variance may lose this share to rounding; so may a standard error, of its estimate, where there is no variance.

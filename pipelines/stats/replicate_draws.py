@@ -33,8 +33,9 @@ import polars as pl
 
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, summing
-from pipelines.stats.design import FULLY_ENUMERATED, SurveyDesign
+from pipelines.stats.design import SurveyDesign
 from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.stages import FULLY_ENUMERATED
 
 TAU: Final = 2.5
 """Beaumont and Patak's tau: deviations of the factors from 1 are divided by it, standard errors multiplied."""

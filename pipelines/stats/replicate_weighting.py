@@ -32,7 +32,7 @@ from scipy import sparse
 
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, safe_divide, summing
-from pipelines.stats.design import FULLY_ENUMERATED, SingletonStratumError
+from pipelines.stats.design import SingletonStratumError
 from pipelines.stats.replicate_draws import (
     TAU,
     SignDraws,
@@ -45,6 +45,7 @@ from pipelines.stats.replicate_draws import (
     unpacked,
 )
 from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.stages import FULLY_ENUMERATED
 from pipelines.stats.weighting import WeightingResult
 
 Chain = Literal["held", "rerun"]

@@ -35,7 +35,8 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes, safe_divide, summing
-from pipelines.stats.design import LonelyPsu, Stage, SurveyDesign
+from pipelines.stats.design import LonelyPsu, SurveyDesign
+from pipelines.stats.stages import Stage
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,8 @@ import pytest
 
 from pipelines.stats.calibration import post_stratify
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.quantiles import (
-    QuantileEstimates,
-    domain_quantiles,
-    quantile_interval,
-    quantile_rule,
-    replicate_quantiles,
-)
+from pipelines.stats.quantile_rules import quantile_rule
+from pipelines.stats.quantiles import QuantileEstimates, domain_quantiles, quantile_interval, replicate_quantiles
 from pipelines.stats.replication import ReplicateWeights
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

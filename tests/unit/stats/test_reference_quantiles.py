@@ -12,7 +12,8 @@ import pytest
 
 from pipelines.stats.calibration import calibrate, post_stratify
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.quantiles import domain_quantiles, quantile_interval, quantile_rule
+from pipelines.stats.quantile_rules import quantile_rule
+from pipelines.stats.quantiles import domain_quantiles, quantile_interval
 from pipelines.stats.terms import terms_matrix
 
 REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference"
