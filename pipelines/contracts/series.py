@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipelines.contracts.cell_form import PLAIN, CellForm
 
 Text = Annotated[str, Field(min_length=1)]
+# As ours was asked, to be held beside it: one question on AI, or one on each technology of a list
+QuestionForm = Literal["one_question", "list", "not_stated"]
 ReplyFormat = Literal["json-stat", "sdmx-csv", "kosis"]
 # Columns of core.benchmark that say what a value is of
 PLACES = ("measure", "geo", "industry", "size_class", "other_group", "ref_year")
@@ -27,12 +29,17 @@ class Definition(_Model):
 
     Attributes:
         statistical_unit: what answers, e.g. enterprise.
-        size_cutoff: whom it leaves out by size, in words.
+        size_cutoff: whom it leaves out by size, in words. min_employees: the least that a unit has, None: not stated.
+        question: how it was asked; 'not_stated' where no questionnaire is at hand.
+        sample: how those asked were chosen.
         wording_ko, wording_en: what was asked, or how the figure is made.
     """
 
     statistical_unit: Text
     size_cutoff: Text
+    min_employees: int | None = Field(default=None, ge=0)
+    question: QuestionForm = "not_stated"
+    sample: Literal["probability", "not_probability", "not_stated"] = "not_stated"
     wording_ko: Text
     wording_en: Text
 

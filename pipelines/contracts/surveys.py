@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipelines.contracts.series import QuestionForm
 from pipelines.errors import AxstatError
 
 LonelyPsu = Literal["fail", "adjust", "average", "certainty", "remove"]
@@ -230,6 +231,8 @@ class Survey(BaseModel):
     unit_ko: str
     unit_en: str
     units_en: str
+    statistical_unit: str
+    min_employees: int | None = Field(default=None, ge=0)
     population_ko: str
     population_en: str
     note_ko: str
@@ -272,6 +275,10 @@ class Survey(BaseModel):
     def tech_list_version(self, wave: int) -> str:
         """Version of the technology list shown in `wave`; ``none`` where none was."""
         return self._question(wave).tech_list_version
+
+    def question_form(self, wave: int) -> QuestionForm:
+        """How AI was asked about in a wave."""
+        return "one_question" if self.tech_list_version(wave) == "none" else "list"
 
     def comparability_segment(self, wave: int) -> str:
         """Name of the run of waves that may be compared with each other."""

@@ -62,6 +62,9 @@ def reference_frames(library: ContractLibrary, *, last_wave: int) -> Mapping[str
             "first_wave_of_segment": survey.first_wave_of_segment(wave),
             "segment_has_predecessor": survey.has_earlier_segment(wave),
             "ksic_revision": survey.ksic_revision(wave),
+            "question_form": survey.question_form(wave),
+            "statistical_unit": survey.statistical_unit,
+            "min_employees": survey.min_employees,
         }
         for survey in library.surveys.values()
         for wave in range(survey.first_wave, last_wave + 1)

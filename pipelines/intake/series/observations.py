@@ -209,7 +209,8 @@ def _copied(series: Series) -> pl.DataFrame:
 
 def _described(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
     """The rows with what their series says of all of them."""
-    return rows.with_columns(
+    least = pl.lit(series.definition.min_employees, dtype=pl.Int32).alias("min_employees")
+    return rows.with_columns(least).with_columns(
         pl.lit(text, dtype=pl.String).alias(name)
         for name, text in (
             ("series", series.id),
@@ -217,6 +218,8 @@ def _described(rows: pl.DataFrame, series: Series) -> pl.DataFrame:
             ("compared_with", series.compared_with),
             ("statistical_unit", series.definition.statistical_unit),
             ("size_cutoff", series.definition.size_cutoff),
+            ("question_form", series.definition.question),
+            ("sample_kind", series.definition.sample),
             ("definition_ko", series.definition.wording_ko),
             ("definition_en", series.definition.wording_en),
             ("licence", series.licence),

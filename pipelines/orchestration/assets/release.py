@@ -12,7 +12,7 @@ from pipelines.warehouse.published import publishable
 from pipelines.warehouse.steps import require_whole
 
 # Marts made by a statement from estimates; the others are written by the step that makes their figures
-_BUILT = ("mart.adoption_rate", "mart.progress", "mart.domain")
+_BUILT = ("mart.adoption_rate", "mart.progress", "mart.domain", "mart.benchmark")
 
 
 def mart_assets(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.AssetsDefinition:

@@ -1,11 +1,13 @@
 """Marts: what is added to an estimate on its way out, and the labels."""
 
+import re
 from collections.abc import Callable
 
 import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.warehouse.catalogue import SqlCatalogue
 
 Run = Callable[..., pl.DataFrame]
 
@@ -134,3 +136,94 @@ def test_domains_of_one_type_have_an_order_of_their_own(run: Run) -> None:
     assert not found.select("survey", "domain_type", "sort_order").is_duplicated().any()
     crossed = found.filter(pl.col("domain_type") == "ax_industry*size_class").sort("sort_order")
     assert crossed["domain_code"].to_list()[:4] == ["AX1*10-49", "AX1*50-249", "AX1*250+", "AX2*10-49"]
+
+
+FIGURE = {
+    "series": "office",
+    "measure": "ai_adoption",
+    "geo": "KR",
+    "industry": "total",
+    "size_class": "total",
+    "other_group": "total",
+    "ref_year": 2024,
+    "vintage": "2025",
+    "is_latest": True,
+    "value": 0.3,
+    "unit": "share",
+    "obs_status": "A",
+    "compared_with": "industry",
+    "statistical_unit": "enterprise",
+    "min_employees": 10,
+    "question_form": "list",
+    "sample_kind": "probability",
+}
+RATE = {
+    "wave": 2024,
+    "domain_type": "total",
+    "domain_code": "total",
+    "measure": "ai_adoption",
+    "base": "answered",
+    "unit_weighting": "unit",
+    "estimate": 0.35,
+    "se": 0.01,
+    "reliability": "publish",
+}
+RATES = [
+    RATE,
+    {**RATE, "base": "incl_dont_know", "estimate": 0.1},
+    {**RATE, "unit_weighting": "employment", "estimate": 0.2},
+    {**RATE, "wave": 2023, "estimate": 0.25},
+    {**RATE, "domain_type": "size_class", "domain_code": "10-49", "estimate": 0.15},
+    {**RATE, "domain_type": "ax_industry", "domain_code": "AX2", "estimate": 0.55},
+    {**RATE, "domain_type": "ax_industry", "domain_code": "AX6", "estimate": 0.65},
+]
+
+
+@pytest.mark.parametrize(
+    ("figure", "estimate", "differs_in"),
+    [
+        ({}, 0.35, None),
+        ({"ref_year": 2023}, 0.25, None),
+        ({"size_class": "10-49"}, 0.15, None),
+        # section K is the whole of AX2; of J only a part is in AX6
+        ({"industry": "K"}, 0.55, None),
+        ({"industry": "J"}, None, "no_domain"),
+        ({"industry": "K", "size_class": "10-49"}, None, "no_domain"),
+        ({"other_group": "legal form"}, None, "no_domain"),
+        ({"ref_year": 2019}, None, "no_wave"),
+        ({"geo": "EU27_2020"}, 0.35, "area"),
+        ({"statistical_unit": "plan"}, 0.35, "unit"),
+        ({"min_employees": 50}, 0.35, "size_cutoff"),
+        ({"min_employees": None}, 0.35, "size_cutoff_not_stated"),
+        ({"question_form": "one_question"}, 0.35, "question"),
+        ({"question_form": "not_stated", "sample_kind": "not_stated"}, 0.35, "question_not_stated;sample_not_stated"),
+        ({"sample_kind": "not_probability"}, 0.35, "not_probability"),
+    ],
+)
+def test_an_outside_figure_stands_beside_ours_of_its_year_and_domain(
+    run: Run, figure: dict[str, object], estimate: float | None, differs_in: str | None
+) -> None:
+    [row] = run("mart.benchmark", core__benchmark=[FIGURE | figure], mart__adoption_rate=RATES).to_dicts()
+    assert (row["estimate"], row["differs_in"]) == (estimate, differs_in)
+    assert row["difference_pp"] == (None if estimate is None else pytest.approx(100 * (estimate - 0.3)))
+    assert (row["survey"], row["wave"], row["value"]) == ("industry", 2025, 0.3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"is_latest": False},
+        {"unit": "count"},
+        {"measure": "ai_no_plan"},
+        {"compared_with": None},
+        {"ref_year": 2026},
+    ],
+)
+def test_what_measures_nothing_of_the_like_is_left_out(run: Run, other: dict[str, object]) -> None:
+    assert run("mart.benchmark", core__benchmark=[FIGURE | other], mart__adoption_rate=RATES).is_empty()
+
+
+def test_every_difference_has_its_words(library: ContractLibrary, catalogue: SqlCatalogue) -> None:
+    listed = catalogue["mart.benchmark"].sql.split("concat_ws")[1]
+    said = set(re.findall(r"then\s+'([a-z_]+)'", listed))
+    assert said == {item.code for item in library.classifications["benchmark_differences"].items}
