@@ -70,7 +70,8 @@ def quality(**changed: Any) -> dict[str, Any]:
         "customProperties": [
             {"property": "messageKo", "value": "길이가 다릅니다."},
             {"property": "messageEn", "value": "Wrong length."},
-            {"property": "action", "value": "ask"},
+            {"property": "actionKo", "value": "문의"},
+            {"property": "actionEn", "value": "ask"},
         ],
     }
     return {key: value for key, value in (base | changed).items() if value is not None}
