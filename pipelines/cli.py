@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 
 _DEBUG = {"on": False}
+_Language = Annotated[Literal["en", "ko"], typer.Option(help="Language of what is told.")]
 
 
 @app.callback()
@@ -117,7 +118,7 @@ def check(
     survey: Annotated[str, typer.Option(help="industry or public.", show_default=False)],
     wave: Annotated[int, typer.Option(help="The survey's reference year.", show_default=False)],
     contract: Annotated[str | None, typer.Option(help="The file's contract; left out: the answers.")] = None,
-    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    language: _Language = "en",
     form: Annotated[
         list[str] | None, typer.Option(help="As in a manifest, e.g. encoding=cp949, header_rows=2, sheet=응답.")
     ] = None,
@@ -125,9 +126,6 @@ def check(
     json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
 ) -> None:
     """Check a file before it is delivered. Exit code 0: accepted, 3: with remarks, 4: rejected."""
-    if language not in ("en", "ko"):
-        typer.echo(f"error: --language: en or ko, not {language!r}", err=True)
-        raise typer.Exit(2)
     with _readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output
@@ -142,9 +140,9 @@ def check(
         declared = parse_form(form, where="--form") if form else None
         library = load_library(settings.contracts_dir)
         found = check_file(file, settings, library, survey=survey, wave=wave, contract=contract, form=declared)
-        typer.echo(as_text(found, "ko" if language == "ko" else "en"))
+        typer.echo(as_text(found, language))
         if html is not None:
-            page = as_letter(found, "ko" if language == "ko" else "en", template_dir=settings.annual_dir)
+            page = as_letter(found, language, template_dir=settings.annual_dir)
             html.write_text(page, encoding="utf-8")
         if json is not None:
             json.write_text(as_json(found), encoding="utf-8")
@@ -160,7 +158,7 @@ def codebook(
     against: Annotated[
         str | None, typer.Option(help="contract, last, or a file; left out: all that is known of the file.")
     ] = None,
-    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    language: _Language = "en",
     form: Annotated[list[str] | None, typer.Option(help="As in a manifest, e.g. header_rows=2, sheet=코드북.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the page to this .html file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write all differences to this .json file.")] = None,
@@ -169,9 +167,6 @@ def codebook(
 
     Exit code 0: nothing to look at, 3: something, 4: numbers may mean something else.
     """
-    if language not in ("en", "ko"):
-        typer.echo(f"error: --language: en or ko, not {language!r}", err=True)
-        raise typer.Exit(2)
     with _readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output
@@ -188,9 +183,9 @@ def codebook(
         found = check_codebook(
             file, settings, library, survey=survey, wave=wave, contract=contract, form=declared, other=against
         )
-        typer.echo(as_text(found, "ko" if language == "ko" else "en"))
+        typer.echo(as_text(found, language))
         if html is not None:
-            page = as_page([found], "ko" if language == "ko" else "en", template_dir=settings.annual_dir)
+            page = as_page([found], language, template_dir=settings.annual_dir)
             html.write_text(page, encoding="utf-8")
         if json is not None:
             json.write_text(as_json(found), encoding="utf-8")
@@ -204,6 +199,7 @@ def read(
     table: Annotated[str | None, typer.Option(help="Which schema object, if the contract has several.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the typed table: .parquet, .csv or .json.")] = None,
     quarantine: Annotated[Path | None, typer.Option(help="Write the rows kept apart, with the reasons.")] = None,
+    language: _Language = "en",
     json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
 ) -> None:
     """Read any file into a typed table by a contract. Exit code 0: nothing found, 3: with remarks, 4: not read.
@@ -222,7 +218,7 @@ def read(
         if json is not None:
             check_output(json, suffixes=(".json",))
         found = read_file(file, contract, load_library(load_settings().contracts_dir), table=table)
-        typer.echo(as_text(found))
+        typer.echo(as_text(found, language))
         for path, rows in ((out, found.typed), (quarantine, found.quarantine)):
             if path is not None and found.verdict != "reject":
                 write_table(flat(rows) if path.suffix == ".csv" else rows, path)

@@ -264,7 +264,8 @@ def _in_codes(column: Column, owner: str) -> QualityRule:
         owner=owner,
         message_ko=f"{column.label_ko}: 코드표에 없는 값입니다. 허용: {listed}",
         message_en=f"{column.label_en}: not a code of the list. Allowed: {listed}",
-        action="have the sender correct the code; a new code needs an entry in the contract first",
+        action_ko="제출처에 코드를 수정하도록 요청하십시오. 새로운 코드이면 먼저 계약에 추가해야 합니다.",
+        action_en="have the sender correct the code; a new code needs an entry in the contract first",
     )
 
 

@@ -36,6 +36,7 @@ def cross_checks(library: "ContractLibrary", findings: Findings) -> None:
         _check_table(table, library, findings)
     for delivery in library.deliveries.values():
         _check_delivery(delivery, library, findings)
+        _check_fault_codes(delivery, library, findings)
     for mart in library.marts.values():
         _check_mart(mart, library, findings)
     for survey in library.surveys.values():
@@ -143,6 +144,16 @@ def _check_sql_rules(delivery: TableContract, survey: Survey, findings: Findings
         if "previous" in rule.reads and rule.severity != "warning":
             hint = "warn: what another wave says keeps no row out, or results would hang on the order of runs"
             findings.add("previous_keeps_out", where, "severity warning with previous", rule.severity, hint)
+
+
+def _check_fault_codes(delivery: TableContract, library: "ContractLibrary", findings: Findings) -> None:
+    """Violations of a file are told by their code, be it a rule's id or a fault's."""
+    for rule in (*delivery.quality, *delivery.sql_rules):
+        if rule.severity == "fail_file" and rule.id in library.file_faults:
+            where = f"deliveries/{delivery.name}.yaml: rule {rule.id}"
+            findings.add(
+                "id_is_a_fault", where, "an id that no code of file_faults.yaml has", rule.id, "rename the rule"
+            )
 
 
 def _columns_of_rule(rule: QualityRule) -> list[str]:

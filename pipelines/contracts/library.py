@@ -23,6 +23,7 @@ from pipelines.contracts.classifications import (
 from pipelines.contracts.codebooks import CodebookForm
 from pipelines.contracts.compiler import edited_table, raw_table
 from pipelines.contracts.consistency import cross_checks
+from pipelines.contracts.file_faults import FileFault, FileFaults
 from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
@@ -35,7 +36,10 @@ from pipelines.errors import AxstatError
 # Codes of this list are the kinds of missing answer; its labels name missing codes in every delivery.
 ANSWER_STATUSES = "answer_statuses"
 _CODEBOOKS = "codebooks.yaml"
+_FILE_FAULTS = "file_faults.yaml"
 _SOURCES = "sources.yaml"
+# No number rests on these: their versions are none of a fingerprint's.
+_WITHOUT_NUMBERS = (_CODEBOOKS, _FILE_FAULTS, _SOURCES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +58,12 @@ class ContractLibrary:
         series: outside series by id.
         calendar: dates of publication by wave.
         codebooks: how contractors head the tables of their codebooks.
+        file_faults: what is wrong with a file as a whole, by code.
         sources: where deliveries come from.
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
-            sources and codebooks, since no number rests on where a file was fetched or how a codebook is headed.
+            sources, codebooks and faults: no number rests on where a file was fetched, how a codebook is headed or a
+            fault is worded.
     """
 
     root: Path
@@ -72,6 +78,7 @@ class ContractLibrary:
     series: Mapping[str, Series]
     calendar: ReleaseCalendar
     codebooks: CodebookForm
+    file_faults: Mapping[str, FileFault]
     sources: SourceFile
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -132,6 +139,7 @@ def load_library(root: Path) -> ContractLibrary:
     target_file = reader.one("targets.yaml", TargetFile)
     calendar = reader.one("release_calendar.yaml", ReleaseCalendar)
     codebooks = reader.one(_CODEBOOKS, CodebookForm)
+    fault_file = reader.one(_FILE_FAULTS, FileFaults)
     sources = reader.one(_SOURCES, SourceFile)
     survey_files = reader.each("surveys", Survey)
     series_files = reader.each("benchmarks", Series)
@@ -146,6 +154,7 @@ def load_library(root: Path) -> ContractLibrary:
     assert target_file is not None
     assert calendar is not None
     assert codebooks is not None
+    assert fault_file is not None
     assert sources is not None
 
     for values, what, where in (
@@ -158,6 +167,7 @@ def load_library(root: Path) -> ContractLibrary:
             "classifications/question_versions.yaml",
         ),
         ([source.id for source in sources.sources], "source", _SOURCES),
+        ([fault.code for fault in fault_file.faults], "fault", _FILE_FAULTS),
     ):
         findings.add_duplicates(values, what, where)
     measures = _expand_measures(measure_file, classifications, findings)
@@ -181,10 +191,11 @@ def load_library(root: Path) -> ContractLibrary:
         series=MappingProxyType({series.id: series for series in series_files}),
         calendar=calendar,
         codebooks=codebooks,
+        file_faults=MappingProxyType({fault.code: fault for fault in fault_file.faults}),
         sources=sources,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(
-            {path: version for path, version in sorted(reader.versions.items()) if path not in (_CODEBOOKS, _SOURCES)}
+            {path: version for path, version in sorted(reader.versions.items()) if path not in _WITHOUT_NUMBERS}
         ),
     )
     cross_checks(library, findings)

@@ -81,7 +81,7 @@ class Rule:
         severity: ``error`` quarantines the row, ``warning`` only reports it; ``fail_file`` rejects the file where
             more than `max_share` of its rows break the rule, and quarantines the rows where it is not more.
         why: reason for the rule. owner: who decides on it.
-        action: what the person who receives the message does next.
+        action_ko, action_en: what the person who receives the message does next.
     """
 
     id: str
@@ -90,7 +90,8 @@ class Rule:
     owner: str
     message_ko: str
     message_en: str
-    action: str
+    action_ko: str
+    action_en: str
     max_share: float = 0.0
 
 

@@ -156,7 +156,8 @@ def _rule(rule: DataQuality, *, owner: str, column: str | None) -> Rule:
         "owner": _optional_text(custom, "owner", rule_id) or owner,
         "message_ko": _text(custom.get("messageKo"), f"{rule_id}: messageKo"),
         "message_en": _text(custom.get("messageEn"), f"{rule_id}: messageEn"),
-        "action": _text(custom.get("action"), f"{rule_id}: action"),
+        "action_ko": _text(custom.get("actionKo"), f"{rule_id}: actionKo"),
+        "action_en": _text(custom.get("actionEn"), f"{rule_id}: actionEn"),
     }
     max_share = _max_share(rule_id, custom.get("maxShare"), severity)
     if rule.type == "sql":

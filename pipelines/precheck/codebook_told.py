@@ -8,9 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
+from pipelines.contracts.file_faults import FileFault
 from pipelines.errors import Violation
-from pipelines.intake.codebook.differences import Comparison, Difference
+from pipelines.intake.codebook.differences import Comparison, Difference, DifferenceKind
 from pipelines.precheck.codebook import CodebookReport
 from pipelines.precheck.codebook_words import WORDS
 from pipelines.reporting.html import page_environment
@@ -20,7 +22,7 @@ _TEMPLATE = "codebook.html.jinja"
 
 
 def remarks(report: CodebookReport) -> tuple[Violation, ...]:
-    """What a person must look at, as messages of a check (in English, as all messages about files)."""
+    """What a person must look at, as messages of a check; `difference_texts` says them in both languages."""
     return tuple(
         remark(report, comparison, difference)
         for comparison in report.comparisons
@@ -39,6 +41,20 @@ def remark(report: CodebookReport, comparison: Comparison, difference: Differenc
         got=_said(difference.after),
         hint=to_do(difference, "en"),
     )
+
+
+def difference_texts() -> dict[str, FileFault]:
+    """What the codes of remarks mean, by code."""
+    return {
+        kind: FileFault(
+            code=kind,
+            message_ko=WORDS["ko"][kind],
+            message_en=WORDS["en"][kind],
+            action_ko=WORDS["ko"][f"do_{kind}"],
+            action_en=WORDS["en"][f"do_{kind}"],
+        )
+        for kind in get_args(DifferenceKind)
+    }
 
 
 def to_do(difference: Difference, language: Language) -> str:

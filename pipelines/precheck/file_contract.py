@@ -334,20 +334,23 @@ def _option_rules(name: str, options: Mapping[str, Any], *, unique: bool) -> Ite
     ):
         kwargs = {keys[key]: options[key] for key in keys if key in options}
         if kwargs:
-            yield _rule(f"{name}_{suffix}", expectation, kwargs, f"{name}: {suffix} of {kwargs}")
+            said = (f"{name}: 계약의 조건에 맞지 않는 값입니다. {kwargs}", f"{name}: {suffix} of {kwargs}")
+            yield _rule(f"{name}_{suffix}", expectation, kwargs, *said)
     if unique:
-        yield _rule(f"{name}_unique", "expect_column_values_to_be_unique", {}, f"{name}: stands more than once")
+        said = (f"{name}: 같은 값이 둘 이상 있습니다.", f"{name}: stands more than once")
+        yield _rule(f"{name}_unique", "expect_column_values_to_be_unique", {}, *said)
 
 
-def _rule(rule: str, expectation: str, kwargs: Mapping[str, Any], description: str) -> DataQuality:
+def _rule(rule: str, expectation: str, kwargs: Mapping[str, Any], said_ko: str, said_en: str) -> DataQuality:
     return DataQuality.model_validate(
         {
             "id": rule,
             "type": "custom",
             "engine": "greatExpectations",
             "severity": "error",
-            "description": description,
+            "description": said_en,
             "implementation": {"type": expectation, "kwargs": dict(kwargs)},
+            "customProperties": [{"property": "messageKo", "value": said_ko}],
         }
     )
 
@@ -359,7 +362,8 @@ def _completed_rule(rule: DataQuality, column: str | None) -> DataQuality:
         if column is not None:
             kwargs.setdefault("column", column)
         implementation = {**implementation, "kwargs": kwargs}
-    said = rule.description or f"{column or 'the row'} breaks the rule {rule.id or rule.name}"
+    said_ko = rule.description or f"{column or '이 행'}: 규칙 {rule.id or rule.name}에 맞지 않습니다."
+    said_en = rule.description or f"{column or 'the row'} breaks the rule {rule.id or rule.name}"
     return rule.model_copy(
         update={
             "id": rule.id or rule.name,
@@ -367,9 +371,10 @@ def _completed_rule(rule: DataQuality, column: str | None) -> DataQuality:
             "implementation": implementation,
             "customProperties": _with(
                 rule.customProperties,
-                messageEn=said,
-                messageKo=said,
-                action="have the sender correct the value",
+                messageKo=said_ko,
+                messageEn=said_en,
+                actionKo="제출처에 값을 수정하도록 요청하십시오.",
+                actionEn="have the sender correct the value",
             ),
         }
     )

@@ -1,22 +1,24 @@
 """What was found in a file, told: lines for a terminal, a letter to send back, JSON for programs.
 
 Belongs here: words and order of the telling, in Korean and English. Does not belong here: what is found (run), the
-messages of rules, which stand in the contracts in both languages. Messages about whole files are in English only.
+messages of rules and of faults of whole files, which stand in the contracts in both languages. What was expected and
+found is a value, not a sentence, and the same in both.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
+from pipelines.contracts.file_faults import FileFault
 from pipelines.errors import Violation
 from pipelines.precheck.run import FileCheck
 from pipelines.reporting.fonts import embedded_font
 from pipelines.reporting.html import font_face, page_environment
+from pipelines.reporting.numbers import Language
 
-Language = Literal["ko", "en"]
 _TEMPLATE = "letter.html.jinja"
+_SHOWN_ROWS = 10
 
 WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
@@ -93,7 +95,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
 
 
 def as_text(found: FileCheck, language: Language) -> str:
-    """Lines for a terminal; row messages in the language asked for."""
+    """Lines for a terminal."""
     words = WORDS[language]
     lines = [
         f"{found.file} · {found.contract} · {found.survey} {found.wave}",
@@ -103,10 +105,10 @@ def as_text(found: FileCheck, language: Language) -> str:
         lines.append(words["synthetic"])
     if found.rows is not None:
         lines.append(f"{words['rows']}: {found.rows:,} · {words['kept_out']}: {found.rows_kept_out:,}")
-    lines += [str(violation) for violation in (*found.violations, *found.warnings)]
+    lines += [fault_text(violation, found.texts, language) for violation in (*found.violations, *found.warnings)]
     for rule in found.rules.iter_rows(named=True):
         lines.append(f"[{rule['rule']}] {rule['rows']:,} · {words[rule['severity']]} · {rule[f'message_{language}']}")
-        lines.append(f"  {words['action']}: {rule['action']}")
+        lines.append(f"  {words['action']}: {rule[f'action_{language}']}")
         lines.append(f"  {words['examples']}: {', '.join(map(str, rule['examples']))}")
     if found.home_problem is not None:
         lines.append(f"{words['home_problem']}: {found.home_problem}")
@@ -120,7 +122,7 @@ def as_text(found: FileCheck, language: Language) -> str:
 
 
 def as_json(found: FileCheck) -> str:
-    """Everything that was found, for programs; messages of rules in both languages."""
+    """Everything that was found, for programs; messages and next steps in both languages."""
     return json.dumps(
         {
             "verdict": found.verdict,
@@ -131,8 +133,8 @@ def as_json(found: FileCheck) -> str:
             "contract": found.contract,
             "rows": found.rows,
             "rows_kept_out": found.rows_kept_out,
-            "violations": [plain_violation(violation) for violation in found.violations],
-            "warnings": [plain_violation(violation) for violation in found.warnings],
+            "violations": [plain_fault(violation, found.texts) for violation in found.violations],
+            "warnings": [plain_fault(violation, found.texts) for violation in found.warnings],
             "rules": found.rules.to_dicts(),
             "not_checked": [asdict(rule) for rule in found.not_checked],
             "home_problem": found.home_problem,
@@ -155,18 +157,36 @@ def as_letter(found: FileCheck, language: Language, *, template_dir: Path) -> st
         language=language,
         rules=found.rules.to_dicts(),
         message=f"message_{language}",
+        action=f"action_{language}",
     )
     style = (template_dir / "style.css").read_text(encoding="utf-8")
     return body.replace("@@STYLE@@", f"{font_face(embedded_font([body]))}\n{style}", 1)
 
 
-def plain_violation(violation: Violation) -> dict[str, object]:
-    """A violation as JSON holds it."""
+def fault_text(violation: Violation, texts: Mapping[str, FileFault], language: Language) -> str:
+    """A fault of a whole file as lines for a terminal; in English it is told as everywhere else."""
+    if language == "en":
+        return str(violation)
+    words, text = WORDS[language], texts[violation.code]
+    shown = ", ".join(map(str, violation.rows[:_SHOWN_ROWS]))
+    more = f" 외 {len(violation.rows) - _SHOWN_ROWS:,}개" if len(violation.rows) > _SHOWN_ROWS else ""
+    rows = f", 행 {shown}{more}" if violation.rows else ""
+    return (
+        f"[{violation.code}] {violation.where}{rows}: {text.message_ko}\n"
+        f"  {words['expected']}: {violation.expected}\n"
+        f"  {words['got']}: {violation.got}\n"
+        f"  {words['hint']}: {text.action_ko}"
+    )
+
+
+def plain_fault(violation: Violation, texts: Mapping[str, FileFault]) -> dict[str, object]:
+    """A fault of a whole file as JSON holds it; `hint` is `action_en` in the words of this one file."""
     return {
         "code": violation.code,
         "where": violation.where,
         "expected": violation.expected,
         "got": violation.got,
         "hint": violation.hint,
+        **texts[violation.code].model_dump(exclude={"code"}),
         "rows": list(violation.rows),
     }

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.contracts.file_faults import FileFault
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.formats.dispatch import CONTENTS, read_table
 from pipelines.intake.records import RECORD, ROW, TypedRecords, typed_records
+from pipelines.precheck.fault_texts import fault_texts
 from pipelines.precheck.file_contract import FileContract, load_file_contract
 from pipelines.precheck.run import EXAMPLES, Verdict
 from pipelines.quality.rows import QualityResult, check_rows
@@ -33,8 +35,9 @@ class FileReading:
             in it.
         quarantine: `row` (data row of the file, from 1), the contract's columns as sent, `rules` and `reasons`.
         violations: why the file could not be read. warnings: what a person should look at.
+        texts: what the codes of both mean, by code.
         rules: one row a broken rule: rule, severity ('error': quarantined), column, records, message_ko, message_en,
-            action, examples (the first data rows).
+            action_ko, action_en, examples (the first data rows).
     """
 
     file: str
@@ -47,6 +50,7 @@ class FileReading:
     quarantine: pl.DataFrame
     violations: tuple[Violation, ...]
     warnings: tuple[Violation, ...]
+    texts: Mapping[str, FileFault]
     rules: pl.DataFrame
 
     @property
@@ -77,7 +81,7 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
     try:
         records = _records(path, contract)
     except ViolationsError as error:
-        return _unread(path, contract, error)
+        return _unread(path, contract, error, library)
     result = _checked(records, contract)
     kept_out = result.quarantine["row_number"]
     rows_of = dict(records.typed.select(RECORD, ROW).iter_rows())
@@ -92,6 +96,7 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
         quarantine=_quarantine(records, result, rows_of, unpivoted=contract.unpivot is not None),
         violations=(),
         warnings=records.warnings,
+        texts=fault_texts(records.warnings, library.file_faults),
         rules=_rules(result, rows_of),
     )
 
@@ -113,7 +118,7 @@ def _checked(records: TypedRecords, contract: FileContract) -> QualityResult:
     )
 
 
-def _unread(path: Path, contract: FileContract, error: ViolationsError) -> FileReading:
+def _unread(path: Path, contract: FileContract, error: ViolationsError, library: ContractLibrary) -> FileReading:
     return FileReading(
         file=path.name,
         contract=contract.table.name,
@@ -125,6 +130,7 @@ def _unread(path: Path, contract: FileContract, error: ViolationsError) -> FileR
         quarantine=pl.DataFrame(),
         violations=error.violations,
         warnings=(),
+        texts=fault_texts(error.violations, library.file_faults),
         rules=pl.DataFrame(schema=_RULES),
     )
 
@@ -136,7 +142,8 @@ _RULES = {
     "records": pl.Int64(),
     "message_ko": pl.String(),
     "message_en": pl.String(),
-    "action": pl.String(),
+    "action_ko": pl.String(),
+    "action_en": pl.String(),
     "examples": pl.List(pl.Int64()),
 }
 

@@ -5,44 +5,76 @@ Belongs here: words and order of the telling. Does not belong here: what is foun
 """
 
 import json
+from collections.abc import Mapping
 
 import polars as pl
 
-from pipelines.precheck.letter import plain_violation
+from pipelines.precheck.letter import fault_text, plain_fault
 from pipelines.precheck.reading import FileReading
+from pipelines.reporting.numbers import Language
 
-_VERDICTS = {
-    "accept": "Read: nothing was found.",
-    "remarks": "Read, with remarks: see below.",
-    "reject": "Not read: the file is not as its contract says.",
+WORDS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "accept": "Read: nothing was found.",
+        "remarks": "Read, with remarks: see below.",
+        "reject": "Not read: the file is not as its contract says.",
+        "data_rows": "data rows",
+        "records": "records",
+        "typed": "typed",
+        "kept_out": "quarantined",
+        "dropped": "left out as blank",
+        "rows": "rows",
+        "error": "quarantined",
+        "fail_file": "quarantined",
+        "warning": "remark",
+        "action": "to do:   ",
+        "examples": "rows:    ",
+    },
+    "ko": {
+        "accept": "읽기 완료: 발견된 문제가 없습니다.",
+        "remarks": "읽기 완료: 아래 사항을 확인해 주십시오.",
+        "reject": "읽지 못함: 파일이 계약과 다릅니다.",
+        "data_rows": "자료 행 수",
+        "records": "레코드 수",
+        "typed": "변환",
+        "kept_out": "제외",
+        "dropped": "빈 레코드로 생략",
+        "rows": "행",
+        "error": "제외",
+        "fail_file": "제외",
+        "warning": "확인",
+        "action": "조치:",
+        "examples": "해당 행:",
+    },
 }
 _SHOWN_ROWS = 10
 
 
-def as_text(found: FileReading) -> str:
+def as_text(found: FileReading, language: Language) -> str:
     """Lines for a terminal."""
-    lines = [f"{found.file} · {found.contract}", _VERDICTS[found.verdict]]
+    words = WORDS[language]
+    lines = [f"{found.file} · {found.contract}", words[found.verdict]]
     if found.rows is not None:
-        counted = [f"data rows: {found.rows:,}"]
+        counted = [f"{words['data_rows']}: {found.rows:,}"]
         if found.records != found.rows:
-            counted.append(f"records: {found.records:,}")
-        counted += [f"typed: {found.typed.height:,}", f"quarantined: {found.quarantine.height:,}"]
+            counted.append(f"{words['records']}: {found.records:,}")
+        counted += [f"{words['typed']}: {found.typed.height:,}", f"{words['kept_out']}: {found.quarantine.height:,}"]
         if found.dropped:
             shown = ", ".join(map(str, found.dropped_rows[:_SHOWN_ROWS]))
             more = ", …" if len(found.dropped_rows) > _SHOWN_ROWS else ""
-            counted.append(f"left out as blank: {found.dropped:,} (rows {shown}{more})")
+            counted.append(f"{words['dropped']}: {found.dropped:,} ({words['rows']} {shown}{more})")
         lines.append(" · ".join(counted))
-    lines += [str(violation) for violation in (*found.violations, *found.warnings)]
+    lines += [fault_text(violation, found.texts, language) for violation in (*found.violations, *found.warnings)]
     for rule in found.rules.iter_rows(named=True):
-        effect = "quarantined" if rule["severity"] == "error" else "remark"
-        lines.append(f"[{rule['rule']}] {rule['records']:,} · {effect} · {rule['message_en']}")
-        lines.append(f"  to do:    {rule['action']}")
-        lines.append(f"  rows:     {', '.join(map(str, rule['examples']))}")
+        effect, message = words[rule["severity"]], rule[f"message_{language}"]
+        lines.append(f"[{rule['rule']}] {rule['records']:,} · {effect} · {message}")
+        lines.append(f"  {words['action']} {rule[f'action_{language}']}")
+        lines.append(f"  {words['examples']} {', '.join(map(str, rule['examples']))}")
     return "\n".join(lines)
 
 
 def as_json(found: FileReading) -> str:
-    """Everything that was found, for programs: each quarantined record with its row, rules and reasons."""
+    """Everything that was found, for programs: each quarantined record with its row, rules and reasons (in English)."""
     kept_out = found.quarantine.select("row", "rules", "reasons").to_dicts() if found.quarantine.width else []
     return json.dumps(
         {
@@ -56,8 +88,8 @@ def as_json(found: FileReading) -> str:
             "dropped": found.dropped,
             "dropped_rows": list(found.dropped_rows),
             "columns": {name: str(dtype) for name, dtype in found.typed.schema.items()},
-            "violations": [plain_violation(violation) for violation in found.violations],
-            "warnings": [plain_violation(violation) for violation in found.warnings],
+            "violations": [plain_fault(violation, found.texts) for violation in found.violations],
+            "warnings": [plain_fault(violation, found.texts) for violation in found.warnings],
             "rules": found.rules.to_dicts(),
             "quarantine": kept_out,
         },

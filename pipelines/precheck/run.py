@@ -8,7 +8,7 @@ a copy of what the data home knows.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Literal
 
 import polars as pl
 
+from pipelines.contracts.file_faults import FileFault
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import RuleInput
 from pipelines.contracts.surveys import Survey
@@ -28,7 +29,8 @@ from pipelines.intake.formats.dispatch import read_table
 from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, SelectedFile, read_manifest
 from pipelines.intake.register import file_register
 from pipelines.precheck.codebook import compare_codebooks
-from pipelines.precheck.codebook_told import remarks
+from pipelines.precheck.codebook_told import difference_texts, remarks
+from pipelines.precheck.fault_texts import fault_texts, rule_texts
 from pipelines.precheck.known import Known, known_rows
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import QualityResult, check_rows
@@ -60,10 +62,10 @@ class FileCheck:
     Attributes:
         rows: data rows; None where the file could not be read.
         violations: file rules that are broken: the delivery would be refused. warnings: what to look at though the
-            file would be taken.
+            file would be taken. texts: what their codes mean, by code.
         rules: one row a broken rule on rows: rule, severity ('error', 'fail_file': these rows would be kept out),
-            column, rows, message_ko, message_en, action, examples (the first row numbers, from 1 without header
-            rows).
+            column, rows, message_ko, message_en, action_ko, action_en, examples (the first row numbers, from 1 without
+            header rows).
         rows_kept_out: rows with at least one error. synthetic: the manifest says that the data are made up.
         not_checked: rules that need a file or wave which the data home does not have.
         home_problem: why the data home's warehouse could not be asked; None where it could, or there is none.
@@ -76,6 +78,7 @@ class FileCheck:
     rows: int | None
     violations: tuple[Violation, ...]
     warnings: tuple[Violation, ...]
+    texts: Mapping[str, FileFault]
     rules: pl.DataFrame
     rows_kept_out: int
     synthetic: bool
@@ -229,6 +232,7 @@ def _check(
             rows=None,
             violations=error.violations,
             warnings=(),
+            texts=fault_texts(error.violations, library.file_faults),
             rules=_rules(None),
             rows_kept_out=0,
             synthetic=manifest.synthetic,
@@ -247,6 +251,8 @@ def _check(
         in_sql=Checked.of_contract(in_sql.rules, in_sql.findings),
         file=entry.file,
     )
+    warnings = (*table.warnings, *remarks(compared))
+    meanings = {**library.file_faults, **difference_texts(), **rule_texts(contract)}
     return FileCheck(
         file=entry.file,
         survey=survey,
@@ -254,7 +260,8 @@ def _check(
         contract=contract.name,
         rows=table.frame.height,
         violations=result.file_faults,
-        warnings=(*table.warnings, *remarks(compared)),
+        warnings=warnings,
+        texts=fault_texts((*result.file_faults, *warnings), meanings),
         rules=_rules(result),
         rows_kept_out=result.quarantine.height,
         synthetic=manifest.synthetic,
@@ -294,8 +301,10 @@ def _typed(
 def _rules(result: QualityResult | None) -> pl.DataFrame:
     """The broken rules of a result, errors first, most rows first."""
     if result is None:
-        schema = dict.fromkeys(("rule", "severity", "column", "message_ko", "message_en", "action"), pl.String())
-        return pl.DataFrame(schema=schema | {"rows": pl.Int64(), "examples": pl.List(pl.Int64)})
+        texts = ("rule", "severity", "column", "message_ko", "message_en", "action_ko", "action_en")
+        return pl.DataFrame(
+            schema=dict.fromkeys(texts, pl.String()) | {"rows": pl.Int64(), "examples": pl.List(pl.Int64)}
+        )
     kept_out = result.quarantine.select("row_number", pl.col("rules").alias("rule")).explode("rule")
     where = (
         pl.concat([kept_out, result.warnings.select("row_number", "rule")])

@@ -24,7 +24,8 @@ class RowRule:
     column: str | None
     message_ko: str
     message_en: str
-    action: str
+    action_ko: str
+    action_en: str
     max_share: float = 0.0
 
     @classmethod
@@ -36,7 +37,8 @@ class RowRule:
             column=rule.column,
             message_ko=rule.message_ko,
             message_en=rule.message_en,
-            action=rule.action,
+            action_ko=rule.action_ko,
+            action_en=rule.action_en,
             max_share=rule.max_share,
         )
 

@@ -36,7 +36,8 @@ class QualityResult:
         quarantine: one row a row kept out: row_number, unit_id, rules, reasons (both lists of text, side by
             side, in English with the value as sent).
         warnings: one row a finding that keeps no row out: row_number, unit_id, rule, reason.
-        counts: one row a rule that was checked: rule, severity, column, rows, message_ko, message_en, action.
+        counts: one row a rule that was checked: rule, severity, column, rows, message_ko, message_en, action_ko,
+            action_en.
         file_faults: rules for which the whole file must be refused; `code` is the rule's id.
     """
 
@@ -204,7 +205,7 @@ def _file_faults(checked: Checked, counts: pl.DataFrame, *, rows: int, where: st
             if rule.max_share
             else f"no row: {rule.message_en}",
             got=f"{broken[rule.id]} of {rows} rows",
-            hint=rule.action,
+            hint=rule.action_en,
             rows=tuple(checked.findings.filter(pl.col("rule") == rule.id)["row_number"].sort()),
         )
         for rule in checked.rules
@@ -223,7 +224,8 @@ def _counts(findings: pl.DataFrame, rules: Sequence[RowRule]) -> pl.DataFrame:
                 "rows": rows.get(rule.id, 0),
                 "message_ko": rule.message_ko,
                 "message_en": rule.message_en,
-                "action": rule.action,
+                "action_ko": rule.action_ko,
+                "action_en": rule.action_en,
             }
             for rule in rules
         ],
@@ -234,6 +236,7 @@ def _counts(findings: pl.DataFrame, rules: Sequence[RowRule]) -> pl.DataFrame:
             "rows": pl.Int64,
             "message_ko": pl.String,
             "message_en": pl.String,
-            "action": pl.String,
+            "action_ko": pl.String,
+            "action_en": pl.String,
         },
     )

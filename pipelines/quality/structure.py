@@ -57,7 +57,8 @@ def _types(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> 
                 column=column.name,
                 message_ko=f"{column.label_ko}: {words_ko}(으)로 읽을 수 없는 값입니다.",
                 message_en=f"{column.label_en}: cannot be read as {words_en}.",
-                action="have the sender correct the cell",
+                action_ko="제출처에 해당 칸을 수정하도록 요청하십시오.",
+                action_en="have the sender correct the cell",
             )
         )
         broken = values.filter(values[column.name].is_null() & raw[column.name].is_not_null())
@@ -81,7 +82,8 @@ def _required(
                 column=column.name,
                 message_ko=f"{column.label_ko}: 값이 비어 있습니다.",
                 message_en=f"{column.label_en}: the value is missing.",
-                action="ask the sender for the value and have the file sent again",
+                action_ko="제출처에 값을 확인하고 파일을 다시 제출하도록 요청하십시오.",
+                action_en="ask the sender for the value and have the file sent again",
             )
         )
         findings.append(found(values.filter(raw[column.name].is_null()), rule))
@@ -100,7 +102,8 @@ def _keys(values: pl.DataFrame, contract: TableContract) -> Checked:
             column=None,
             message_ko="같은 내용의 행이 앞에 이미 있습니다.",
             message_en="The same row stands in the file before.",
-            action="nothing: the first of the rows is kept; have the sender remove the repetition",
+            action_ko="첫 번째 행만 남으므로 따로 조치할 것은 없습니다. 제출처에 중복된 행을 삭제하도록 요청하십시오.",
+            action_en="nothing: the first of the rows is kept; have the sender remove the repetition",
         ),
         RowRule(
             id="duplicate_unit",
@@ -108,7 +111,8 @@ def _keys(values: pl.DataFrame, contract: TableContract) -> Checked:
             column=None,
             message_ko="같은 조사 단위의 행이 서로 다른 내용으로 여러 번 있습니다.",
             message_en="The unit stands in several rows that contradict each other.",
-            action="ask the sender which row is right and have the file sent again with that one only",
+            action_ko="제출처에 어느 행이 맞는지 확인하고 그 행만 남긴 파일을 다시 제출하도록 요청하십시오.",
+            action_en="ask the sender which row is right and have the file sent again with that one only",
         ),
     )
     key = list(contract.key)
@@ -154,7 +158,8 @@ def _years(values: pl.DataFrame, raw: pl.DataFrame, contract: TableContract) -> 
                 column=column.name,
                 message_ko=f"{column.label_ko}: 조사 차수보다 뒤의 연도입니다.",
                 message_en=f"{column.label_en}: a year after the wave.",
-                action="check that the file belongs to this wave; else have the sender correct the year",
+                action_ko="파일이 이 차수의 것인지 확인하고 맞으면 제출처에 연도를 수정하도록 요청하십시오.",
+                action_en="check that the file belongs to this wave; else have the sender correct the year",
             )
         )
         findings.append(found(values.filter(values[column.name] > raw["wave"]), rule))

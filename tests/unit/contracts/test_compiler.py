@@ -232,7 +232,8 @@ def test_every_rule_says_what_to_do_in_both_languages(library: ContractLibrary) 
         rules = expectations(delivery)
         assert len({rule.id for rule in rules}) == len(rules), delivery.name
         for rule in rules:
-            assert rule.action, rule
+            assert rule.action_ko, rule
+            assert rule.action_en, rule
             assert rule.message_en.isascii() or "…" in rule.message_en, rule
             assert any("가" <= letter <= "힣" for letter in rule.message_ko), rule
 

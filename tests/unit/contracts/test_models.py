@@ -34,7 +34,8 @@ def test_a_rule_knows_its_column() -> None:
             owner="owner",
             message_ko="가",
             message_en="a",
-            action="do",
+            action_ko="조치",
+            action_en="do",
         )
 
     assert rule(column="a", min_value=1).column == "a"

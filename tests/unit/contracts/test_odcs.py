@@ -70,10 +70,15 @@ def quality(**changed: Any) -> dict[str, Any]:
         "customProperties": [
             {"property": "messageKo", "value": "길이가 다릅니다."},
             {"property": "messageEn", "value": "Wrong length."},
-            {"property": "action", "value": "ask"},
+            {"property": "actionKo", "value": "문의"},
+            {"property": "actionEn", "value": "ask"},
         ],
     }
     return {key: value for key, value in (base | changed).items() if value is not None}
+
+
+def said(*names: str) -> list[dict[str, str]]:
+    return [{"property": name, "value": "말"} for name in names]
 
 
 def sql(**changed: Any) -> dict[str, Any]:
@@ -158,6 +163,8 @@ def test_a_file_is_known_by_its_own_name() -> None:
         ({"quality": [sql(custom={"maxShare": 0.1})]}, "maxShare with severity fail_file only"),
         ({"quality": [sql(severity="fail_file", custom={"maxShare": 1})]}, "maxShare from 0 to below 1"),
         ({"quality": [quality(customProperties=[])]}, "messageKo"),
+        ({"quality": [quality(customProperties=said("messageKo", "messageEn", "actionEn"))]}, "colour_short: actionKo"),
+        ({"quality": [quality(customProperties=said("messageKo", "messageEn", "actionKo"))]}, "colour_short: actionEn"),
     ],
 )
 def test_what_is_missing_is_named(column: dict[str, Any], expected: str) -> None:

@@ -1,6 +1,7 @@
 """Any file read by a contract: contracts as strangers write them, rows that balance, what is told."""
 
 import json
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipelines.cli import app
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.precheck.reading import FileReading, read_file
-from pipelines.precheck.reading_told import as_json, as_text, flat
+from pipelines.precheck.reading_told import WORDS, as_json, as_text, flat
 
 CONTRACTS = Path(__file__).parents[3] / "data_contracts"
 PLAIN = """
@@ -272,12 +273,40 @@ def test_files_that_are_not_as_the_contract_says(read: Read, library: ContractLi
 
 def test_the_tellings_agree(read: Read) -> None:
     found = read(ROWS + "013;02;5%\n")
-    text, told = as_text(found), json.loads(as_json(found))
+    text, told = as_text(found, "en"), json.loads(as_json(found))
     assert "data rows: 3 · typed: 2 · quarantined: 1" in text
     assert told["rows"] == told["typed"] + told["quarantined"] + told["dropped"]
     assert told["quarantine"][0]["row"] == 3
     assert told["columns"]["share"] == "Float64"
     assert all(rule in text for rule in found.rules["rule"])
+
+
+def test_korean_has_no_english_sentence(read: Read) -> None:
+    rows = read(ROWS + "013;02;5%\n")
+    text = as_text(rows, "ko")
+    assert "자료 행 수: 3 · 변환: 2 · 제외: 1" in text
+    assert "[kind_known_code] 1 · 제외 · " in text
+    for rule in rows.rules.iter_rows(named=True):
+        assert f"조치: {rule['action_ko']}" in text
+        assert f"to do:    {rule['action_en']}" in as_text(rows, "en")
+    lacking = read("a;b\n1;2\n")
+    lines = as_text(lacking, "ko").splitlines()
+    assert lines[1:3] == [
+        WORDS["ko"]["reject"],
+        "[no_known_column] areas.csv: 계약에 있는 열을 하나도 찾을 수 없습니다.",
+    ]
+    assert lines[-1].startswith("  조치: ")
+    told = [line for line in (*text.splitlines(), *lines) if not line.startswith(("  기준: ", "  실제: "))]
+    assert not [line for line in told if re.search("[A-Za-z]+ [A-Za-z]+ [A-Za-z]+", line)]
+    assert json.loads(as_json(lacking))["violations"][0]["action_ko"] in lines[-1]
+    assert WORDS["ko"].keys() == WORDS["en"].keys()
+
+
+def test_limits_of_odcs_are_told_in_both_languages(read: Read) -> None:
+    found = read(ROWS, PLAIN.replace("maximum: 1}", "maximum: 0.01}"))
+    [told] = [rule for rule in found.rules.to_dicts() if rule["rule"] == "share_in_range"]
+    assert told["message_ko"].startswith("share: 계약의 조건에 맞지 않는 값입니다.")
+    assert told["message_en"].startswith("share: in_range of")
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -300,5 +329,9 @@ def test_the_command(tmp_path: Path) -> None:
     made = CliRunner().invoke(app, ["read", *asked, f"--out={tmp_path / 'none.csv'}"])
     assert made.exit_code == 4
     assert not (tmp_path / "none.csv").exists()
+    made = CliRunner().invoke(app, ["read", *asked, "--language=ko"])
+    assert WORDS["ko"]["reject"] in made.output
+    made = CliRunner().invoke(app, ["read", *asked, "--language=fr"])
+    assert made.exit_code == 2
     made = CliRunner().invoke(app, ["read", *asked, "--out=t.docx"])
     assert made.exit_code == 1

@@ -1,6 +1,8 @@
 """A file checked before it is delivered: the same findings as a run's, and nothing left behind."""
 
+import html
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +221,13 @@ def test_a_file_of_strangers_is_rejected(
     [violation] = found.violations
     assert (violation.code, violation.got) == ("not_selected", f"{len(lines)} of {len(lines)} rows")
     assert violation.hint in as_letter(found, "en", template_dir=settings.annual_dir)
+    [rule] = [rule for rule in library.deliveries["public_response"].sql_rules if rule.id == "not_selected"]
+    for told in (as_text(found, "ko"), words_of(as_letter(found, "ko", template_dir=settings.annual_dir))):
+        assert "[not_selected] answers.csv" in told
+        assert rule.message_ko in told
+        assert f"조치: {rule.action_ko}" in told
+        assert rule.action_en not in told
+        assert without_english(held(told)), told
 
 
 def test_the_last_wave_is_looked_up(
@@ -279,6 +288,90 @@ def test_the_three_tellings_agree(check: Check, answers: Path, settings: Setting
         assert WORDS[language]["not_checked"] in told_in
     assert "<script" not in page
     assert "src=" not in page.replace("src:url(data:", "")
+
+
+def cut(answers: Path) -> None:
+    answers.write_bytes(answers.read_bytes()[:-40])
+
+
+def mixed(answers: Path) -> None:
+    """A few bytes of CP949 in a file of UTF-8."""
+    answers.write_bytes(answers.read_bytes() + "중앙".encode("cp949") + b"\xff\n")
+
+
+def lacking(answers: Path) -> None:
+    lines = lines_of(answers)
+    with_lines(answers, [lines[0].replace("직원수", "비고"), *lines[1:]])
+
+
+def empty(answers: Path) -> None:
+    with_lines(answers, lines_of(answers)[:1])
+
+
+def held(text: str) -> list[str]:
+    """The lines of a telling without values: places of faults, what was expected and what was found."""
+    lines = [line.strip() for line in text.splitlines() if not line.strip().startswith(("기준: ", "실제: "))]
+    return [re.sub(r"^\[\w+\] [^:]*: ", "", line) for line in lines if line]
+
+
+def words_of(page: str) -> str:
+    """What a reader of a page sees, a line an element."""
+    seen = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return html.unescape(re.sub(r"\s*<[^>]*>\s*", "\n", re.sub(r"\s+", " ", seen)))
+
+
+def without_english(lines: list[str]) -> bool:
+    return not [line for line in lines if re.search(r"\b[A-Za-z]+ [A-Za-z]+ [A-Za-z]+", line)]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "message"),
+    [
+        (cut, "truncated_file", "파일이 중간에 잘렸거나 손상되었습니다."),
+        (mixed, "wrong_encoding", "파일의 문자 인코딩이 맞지 않거나 판별할 수 없습니다."),
+        (lacking, "missing_column", "필요한 열이 없습니다."),
+        (empty, "empty_file", "파일에 자료 행이 없습니다."),
+    ],
+)
+def test_a_korean_letter_has_no_english_sentence(
+    check: Check, answers: Path, settings: Settings, spoil: Callable[[Path], None], code: str, message: str
+) -> None:
+    spoil(answers)
+    found = check(answers)
+    assert [violation.code for violation in found.violations] == [code]
+    [violation] = found.violations
+    text, page = as_text(found, "ko"), words_of(as_letter(found, "ko", template_dir=settings.annual_dir))
+    for told in (text, page):
+        assert f"[{code}] {violation.where}" in told
+        assert message in told
+        assert f"기준: {violation.expected}" in told
+        assert f"실제: {violation.got}" in told
+        assert f"조치: {found.texts[code].action_ko}" in told
+        assert violation.hint not in told
+        assert without_english(held(told)), told
+    # The rule of this test finds the English that the other letter has
+    assert not without_english(held(as_text(found, "en")))
+    english = words_of(as_letter(found, "en", template_dir=settings.annual_dir))
+    assert violation.hint in english
+    assert message not in english
+    [told_json] = json.loads(as_json(found))["violations"]
+    assert (told_json["message_ko"], told_json["hint"]) == (message, violation.hint)
+    assert told_json["message_en"]
+    assert told_json["action_en"]
+
+
+def test_remarks_on_a_file_are_told_in_korean(check: Check, answers: Path, settings: Settings) -> None:
+    lines = lines_of(answers)
+    with_lines(answers, [f"{line},{'more' if at == 0 else 1}" for at, line in enumerate(lines)])
+    found = check(answers)
+    assert [warning.code for warning in found.warnings] == ["extra_columns"]
+    for told in (as_text(found, "ko"), words_of(as_letter(found, "ko", template_dir=settings.annual_dir))):
+        assert "계약에 없는 열이 있습니다." in told
+        assert without_english(held(told)), told
+    rules = json.loads(as_json(found))["rules"]
+    assert rules
+    assert all(rule["action_ko"] in as_text(found, "ko") for rule in rules)
+    assert all(rule["action_en"] in as_text(found, "en") for rule in rules)
 
 
 def test_a_hostile_name_stays_text(check: Check, answers: Path, settings: Settings) -> None:

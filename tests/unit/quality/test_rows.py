@@ -60,7 +60,8 @@ def test_negative_employment_is_quarantined_with_its_reason(check: Check) -> Non
     [counted] = result.counts.filter(pl.col("rule") == "employees_in_range").to_dicts()
     assert (counted["severity"], counted["column"], counted["rows"]) == ("error", "employees", 1)
     assert counted["message_ko"] == "종사자 수는 1명 이상 1,000,000명 이하여야 합니다."
-    assert counted["action"]
+    assert counted["action_ko"]
+    assert counted["action_en"]
 
 
 def test_an_unknown_code_is_quarantined(check: Check) -> None:
@@ -110,7 +111,14 @@ def test_duplicates_say_which_rows(check: Check) -> None:
 
 def in_sql(severity: Severity, rows: list[int], **options: float) -> Checked:
     """What the database found for a rule of a contract."""
-    said = {"why": "why", "owner": "owner", "message_ko": "이상합니다.", "message_en": "Odd.", "action": "look"}
+    said = {
+        "why": "why",
+        "owner": "owner",
+        "message_ko": "이상합니다.",
+        "message_en": "Odd.",
+        "action_ko": "확인",
+        "action_en": "look",
+    }
     rule = SqlRule(
         id="odd", severity=severity, query="…", reads=(), parameters={}, column="employees", **said, **options
     )

@@ -33,7 +33,8 @@ def rule(id: str, expectation: str, severity: Severity = "error", **kwargs: obje
         owner="owner",
         message_ko="ko",
         message_en="en",
-        action="act",
+        action_ko="조치",
+        action_en="act",
     )
 
 

@@ -22,7 +22,14 @@ Run = Callable[..., RuleRun]
 
 
 def rule(query: str, *reads: RuleInput, id: str = "odd", column: str | None = None, **parameters: Any) -> SqlRule:
-    said = {"why": "why", "owner": "owner", "message_ko": "가", "message_en": "a", "action": "look"}
+    said = {
+        "why": "why",
+        "owner": "owner",
+        "message_ko": "가",
+        "message_en": "a",
+        "action_ko": "확인",
+        "action_en": "look",
+    }
     return SqlRule(id=id, severity="warning", query=query, reads=reads, parameters=parameters, column=column, **said)
 
 
