@@ -23,7 +23,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import FloatArray, IntArray, codes_in, summing
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, summing
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as, rank
 from pipelines.stats.survey_wave import Base, Domain, UnitWeighting, Wave
@@ -295,22 +295,29 @@ class Overlap:
         self, old_layout: DomainLayout, old: RateScores, new_layout: DomainLayout, new: RateScores
     ) -> tuple[FloatArray, FloatArray]:
         """C and the number of common rows in the base, both ``(D, K)``; the layouts share domain codes."""
-        n_units, columns = max(len(self.stratum), 1), old.estimate.shape[1]
+        sides = [
+            (layout, scores.weight * scores.residual, scores.used)
+            for layout, scores in ((old_layout, old), (new_layout, new))
+        ]
+        return self.covariance_of(sides[0], sides[1])
+
+    def covariance_of(
+        self, old: tuple[DomainLayout, FloatArray, BoolArray], new: tuple[DomainLayout, FloatArray, BoolArray]
+    ) -> tuple[FloatArray, FloatArray]:
+        """:meth:`covariance` of any statistics: of each wave layout, weighted influences ``(m, K)``, rows used."""
+        n_units, columns = max(len(self.stratum), 1), old[1].shape[1]
         n_strata = len(self.common)
         sides = []
-        for layout, scores, index in (
-            (old_layout, old, self.before_index),
-            (new_layout, new, self.after_index),
-        ):
+        for (layout, influence, used), index in ((old, self.before_index), (new, self.after_index)):
             # The PSU codes of a wave's design are the positions of its units.
             unit = index[layout.pair_psu]
             shared = unit >= 0
             sides.append(
                 (
                     layout.pair_domain[shared] * n_units + unit[shared],
-                    layout.scores(scores.weight * scores.residual)[shared],
+                    layout.scores(influence)[shared],
                     layout.asked_pairs()[shared],
-                    layout.answering_pairs(scores.used)[shared],
+                    layout.answering_pairs(used)[shared],
                 )
             )
         pairs, positions = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_inverse=True)
@@ -326,7 +333,7 @@ class Overlap:
         )
         to_domains = sparse.csr_array(
             (np.ones(len(cell_key)), (cell_key // n_strata, np.arange(len(cell_key)))),
-            shape=(old_layout.n_domains, len(cell_key)),
+            shape=(old[0].n_domains, len(cell_key)),
         )
         m = self.common[cell_key % n_strata][:, None]
         mean = [(to_cells @ values) / m for values in score]
@@ -335,8 +342,8 @@ class Overlap:
         within = to_cells @ (centred[0] * centred[1]) + absent * mean[0] * mean[1]
         stratum = cell_key % n_strata
         share1, share2 = (
-            self._answering_share(layout, scores, of, cell_key)
-            for layout, scores, of in zip((old_layout, new_layout), (old, new), self.strata_of, strict=True)
+            self._answering_share(layout, used, of, cell_key)
+            for (layout, _, used), of in zip((old, new), self.strata_of, strict=True)
         )
         both = answering[0] * answering[1]
         share_both = (to_cells @ both) / np.maximum(to_cells @ (asked[0] * asked[1]), 1.0)
@@ -347,7 +354,7 @@ class Overlap:
         return to_domains @ (factor * within), to_domains @ (to_cells @ both)
 
     def _answering_share(
-        self, layout: DomainLayout, scores: RateScores, strata_of: IntArray, cell_key: IntArray
+        self, layout: DomainLayout, used: BoolArray, strata_of: IntArray, cell_key: IntArray
     ) -> FloatArray:
         """Units of a wave with an answer among those asked, by domain and stratum ``(cells, K)``; 1 if none."""
         key = layout.pair_domain * len(self.common) + strata_of[layout.design.psu_stratum[layout.pair_psu]]
@@ -356,5 +363,5 @@ class Overlap:
             (np.ones(len(known)), (np.searchsorted(cell_key, key[known]), known)), shape=(len(cell_key), len(key))
         )
         asked = collect @ layout.asked_pairs()
-        answering = collect @ layout.answering_pairs(scores.used)
+        answering = collect @ layout.answering_pairs(used)
         return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))

@@ -1,0 +1,229 @@
+"""The change of a whole taken apart: rates that moved inside its domains, and weights that moved between them.
+
+Belongs here: shift-share of a change with standard errors. Does not belong here: the change itself (change).
+
+With s_d the domain's share of the base (of units, or of employment) and r_d its rate, R = sum s_d r_d and R2 - R1 = sum
+(s1 + s2)/2 (r2 - r1) + sum (s2 - s1) ((r1 + r2)/2 - (R1 + R2)/2): within the domains, and by composition; a domain adds
+to composition where it grew and lies above the whole, or shrank and lies below. The two add up exactly, in each domain
+and in all. A domain without a respondent in one wave has no rate there: it takes that of the other wave, so that all it
+adds is composition.
+
+Standard errors: both parts are functions of the shares and rates of both waves. Their linearised influences go through
+the variance of each wave and the covariance of the two (change).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import AxstatError
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, divide, summing
+from pipelines.stats.change import Overlap, Segment, require_comparable
+from pipelines.stats.rates import RateScores, eligible_if_take_all
+from pipelines.stats.survey_wave import Base, Domain, DomainRows, UnitWeighting, Wave
+from pipelines.stats.variance import DomainLayout
+
+ALL: Final = "all"
+DECOMPOSITION_SCHEMA = {
+    "whole_type": pl.String,
+    "domain_type": pl.String,
+    "domain_code": pl.String,
+    "measure": pl.String,
+    "base": pl.String,
+    "unit_weighting": pl.String,
+    "share_before": pl.Float64,
+    "share_after": pl.Float64,
+    "estimate_before": pl.Float64,
+    "estimate_after": pl.Float64,
+    "within_pp": pl.Float64,
+    "within_se_pp": pl.Float64,
+    "composition_pp": pl.Float64,
+    "composition_se_pp": pl.Float64,
+    "contribution_pp": pl.Float64,
+    "contribution_se_pp": pl.Float64,
+    "df": pl.Int64,
+}
+
+
+def decompose_change(
+    before: Wave,
+    after: Wave,
+    *,
+    before_segment: Segment,
+    after_segment: Segment,
+    divisions: Sequence[tuple[Domain, Domain]],
+    measures: Sequence[str],
+    base: Base = "answered",
+    unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
+) -> pl.DataFrame:
+    """The change of each whole by the domains that divide it.
+
+    Args:
+        divisions: a whole (a type with one domain) and a type whose domains divide it.
+
+    Returns:
+        DECOMPOSITION_SCHEMA: for each division, measure and weighting a row a domain and one with domain_code 'all'
+        that holds their sums; its contribution is the change of the whole.
+
+    Raises:
+        ComparabilityError: the segments differ.
+        AxstatError: a division that leaves units of the whole out.
+    """
+    require_comparable(before_segment, after_segment, measures=measures)
+    overlap = Overlap.build(before, after)
+    tables = []
+    for whole, parts in divisions:
+        sides = [_WholeRows.build(wave, whole, parts, measures) for wave in (before, after)]
+        codes = pl.concat([side.part for side in sides]).unique().sort()
+        for weighting in unit_weightings:
+            scores = [side.scores(base, weighting) for side in sides]
+            for at, measure in enumerate(measures):
+                states = [_State.build(side, score, codes, at) for side, score in zip(sides, scores, strict=True)]
+                tables.append(
+                    _table(states[0], states[1], codes, overlap).with_columns(
+                        pl.lit(whole.type).alias("whole_type"),
+                        pl.lit(parts.type).alias("domain_type"),
+                        pl.lit(measure).alias("measure"),
+                        pl.lit(base).alias("base"),
+                        pl.lit(weighting).alias("unit_weighting"),
+                    )
+                )
+    if not tables:
+        return pl.DataFrame(schema=DECOMPOSITION_SCHEMA)
+    return pl.concat(
+        table.select(pl.col(name).cast(kind) for name, kind in DECOMPOSITION_SCHEMA.items()) for table in tables
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _WholeRows:
+    """The responding rows of a whole in one wave, m of them, and the domain each is in."""
+
+    layout: DomainLayout
+    rows: DomainRows
+    part: pl.Series  # (m,)
+    eligible: FloatArray  # (1,)
+
+    @classmethod
+    def build(cls, wave: Wave, whole: Domain, parts: Domain, measures: Sequence[str]) -> "_WholeRows":
+        rows, divided = wave.rows(whole, measures), wave.rows(parts, measures)
+        if not np.array_equal(rows.design_row, divided.design_row):
+            raise AxstatError(
+                "domains_do_not_add_up",
+                where=f"change of {whole.type} by {parts.type}",
+                expected=f"every responding unit of {whole.type} in one domain of {parts.type}",
+                got=f"{len(rows.design_row)} units against {len(divided.design_row)}",
+                hint="divide the whole by a type that covers it",
+            )
+        zeros = np.zeros(len(rows.design_row), dtype=np.int64)
+        return cls(
+            layout=DomainLayout.build(wave.design, zeros, 1, rows=rows.design_row),
+            rows=rows,
+            part=divided.code,
+            eligible=eligible_if_take_all(wave.frame_domains(whole)),
+        )
+
+    def scores(self, base: Base, unit_weighting: UnitWeighting) -> RateScores:
+        return RateScores.build(
+            self.layout, self.rows, eligible=self.eligible, base=base, unit_weighting=unit_weighting
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """One wave's shares and rates of D domains for one measure, and how its m rows move them."""
+
+    layout: DomainLayout
+    weight: FloatArray  # (m, 1)
+    used: BoolArray  # (m,)
+    observed: BoolArray  # (m,)
+    part: IntArray  # (m,)
+    top: FloatArray  # (m,)
+    bottom: FloatArray  # (m,)
+    size: float  # sum of weight x bottom
+    share: FloatArray  # (D,)
+    rate: FloatArray  # (D,) NaN without a respondent
+    whole: float
+    df: float
+    known: bool
+
+    @classmethod
+    def build(cls, side: _WholeRows, scores: RateScores, codes: pl.Series, measure: int) -> "_State":
+        part = codes_in(side.part, codes)
+        top, bottom = scores.top[:, measure], scores.bottom[:, measure]
+        collect = summing(part, len(codes))
+        acting, adopting = collect @ (scores.weight[:, 0] * bottom), collect @ (scores.weight[:, 0] * top)
+        return cls(
+            layout=side.layout,
+            weight=scores.weight,
+            used=scores.used[:, measure],
+            observed=scores.observed[:, measure],
+            part=part,
+            top=top,
+            bottom=bottom,
+            size=float(acting.sum()),
+            share=acting / acting.sum() if acting.sum() > 0 else np.full(len(codes), np.nan),
+            rate=divide(adopting, acting, otherwise=np.nan),
+            whole=float(scores.estimate[0, measure]),
+            df=float(scores.df[0, measure]),
+            known=bool(scores.complete[0, measure]),
+        )
+
+    def influence(self, by_share: FloatArray, by_rate: FloatArray, by_whole: FloatArray) -> FloatArray:
+        """Weighted influences ``(m, D)`` of a figure of each domain with these derivatives ``(D,)``."""
+        rows = np.arange(len(self.part))
+        unit = self.bottom[:, None] / self.size
+        figures = (
+            -unit * (self.share * by_share) + ((self.top - self.whole * self.bottom) / self.size)[:, None] * by_whole
+        )
+        own = unit[:, 0] * by_share[self.part]
+        acting = self.size * self.share[self.part]
+        of_rate = divide(self.top - np.nan_to_num(self.rate)[self.part] * self.bottom, acting)
+        figures[rows, self.part] += own + of_rate * by_rate[self.part]
+        return self.weight * figures * (not self.known)
+
+
+def _table(old: _State, new: _State, codes: pl.Series, overlap: Overlap) -> pl.DataFrame:
+    r1, r2 = np.where(np.isnan(old.rate), new.rate, old.rate), np.where(np.isnan(new.rate), old.rate, new.rate)
+    both = np.isfinite(old.rate) & np.isfinite(new.rate)
+    share, rate, whole = (old.share + new.share) / 2.0, (r1 + r2) / 2.0, (old.whole + new.whole) / 2.0
+    moved, grown = r2 - r1, new.share - old.share
+    within, composition = share * moved, grown * (rate - whole)
+    zero = np.zeros(len(codes))
+    influences = []
+    for side, sign, here in ((old, -1.0, np.isfinite(old.rate)), (new, 1.0, np.isfinite(new.rate))):
+        inside = side.influence(moved / 2.0, np.where(both, sign * share, 0.0), zero)
+        # Without the other wave's rate this one stands in for it, and counts whole
+        between = side.influence(
+            sign * (rate - whole), np.where(both, grown / 2.0, np.where(here, grown, 0.0)), -grown / 2.0
+        )
+        parts = [inside, between, inside + between]
+        influences.append(np.column_stack([*parts, *(part.sum(axis=1) for part in parts)]))
+    variance = np.zeros(influences[0].shape[1])
+    sides = []
+    for side, influence in zip((old, new), influences, strict=True):
+        used = np.broadcast_to(side.observed[:, None], influence.shape)
+        sampling, item = side.layout.variance_parts(influence, used=used)
+        variance += (sampling + item)[0]
+        sides.append((side.layout, influence, np.broadcast_to(side.used[:, None], influence.shape)))
+    covariance, _ = overlap.covariance_of(sides[0], sides[1])
+    se = 100.0 * np.sqrt(np.maximum(variance + 2.0 * covariance[0], 0.0))
+    size = len(codes)
+    figures = {
+        "share_before": (old.share, 1.0),
+        "share_after": (new.share, 1.0),
+        "estimate_before": (old.rate, old.whole),
+        "estimate_after": (new.rate, new.whole),
+        "within_pp": (100.0 * within, 100.0 * within.sum()),
+        "within_se_pp": (se[:size], se[3 * size]),
+        "composition_pp": (100.0 * composition, 100.0 * composition.sum()),
+        "composition_se_pp": (se[size : 2 * size], se[3 * size + 1]),
+        "contribution_pp": (100.0 * (within + composition), 100.0 * (within + composition).sum()),
+        "contribution_se_pp": (se[2 * size : 3 * size], se[3 * size + 2]),
+    }
+    return pl.DataFrame(
+        {"domain_code": [*codes, ALL], **{name: np.append(parts, total) for name, (parts, total) in figures.items()}}
+    ).with_columns(pl.col(pl.Float64).fill_nan(None), pl.lit(min(old.df, new.df)).alias("df"))
