@@ -38,6 +38,7 @@ from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, as_floats, codes_in, safe_divide
 from pipelines.stats.fay_herriot import AreaModel, Prediction
 from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as
+from pipelines.stats.reliability import WIDE_WIDTH
 from pipelines.stats.replicate_draws import permanent_numbers
 from pipelines.stats.survey_wave import Base, Domain, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
@@ -66,6 +67,7 @@ SMALL_AREA_SCHEMA = {
     "ci_low": pl.Float64,
     "ci_high": pl.Float64,
     "ci_level": pl.Float64,
+    "reliability": pl.String,
     "gamma": pl.Float64,
     "residual": pl.Float64,
     "g1_share": pl.Float64,
@@ -414,4 +416,12 @@ def _table(
     return made.with_columns(
         pl.col(pl.Float64).fill_nan(None),
         pl.when(pl.col("reason") != "").then("reason").alias("reason"),
+        # What the standard for direct rates says of a width holds for a model's interval as well; n does not bind it
+        pl.when(pl.Series(modelled))
+        .then(
+            pl.when(pl.col("ci_high") - pl.col("ci_low") < WIDE_WIDTH)
+            .then(pl.lit("publish"))
+            .otherwise(pl.lit("suppress"))
+        )
+        .alias("reliability"),
     )

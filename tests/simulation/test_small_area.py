@@ -13,6 +13,10 @@ respondents to expect are small. With the covariates of the frame, over the smal
 
 Printed (pytest -s), also for the choice with the last wave's rates: the worst sector, claimed over true squared error,
 lowest coverage.
+
+Learned from the first run: with R² = 0.4 of the levels the covariates explained 0.545 of the realised rates of the
+third country, more than the rule allows. The levels' R² is now 0.3 in all three, which makes the first rule harder to
+meet (the ratios of the first run were 0.56, 0.53 and 0.46).
 """
 
 import sys
