@@ -13,7 +13,7 @@ non-response (decision 0005): n1 n2/(m N) is multiplied by r1 r2/r, the shares o
 answered in each wave, and of its common units that answered in both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -23,10 +23,10 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, summing
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, distinct_codes, in_threads, summing
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as, rank
-from pipelines.stats.survey_wave import Base, Domain, UnitWeighting, Wave
+from pipelines.stats.survey_wave import Base, Domain, DomainRows, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
 
 CHANGE_SCHEMA = {
@@ -44,6 +44,8 @@ CHANGE_SCHEMA = {
     "variance_after": pl.Float64,
     "df_before": pl.Int64,
     "df_after": pl.Int64,
+    "known_before": pl.Boolean,
+    "known_after": pl.Boolean,
     "covariance": pl.Float64,
     "covariance_clipped": pl.Boolean,
     "change": pl.Float64,
@@ -103,59 +105,159 @@ def adoption_change(
     bases: Sequence[Base] = ("answered",),
     unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
 ) -> pl.DataFrame:
-    """Both waves' estimates of every domain with their variances and covariance.
+    """:func:`adoption_changes` of two waves, without the columns that name them."""
+    return adoption_changes(
+        {0: before, 1: after},
+        segments={0: before_segment, 1: after_segment},
+        pairs=[(0, 1)],
+        domains=domains,
+        measures=measures,
+        field_measures=field_measures,
+        bases=bases,
+        unit_weightings=unit_weightings,
+    ).select(*CHANGE_SCHEMA)
+
+
+def adoption_changes(
+    waves: Mapping[int, Wave],
+    *,
+    segments: Mapping[int, Segment],
+    pairs: Sequence[tuple[int, int]],
+    domains: Sequence[Domain],
+    measures: Sequence[str],
+    field_measures: Sequence[str] = (),
+    bases: Sequence[Base] = ("answered",),
+    unit_weightings: Sequence[UnitWeighting] = ("unit", "employment"),
+) -> pl.DataFrame:
+    """Both waves' estimates of every domain with their variances and covariance, for pairs of waves.
 
     A unit counts in the domain it is in at each wave. Domains are those with a responding row in either wave.
 
+    Args:
+        waves, segments: by reference year.
+        pairs: earlier and later wave.
+
     Returns:
-        CHANGE_SCHEMA, sorted by domain type (as given), code, measure, base, weighting. ``n_common``: units
-        (units x field for types by field) in the base of the domain in both waves. ``covariance`` is held
-        within +-sqrt(V1 V2) (``covariance_clipped`` says where), so that no variance of a change is negative.
+        ``wave_before`` and ``wave`` with CHANGE_SCHEMA, sorted by pair (as given), domain type (as given), code,
+        measure, base, weighting. ``known_*``: every eligible unit answered, so that the rate has no error.
+        ``n_common``: units (units x field for types by field) in the base of the domain in both waves. ``covariance``
+        is held within +-sqrt(V1 V2) (``covariance_clipped`` says where), so that no variance of a change is negative.
 
     Raises:
-        ComparabilityError: the segments differ.
+        ComparabilityError: the segments of a pair differ.
     """
-    require_comparable(before_segment, after_segment, measures=[*measures, *field_measures])
-    overlap = Overlap.build(before, after)
-    tables = []
-    for domain in domains:
+    for earlier, later in pairs:
+        require_comparable(segments[earlier], segments[later], measures=[*measures, *field_measures])
+    overlaps = {(earlier, later): Overlap.build(waves[earlier], waves[later]) for earlier, later in pairs}
+
+    def of_domain(domain: Domain) -> list[pl.DataFrame]:
         chosen = tuple(field_measures if domain.by_field else measures)
         if not chosen:
-            continue
-        old_rows, new_rows = before.rows(domain, chosen), after.rows(domain, chosen)
-        codes = pl.concat([old_rows.code, new_rows.code]).unique().sort()
-        old_layout, new_layout = (
-            DomainLayout.build(wave.design, codes_in(rows.code, codes), len(codes), rows=rows.design_row)
-            for wave, rows in ((before, old_rows), (after, new_rows))
-        )
-        old_eligible, new_eligible = (
-            eligible_if_take_all(listed_as(codes, wave.frame_domains(domain))) for wave in (before, after)
-        )
-        for base in bases:
-            for weighting in unit_weightings:
-                old = RateScores.build(old_layout, old_rows, eligible=old_eligible, base=base, unit_weighting=weighting)
-                new = RateScores.build(new_layout, new_rows, eligible=new_eligible, base=base, unit_weighting=weighting)
-                covariance, n_common = overlap.covariance(old_layout, old, new_layout, new)
-                tables.append(
-                    _change_table(old, new, covariance, n_common)
-                    .with_columns(
-                        pl.lit(domain.type).alias("domain_type"),
-                        pl.Series("domain_code", np.repeat(codes.to_numpy(), len(chosen)), dtype=pl.String),
-                        pl.Series("measure", list(chosen) * len(codes), dtype=pl.String),
-                        pl.lit(base).alias("base"),
-                        pl.lit(weighting).alias("unit_weighting"),
-                    )
-                    .select(*CHANGE_SCHEMA)
-                )
+            return []
+        rows = {year: wave.rows(domain, chosen) for year, wave in waves.items()}
+        codes = pl.concat([of.code for of in rows.values()]).unique().sort()
+        sides = {
+            year: _Side.build(wave, domain, rows[year], codes, bases=bases, unit_weightings=unit_weightings)
+            for year, wave in waves.items()
+        }
+        return [
+            table.with_columns(
+                pl.lit(earlier).alias("wave_before"),
+                pl.lit(later).alias("wave"),
+                pl.lit(domain.type).alias("domain_type"),
+            )
+            for (earlier, later), overlap in overlaps.items()
+            for table in _pair_tables(sides[earlier], sides[later], overlap, codes, bases, unit_weightings)
+        ]
+
+    columns = {"wave_before": pl.Int64, "wave": pl.Int64} | CHANGE_SCHEMA
+    tables = [table for tables in in_threads(of_domain, domains) for table in tables]
     if not tables:
-        return pl.DataFrame(schema=CHANGE_SCHEMA)
-    return pl.concat(tables).sort(
-        rank("domain_type", [domain.type for domain in domains]),
-        "domain_code",
-        rank("measure", [*measures, *field_measures]),
-        rank("base", bases),
-        rank("unit_weighting", unit_weightings),
+        return pl.DataFrame(schema=columns)
+    order = pl.DataFrame(
+        {"wave_before": [pair[0] for pair in pairs], "wave": [pair[1] for pair in pairs], "pair": range(len(pairs))},
+        schema={"wave_before": pl.Int64, "wave": pl.Int64, "pair": pl.Int64},
     )
+    return (
+        pl.concat(tables)
+        .select(pl.col(name).cast(kind) for name, kind in columns.items())
+        .join(order, on=["wave_before", "wave"], how="left")
+        .sort(
+            "pair",
+            rank("domain_type", [domain.type for domain in domains]),
+            "domain_code",
+            rank("measure", [*measures, *field_measures]),
+            rank("base", bases),
+            rank("unit_weighting", unit_weightings),
+        )
+        .drop("pair")
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One wave's rates of a domain type with D codes."""
+
+    layout: DomainLayout
+    measures: tuple[str, ...]
+    there: BoolArray  # (D,) with a responding row
+    scores: dict[Base, list[RateScores]]  # by base, one a weighting
+
+    @classmethod
+    def build(
+        cls,
+        wave: Wave,
+        domain: Domain,
+        rows: DomainRows,
+        codes: pl.Series,
+        *,
+        bases: Sequence[Base],
+        unit_weightings: Sequence[UnitWeighting],
+    ) -> "_Side":
+        coded = codes_in(rows.code, codes)
+        layout = DomainLayout.build(wave.design, coded, len(codes), rows=rows.design_row)
+        eligible = eligible_if_take_all(listed_as(codes, wave.frame_domains(domain)))
+        return cls(
+            layout=layout,
+            measures=rows.measures,
+            there=np.bincount(coded, minlength=len(codes)) > 0,
+            scores={
+                base: [
+                    RateScores.build(layout, rows, eligible=eligible, base=base, unit_weighting=weighting)
+                    for weighting in unit_weightings
+                ]
+                for base in bases
+            },
+        )
+
+
+def _pair_tables(
+    old: _Side,
+    new: _Side,
+    overlap: "Overlap",
+    codes: pl.Series,
+    bases: Sequence[Base],
+    unit_weightings: Sequence[UnitWeighting],
+) -> Iterator[pl.DataFrame]:
+    size = len(old.measures)
+    there = pl.Series(np.repeat(old.there | new.there, size))
+    for base in bases:
+        covariances, n_common = overlap.covariances(
+            WaveInfluences.of_rates(old.layout, old.scores[base]), WaveInfluences.of_rates(new.layout, new.scores[base])
+        )
+        for weighting, before, after, covariance in zip(
+            unit_weightings, old.scores[base], new.scores[base], covariances, strict=True
+        ):
+            yield (
+                _change_table(before, after, covariance, n_common)
+                .with_columns(
+                    pl.Series("domain_code", np.repeat(codes.to_numpy(), size), dtype=pl.String),
+                    pl.Series("measure", list(old.measures) * len(codes), dtype=pl.String),
+                    pl.lit(base).alias("base"),
+                    pl.lit(weighting).alias("unit_weighting"),
+                )
+                .filter(there)
+            )
 
 
 def _change_table(old: RateScores, new: RateScores, covariance: FloatArray, n_common: FloatArray) -> pl.DataFrame:
@@ -174,6 +276,8 @@ def _change_table(old: RateScores, new: RateScores, covariance: FloatArray, n_co
         "variance_after": new.variance,
         "df_before": old.df.astype(np.int64),
         "df_after": new.df.astype(np.int64),
+        "known_before": old.complete,
+        "known_after": new.complete,
         "covariance": held,
         "covariance_clipped": clipped,
         "change": new.estimate - old.estimate,
@@ -234,6 +338,20 @@ def overlap_covariance(
 
 
 @dataclass(frozen=True, eq=False)
+class WaveInfluences:
+    """Statistics of one wave whose covariance with another's is asked for; D domains, m rows, K columns."""
+
+    layout: DomainLayout
+    influences: tuple[FloatArray, ...]  # weighted influences (m, K), sets of statistics of the same rows
+    used: BoolArray  # (m, K) rows in the base
+
+    @classmethod
+    def of_rates(cls, layout: DomainLayout, scores: Sequence[RateScores]) -> "WaveInfluences":
+        """Rates of one base by several weightings."""
+        return cls(layout, tuple(of.weight * of.residual for of in scores), scores[0].used)
+
+
+@dataclass(frozen=True, eq=False)
 class Overlap:
     """The units two waves share, by stratum of selection; made by :meth:`build`. U common units, H strata."""
 
@@ -291,67 +409,57 @@ class Overlap:
             population=np.maximum(population1, population2),
         )
 
-    def covariance(
-        self, old_layout: DomainLayout, old: RateScores, new_layout: DomainLayout, new: RateScores
-    ) -> tuple[FloatArray, FloatArray]:
-        """C and the number of common rows in the base, both ``(D, K)``; the layouts share domain codes."""
-        sides = [
-            (layout, scores.weight * scores.residual, scores.used)
-            for layout, scores in ((old_layout, old), (new_layout, new))
-        ]
-        return self.covariance_of(sides[0], sides[1])
-
-    def covariance_of(
-        self, old: tuple[DomainLayout, FloatArray, BoolArray], new: tuple[DomainLayout, FloatArray, BoolArray]
-    ) -> tuple[FloatArray, FloatArray]:
-        """:meth:`covariance` of any statistics: of each wave layout, weighted influences ``(m, K)``, rows used."""
-        n_units, columns = max(len(self.stratum), 1), old[1].shape[1]
-        n_strata = len(self.common)
-        sides = []
-        for (layout, influence, used), index in ((old, self.before_index), (new, self.after_index)):
+    def covariances(self, old: "WaveInfluences", new: "WaveInfluences") -> tuple[list[FloatArray], FloatArray]:
+        """C of each set of statistics, and the number of common rows in the base, all ``(D, K)``."""
+        n_units, n_strata = max(len(self.stratum), 1), len(self.common)
+        keys, shared = [], []
+        for side, index in ((old, self.before_index), (new, self.after_index)):
             # The PSU codes of a wave's design are the positions of its units.
-            unit = index[layout.pair_psu]
-            shared = unit >= 0
-            sides.append(
-                (
-                    layout.pair_domain[shared] * n_units + unit[shared],
-                    layout.scores(influence)[shared],
-                    layout.asked_pairs()[shared],
-                    layout.answering_pairs(used)[shared],
-                )
-            )
-        pairs, positions = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_inverse=True)
-        score, asked, answering = np.zeros((3, 2, len(pairs), columns))
-        split = np.split(positions, [len(sides[0][0])])
-        for side, (at, (_, *values)) in enumerate(zip(split, sides, strict=True)):
-            score[side, at], asked[side, at], answering[side, at] = values
-        cell_key, pair_cell = np.unique(
-            pairs // n_units * n_strata + self.stratum[pairs % n_units], return_inverse=True
-        )
-        to_cells = sparse.csr_array(
-            (np.ones(len(pairs)), (pair_cell, np.arange(len(pairs)))), shape=(len(cell_key), len(pairs))
-        )
-        to_domains = sparse.csr_array(
-            (np.ones(len(cell_key)), (cell_key // n_strata, np.arange(len(cell_key)))),
-            shape=(old[0].n_domains, len(cell_key)),
-        )
-        m = self.common[cell_key % n_strata][:, None]
-        mean = [(to_cells @ values) / m for values in score]
-        centred = [values - centre[pair_cell] for values, centre in zip(score, mean, strict=True)]
+            unit = index[side.layout.pair_psu]
+            shared.append(unit >= 0)
+            keys.append(side.layout.pair_domain[shared[-1]] * n_units + unit[shared[-1]])
+        if np.array_equal(keys[0], keys[1]):
+            pairs, places = keys[0], [np.arange(len(keys[0]))] * 2
+        else:
+            pairs, positions = np.unique(np.concatenate(keys), return_inverse=True)
+            places = np.split(positions, [len(keys[0])])
+
+        def placed(values: FloatArray, side: int) -> FloatArray:
+            """Values of a wave's pairs ``(Q, K)`` at the common pairs ``(P, K)``, 0 where it has none."""
+            found = np.zeros((len(pairs), values.shape[1]))
+            found[places[side]] = values[shared[side]]
+            return found
+
+        stratum_of = self.stratum[pairs % n_units]
+        cell_key, pair_cell = distinct_codes(pairs // n_units * n_strata + stratum_of)
+        to_cells, stratum = summing(pair_cell, len(cell_key)), cell_key % n_strata
+        to_domains = summing(cell_key // n_strata, old.layout.n_domains)
+        m = self.common[stratum][:, None]
         absent = m - np.bincount(pair_cell, minlength=len(cell_key))[:, None]
-        within = to_cells @ (centred[0] * centred[1]) + absent * mean[0] * mean[1]
-        stratum = cell_key % n_strata
+        asked = [placed(side.layout.asked_pairs(), at) for at, side in enumerate((old, new))]
+        answering = [placed(side.layout.answering_pairs(side.used), at) for at, side in enumerate((old, new))]
         share1, share2 = (
-            self._answering_share(layout, used, of, cell_key)
-            for (layout, _, used), of in zip((old, new), self.strata_of, strict=True)
+            self._answering_share(side.layout, side.used, of, cell_key)
+            for side, of in zip((old, new), self.strata_of, strict=True)
         )
-        both = answering[0] * answering[1]
-        share_both = (to_cells @ both) / np.maximum(to_cells @ (asked[0] * asked[1]), 1.0)
+        both = to_cells @ (answering[0] * answering[1])
+        share_both = both / np.maximum(to_cells @ (asked[0] * asked[1]), 1.0)
         drawn = (self.counts[0] * self.counts[1])[stratum][:, None] / (m * self.population[stratum][:, None])
         # Without a unit that answered twice, what is left are residuals of units outside the base.
         drawn = drawn * np.where(share_both > 0, share1 * share2 / np.where(share_both > 0, share_both, 1.0), 1.0)
         factor = np.where(m >= 2, (1.0 - drawn) * m / np.maximum(m - 1.0, 1.0), 0.0)
-        return to_domains @ (factor * within), to_domains @ (to_cells @ both)
+        found = []
+        for influences in zip(old.influences, new.influences, strict=True):
+            score = [
+                placed(side.layout.scores(influence), at)
+                for at, (side, influence) in enumerate(zip((old, new), influences, strict=True))
+            ]
+            mean = [(to_cells @ values) / m for values in score]
+            for values, centre in zip(score, mean, strict=True):
+                values -= centre[pair_cell]
+            within = to_cells @ (score[0] * score[1]) + absent * mean[0] * mean[1]
+            found.append(to_domains @ (factor * within))
+        return found, to_domains @ both
 
     def _answering_share(
         self, layout: DomainLayout, used: BoolArray, strata_of: IntArray, cell_key: IntArray

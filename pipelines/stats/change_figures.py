@@ -41,16 +41,20 @@ def change_figures(change: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame
     Returns:
         FIGURES_SCHEMA. Changes, SEs and limits in percentage points; ``df`` the smaller of both waves'; ``direction``
         'rose' or 'fell' where the interval leaves 0 out, else 'about_the_same'. NULL where a wave has no estimate. A
-        change without a standard error (both values known, or all alike) is its own interval and has no p-value.
+        change between two known values is its own interval and has no p-value. A rate of 0 or 1 that is not known has
+        a standard error of 0 by the formula only: its change has no interval, no p-value and no direction.
     """
     points, se = 100.0 * as_floats(change["change"]), 100.0 * as_floats(change["change_se"])
     df = change.select(pl.min_horizontal("df_before", "df_after"))["df_before"]
-    exact = se == 0
+    exact = (change["known_before"] & change["known_after"]).to_numpy()
+    empty = pl.any_horizontal(
+        pl.col(f"estimate_{when}").is_in([0.0, 1.0]) & ~pl.col(f"known_{when}") for when in ("before", "after")
+    )
+    usable = ~change.select(empty.fill_null(False)).to_series().to_numpy() & (as_floats(df) > 0)
     low, high = t_interval(points, np.square(se), as_floats(df), level=level)
-    low, high = np.where(exact, points, low), np.where(exact, points, high)
+    low, high = (np.where(exact, points, np.where(usable, limit, np.nan)) for limit in (low, high))
     with np.errstate(divide="ignore", invalid="ignore"):
         p_value = 2.0 * special.stdtr(as_floats(df), -np.abs(points / se))
-    usable = as_floats(df) > 0
     figures = {
         "change_pp": points,
         "se_pp": se,

@@ -21,7 +21,7 @@ import polars as pl
 
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, divide, summing
-from pipelines.stats.change import Overlap, Segment, require_comparable
+from pipelines.stats.change import Overlap, Segment, WaveInfluences, require_comparable
 from pipelines.stats.rates import RateScores, eligible_if_take_all
 from pipelines.stats.survey_wave import Base, Domain, DomainRows, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
@@ -78,12 +78,25 @@ def decompose_change(
     for whole, parts in divisions:
         sides = [_WholeRows.build(wave, whole, parts, measures) for wave in (before, after)]
         codes = pl.concat([side.part for side in sides]).unique().sort()
-        for weighting in unit_weightings:
-            scores = [side.scores(base, weighting) for side in sides]
-            for at, measure in enumerate(measures):
-                states = [_State.build(side, score, codes, at) for side, score in zip(sides, scores, strict=True)]
+        scores = [[side.scores(base, weighting) for weighting in unit_weightings] for side in sides]
+        for at, measure in enumerate(measures):
+            moves = [
+                _Move.build(_State.build(sides[0], old, codes, at), _State.build(sides[1], new, codes, at))
+                for old, new in zip(*scores, strict=True)
+            ]
+            # The weightings share the rows in the base
+            old, new = (
+                WaveInfluences(
+                    side.layout,
+                    tuple(move.influences[number] for move in moves),
+                    np.broadcast_to(scores[number][0].used[:, [at]], moves[0].influences[number].shape),
+                )
+                for number, side in enumerate(sides)
+            )
+            covariances, _ = overlap.covariances(old, new)
+            for weighting, move, covariance in zip(unit_weightings, moves, covariances, strict=True):
                 tables.append(
-                    _table(states[0], states[1], codes, overlap).with_columns(
+                    _table(move, codes, covariance[0]).with_columns(
                         pl.lit(whole.type).alias("whole_type"),
                         pl.lit(parts.type).alias("domain_type"),
                         pl.lit(measure).alias("measure"),
@@ -138,7 +151,6 @@ class _State:
 
     layout: DomainLayout
     weight: FloatArray  # (m, 1)
-    used: BoolArray  # (m,)
     observed: BoolArray  # (m,)
     part: IntArray  # (m,)
     top: FloatArray  # (m,)
@@ -159,7 +171,6 @@ class _State:
         return cls(
             layout=side.layout,
             weight=scores.weight,
-            used=scores.used[:, measure],
             observed=scores.observed[:, measure],
             part=part,
             top=top,
@@ -186,32 +197,56 @@ class _State:
         return self.weight * figures * (not self.known)
 
 
-def _table(old: _State, new: _State, codes: pl.Series, overlap: Overlap) -> pl.DataFrame:
-    r1, r2 = np.where(np.isnan(old.rate), new.rate, old.rate), np.where(np.isnan(new.rate), old.rate, new.rate)
-    both = np.isfinite(old.rate) & np.isfinite(new.rate)
-    share, rate, whole = (old.share + new.share) / 2.0, (r1 + r2) / 2.0, (old.whole + new.whole) / 2.0
-    moved, grown = r2 - r1, new.share - old.share
-    within, composition = share * moved, grown * (rate - whole)
-    zero = np.zeros(len(codes))
-    influences = []
-    for side, sign, here in ((old, -1.0, np.isfinite(old.rate)), (new, 1.0, np.isfinite(new.rate))):
-        inside = side.influence(moved / 2.0, np.where(both, sign * share, 0.0), zero)
-        # Without the other wave's rate this one stands in for it, and counts whole
-        between = side.influence(
-            sign * (rate - whole), np.where(both, grown / 2.0, np.where(here, grown, 0.0)), -grown / 2.0
+@dataclass(frozen=True, eq=False)
+class _Move:
+    """What moved between two states of D domains, and how the rows of both waves move it.
+
+    Influences are of each domain's within, composition and their sum, then of the sums over the domains.
+    """
+
+    old: _State
+    new: _State
+    within: FloatArray  # (D,)
+    composition: FloatArray  # (D,)
+    influences: tuple[FloatArray, FloatArray]  # (m1, 3 D + 3), (m2, 3 D + 3)
+
+    @classmethod
+    def build(cls, old: _State, new: _State) -> "_Move":
+        r1, r2 = np.where(np.isnan(old.rate), new.rate, old.rate), np.where(np.isnan(new.rate), old.rate, new.rate)
+        both = np.isfinite(old.rate) & np.isfinite(new.rate)
+        share, rate, whole = (old.share + new.share) / 2.0, (r1 + r2) / 2.0, (old.whole + new.whole) / 2.0
+        moved, grown = r2 - r1, new.share - old.share
+        none = np.zeros(len(share))
+        influences = []
+        for side, sign in ((old, -1.0), (new, 1.0)):
+            inside = side.influence(moved / 2.0, np.where(both, sign * share, 0.0), none)
+            # Without the other wave's rate this one stands in for it, and counts whole
+            of_rate = np.where(both, grown / 2.0, np.where(np.isfinite(side.rate), grown, 0.0))
+            between = side.influence(sign * (rate - whole), of_rate, -grown / 2.0)
+            parts = [inside, between, inside + between]
+            influences.append(np.column_stack([*parts, *(part.sum(axis=1) for part in parts)]))
+        return cls(
+            old=old,
+            new=new,
+            within=share * moved,
+            composition=grown * (rate - whole),
+            influences=(influences[0], influences[1]),
         )
-        parts = [inside, between, inside + between]
-        influences.append(np.column_stack([*parts, *(part.sum(axis=1) for part in parts)]))
-    variance = np.zeros(influences[0].shape[1])
-    sides = []
-    for side, influence in zip((old, new), influences, strict=True):
-        used = np.broadcast_to(side.observed[:, None], influence.shape)
-        sampling, item = side.layout.variance_parts(influence, used=used)
-        variance += (sampling + item)[0]
-        sides.append((side.layout, influence, np.broadcast_to(side.used[:, None], influence.shape)))
-    covariance, _ = overlap.covariance_of(sides[0], sides[1])
-    se = 100.0 * np.sqrt(np.maximum(variance + 2.0 * covariance[0], 0.0))
-    size = len(codes)
+
+    def variance(self) -> FloatArray:
+        """V1 + V2 of the figures ``(3 D + 3,)``, as if no unit were common."""
+        total = np.zeros(self.influences[0].shape[1])
+        for side, influence in zip((self.old, self.new), self.influences, strict=True):
+            used = np.broadcast_to(side.observed[:, None], influence.shape)
+            sampling, item = side.layout.variance_parts(influence, used=used)
+            total += (sampling + item)[0]
+        return total
+
+
+def _table(move: _Move, codes: pl.Series, covariance: FloatArray) -> pl.DataFrame:
+    old, new, size = move.old, move.new, len(codes)
+    within, composition = move.within, move.composition
+    se = 100.0 * np.sqrt(np.maximum(move.variance() + 2.0 * covariance, 0.0))
     figures = {
         "share_before": (old.share, 1.0),
         "share_after": (new.share, 1.0),

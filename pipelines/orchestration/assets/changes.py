@@ -8,7 +8,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import divisions, domains, measures, segment
-from pipelines.stats.change import adoption_change
+from pipelines.stats.change import adoption_changes
 from pipelines.stats.change_figures import KEY, change_figures
 from pipelines.stats.decomposition import ALL, decompose_change
 from pipelines.stats.flows import gross_flows
@@ -41,9 +41,9 @@ def change_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg
         for survey in library.surveys.values():
             with warehouse.session() as session:
                 earlier = _earlier_waves(session, library, survey, wave)
-            for before in earlier:
+            if earlier:
                 with warehouse.session() as session:
-                    tables = _compared(session, reader, survey, before, wave)
+                    tables = _compared(session, reader, survey, earlier, wave)
                 for name, table in tables.items():
                     made[name].append(table)
         with warehouse.session() as session:
@@ -72,56 +72,61 @@ def _earlier_waves(session: Session, library: ContractLibrary, survey: Survey, w
     return earlier
 
 
-def _compared(session: Session, reader: WaveReader, survey: Survey, earlier: int, wave: int) -> dict[str, pl.DataFrame]:
-    before, after = (reader.state(session, survey, needed) for needed in (earlier, wave))
-    before_segment, after_segment = segment(survey, earlier), segment(survey, wave)
+def _compared(
+    session: Session, reader: WaveReader, survey: Survey, earlier: list[int], wave: int
+) -> dict[str, pl.DataFrame]:
+    """The rows of one survey and wave by table."""
+    states = {needed: reader.state(session, survey, needed) for needed in (*earlier, wave)}
+    segments = {needed: segment(survey, needed) for needed in states}
+    marks = {needed: _marks(session, survey, needed) for needed in states}
     of_units, of_fields = measures(survey, wave)
-    headline = survey.headline
-    change = adoption_change(
-        before,
-        after,
-        before_segment=before_segment,
-        after_segment=after_segment,
+    headline, level = survey.headline, survey.confidence_level
+    changes = adoption_changes(
+        states,
+        segments=segments,
+        pairs=[(before, wave) for before in earlier],
         domains=domains(survey),
         measures=of_units,
         field_measures=of_fields,
         bases=(headline.base,),
         unit_weightings=survey.unit_weightings,
     )
-    parts = decompose_change(
-        before,
-        after,
-        before_segment=before_segment,
-        after_segment=after_segment,
-        divisions=divisions(survey),
-        measures=(headline.measure,),
-        base=headline.base,
-        unit_weightings=survey.unit_weightings,
-    )
-    flows = gross_flows(
-        before,
-        after,
-        before_segment=before_segment,
-        after_segment=after_segment,
-        # Units in a cross of two columns, or by field, are too few to tell four flows apart
-        domains=[made for made in domains(survey) if len(made.columns) < 2 and not made.by_field],
-        measures=(headline.measure,),
-        unit_weightings=survey.unit_weightings,
-        level=survey.confidence_level,
-    )
-    marks = [_marks(session, survey, needed) for needed in (earlier, wave)]
-    pair = [
-        pl.lit(survey.survey).alias("survey"),
-        pl.lit(wave, dtype=pl.Int32).alias("wave"),
-        pl.lit(earlier, dtype=pl.Int32).alias("wave_before"),
-    ]
-    return {
-        _CHANGE: _marked(change_figures(change, level=survey.confidence_level), marks).with_columns(
-            *pair, pl.lit(after_segment.code).alias("comparability_segment")
-        ),
-        _PARTS: _marked_parts(parts, marks).with_columns(pair),
-        _FLOWS: flows.with_columns(pair),
-    }
+    made: dict[str, list[pl.DataFrame]] = {_CHANGE: [], _PARTS: [], _FLOWS: []}
+    for before in earlier:
+        pair = [
+            pl.lit(survey.survey).alias("survey"),
+            pl.lit(wave, dtype=pl.Int32).alias("wave"),
+            pl.lit(before, dtype=pl.Int32).alias("wave_before"),
+        ]
+        of_both = [marks[before], marks[wave]]
+        figures = change_figures(changes.filter(pl.col("wave_before") == before), level=level)
+        made[_CHANGE].append(
+            _marked(figures, of_both).with_columns(*pair, pl.lit(segments[wave].code).alias("comparability_segment"))
+        )
+        parts = decompose_change(
+            states[before],
+            states[wave],
+            before_segment=segments[before],
+            after_segment=segments[wave],
+            divisions=divisions(survey),
+            measures=(headline.measure,),
+            base=headline.base,
+            unit_weightings=survey.unit_weightings,
+        )
+        made[_PARTS].append(_marked_parts(parts, of_both).with_columns(pair))
+        flows = gross_flows(
+            states[before],
+            states[wave],
+            before_segment=segments[before],
+            after_segment=segments[wave],
+            # Units in a cross of two columns, or by field, are too few to tell four flows apart
+            domains=[domain for domain in domains(survey) if len(domain.columns) < 2 and not domain.by_field],
+            measures=(headline.measure,),
+            unit_weightings=survey.unit_weightings,
+            level=level,
+        )
+        made[_FLOWS].append(flows.with_columns(pair))
+    return {name: pl.concat(tables) for name, tables in made.items()}
 
 
 def _marks(session: Session, survey: Survey, wave: int) -> pl.DataFrame:

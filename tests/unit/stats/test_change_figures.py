@@ -8,7 +8,14 @@ from pipelines.stats.change import CHANGE_SCHEMA
 from pipelines.stats.change_figures import FIGURES_SCHEMA, change_figures
 
 
-def figures(before: float | None, after: float | None, se: float | None, *, df: tuple[int, int] = (40, 60)) -> dict:
+def figures(
+    before: float | None,
+    after: float | None,
+    se: float | None,
+    *,
+    df: tuple[int, int] = (40, 60),
+    known: tuple[bool, bool] = (False, False),
+) -> dict:
     row = dict.fromkeys(CHANGE_SCHEMA) | {
         "domain_type": "total",
         "domain_code": "total",
@@ -24,6 +31,8 @@ def figures(before: float | None, after: float | None, se: float | None, *, df: 
         "change_se": se,
         "df_before": df[0],
         "df_after": df[1],
+        "known_before": known[0],
+        "known_after": known[1],
         "covariance": 0.0001,
         "covariance_clipped": False,
     }
@@ -54,9 +63,16 @@ def test_direction_is_what_the_interval_supports(after: float, direction: str) -
 
 
 def test_a_known_change_is_its_own_interval() -> None:
-    row = figures(0.5, 0.75, 0.0)
+    row = figures(0.5, 0.75, 0.0, known=(True, True))
     assert (row["ci_low_pp"], row["ci_high_pp"], row["p_value"], row["direction"]) == (25.0, 25.0, None, "rose")
-    assert figures(1.0, 1.0, 0.0)["direction"] == "about_the_same"
+    assert figures(1.0, 1.0, 0.0, known=(True, True))["direction"] == "about_the_same"
+
+
+@pytest.mark.parametrize(("before", "after", "se"), [(1.0, 1.0, 0.0), (0.4, 1.0, 0.05), (0.0, 0.2, 0.04)])
+def test_a_rate_of_zero_or_one_makes_no_change_certain(before: float, after: float, se: float) -> None:
+    row = figures(before, after, se)
+    assert row["change_pp"] == pytest.approx(100 * (after - before))
+    assert [row[name] for name in ("ci_low_pp", "ci_high_pp", "p_value", "direction")] == [None] * 4
 
 
 def test_without_an_estimate_or_degrees_of_freedom_nothing_is_said() -> None:
