@@ -9,7 +9,7 @@ and in all. A domain without a respondent in one wave has no rate there: it take
 adds is composition.
 
 Standard errors: both parts are functions of the shares and rates of both waves. Their linearised influences go through
-the variance of each wave and the covariance of the two (change).
+the variance of each wave and the covariance of the two (overlap).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,8 @@ import polars as pl
 
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, divide, summing
-from pipelines.stats.change import Overlap, Segment, WaveInfluences, require_comparable
+from pipelines.stats.change import Segment, require_comparable
+from pipelines.stats.overlap import Overlap, WaveInfluences
 from pipelines.stats.rates import RateScores, eligible_if_take_all
 from pipelines.stats.survey_wave import Base, Domain, DomainRows, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout

@@ -5,7 +5,7 @@ whole population, which has more units to go by (change).
 
 What the flows speak of: units that were on the frame at the earlier wave already and are in scope at the later one.
 They rest on the units that answered in both waves. Each has its final weight of the later wave, times in its stratum of
-selection (as merged for both waves, change) the ratio of the weights of all later respondents that were on the earlier
+selection (as merged for both waves, overlap) the ratio of the weights of all later respondents that were on the earlier
 frame to those of the units that answered twice; strata where none did are spread over the rest. So births and deaths
 are left out, and the net of the flows differs from the published change by them, and by chance.
 
@@ -22,11 +22,12 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines.stats.arrays import IntArray, codes_in, divide
-from pipelines.stats.change import Overlap, Segment, require_comparable
+from pipelines.stats.change import Segment, require_comparable
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.interval_formulas import t_interval
 from pipelines.stats.intervals import proportion_intervals
 from pipelines.stats.linearization import kish_deff
+from pipelines.stats.overlap import Overlap
 from pipelines.stats.rates import RateScores
 from pipelines.stats.reliability import presentation_status
 from pipelines.stats.survey_wave import Domain, DomainRows, UnitWeighting, Wave
