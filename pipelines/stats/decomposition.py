@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, divide, summing
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, divide, in_threads, summing
 from pipelines.stats.change import Segment, require_comparable
 from pipelines.stats.overlap import Overlap, WaveInfluences
 from pipelines.stats.rates import RateScores, eligible_if_take_all
@@ -75,8 +75,10 @@ def decompose_change(
     """
     require_comparable(before_segment, after_segment, measures=measures)
     overlap = Overlap.build(before, after)
-    tables = []
-    for whole, parts in divisions:
+
+    def of_division(division: tuple[Domain, Domain]) -> list[pl.DataFrame]:
+        whole, parts = division
+        made = []
         sides = [_WholeRows.build(wave, whole, parts, measures) for wave in (before, after)]
         codes = pl.concat([side.part for side in sides]).unique().sort()
         scores = [[side.scores(base, weighting) for weighting in unit_weightings] for side in sides]
@@ -96,7 +98,7 @@ def decompose_change(
             )
             covariances, _ = overlap.covariances(old, new)
             for weighting, move, covariance in zip(unit_weightings, moves, covariances, strict=True):
-                tables.append(
+                made.append(
                     _table(move, codes, covariance[0]).with_columns(
                         pl.lit(whole.type).alias("whole_type"),
                         pl.lit(parts.type).alias("domain_type"),
@@ -105,6 +107,9 @@ def decompose_change(
                         pl.lit(weighting).alias("unit_weighting"),
                     )
                 )
+        return made
+
+    tables = [table for made in in_threads(of_division, divisions) for table in made]
     if not tables:
         return pl.DataFrame(schema=DECOMPOSITION_SCHEMA)
     return pl.concat(

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.stats.arrays import IntArray, codes_in, divide
+from pipelines.stats.arrays import IntArray, codes_in, divide, in_threads
 from pipelines.stats.change import Segment, require_comparable
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.interval_formulas import t_interval
@@ -89,8 +89,9 @@ def gross_flows(
     if len(overlap.stratum) == 0:
         return pl.DataFrame(schema=FLOW_SCHEMA)
     panel = _panel(before, after, overlap)
-    tables = []
-    for domain in domains:
+
+    def of_domain(domain: Domain) -> list[pl.DataFrame]:
+        made = []
         old, new = before.rows(Domain("total"), measures), after.rows(domain, measures)
         common = _positions(overlap.before_index, old.design_row, len(overlap.stratum))
         unit = overlap.after_index[new.design_row]
@@ -115,13 +116,16 @@ def gross_flows(
             )
             layout = DomainLayout.build(panel, codes_in(codes, known), len(known), rows=rows.design_row)
             for weighting in unit_weightings:
-                tables.append(
+                made.append(
                     _table(layout, rows, known, weighting, level).with_columns(
                         pl.lit(domain.type).alias("domain_type"),
                         pl.lit(measure).alias("measure"),
                         pl.lit(weighting).alias("unit_weighting"),
                     )
                 )
+        return made
+
+    tables = [table for made in in_threads(of_domain, domains) for table in made]
     return pl.concat(table.select(pl.col(name).cast(kind) for name, kind in FLOW_SCHEMA.items()) for table in tables)
 
 
