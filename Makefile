@@ -51,9 +51,11 @@ bench-peers:
 	$(PYTHON) -m venv data/bench-peers
 	data/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check svy==0.35.0
 
-# Coverage of the published intervals over three synthetic countries of full size; takes several minutes
+# Coverage of the published intervals over three synthetic countries of full size, errors of model-based rates of small
+# sectors; takes half an hour
 coverage: $(STAMP)
 	$(BIN)/python tests/bench/interval_coverage.py
+	$(BIN)/python -m tests.bench.small_area
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -267,6 +267,7 @@ def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings
             findings.add("unknown_revision", where, f"one of {sorted(revisions)}", period.revision, "correct it")
     _check_cells(survey, library, findings, where)
     _check_imputation(survey, library, findings, where)
+    _check_small_area(survey, library, findings, where)
     for domain in survey.domains:
         _check_domain(domain, survey, library, findings, where)
     if survey.headline.domain_type not in [domain.type for domain in survey.domains]:
@@ -349,6 +350,31 @@ def _check_imputation(survey: Survey, library: "ContractLibrary", findings: Find
             for value in values:
                 if value not in known:
                     findings.add("unknown_code", f"{place}: {name}", f"one of {', '.join(known)}", value, "correct it")
+
+
+def _check_small_area(survey: Survey, library: "ContractLibrary", findings: Findings, where: str) -> None:
+    rule, frame = survey.small_area, library.tables.get("core.frame")
+    if rule is None or frame is None:
+        return
+    place = f"{where}: small_area"
+    dividing = [domain.type for domain in survey.domains if domain.columns and domain.rows == "unit"]
+    if rule.domain_type not in dividing:
+        findings.add("unknown_domain_type", place, f"one of {', '.join(dividing)}", rule.domain_type, "correct it")
+    for measure in rule.measures:
+        if not any(measure in listed for listed in survey.measures_by_question.values()):
+            findings.add("unknown_measure", place, "a measure of the survey", measure, "correct it")
+    for covariate in rule.covariates:
+        if not covariate.column:
+            continue
+        if covariate.column not in frame.column_names:
+            findings.add("unknown_column", place, "a column of core.frame", covariate.column, "correct it")
+            continue
+        known = [code.value for code in frame.column(covariate.column).codes]
+        for code in covariate.codes:
+            if code not in known:
+                findings.add(
+                    "unknown_code", f"{place}: {covariate.column}", f"one of {', '.join(known)}", code, "correct"
+                )
 
 
 def _check_domain(domain: Domain, survey: Survey, library: "ContractLibrary", findings: Findings, where: str) -> None:

@@ -179,6 +179,43 @@ class ImputationRule(BaseModel):
         return self
 
 
+class AreaCovariate(BaseModel):
+    """A covariate of the model of small domains.
+
+    Attributes:
+        kind: ``share`` of the domain's frame units that have one of `codes` in `column`; ``mean_log_employment`` of its
+            frame units; ``last_wave``: the direct rate one wave before, where there is a comparable one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["share", "mean_log_employment", "last_wave"]
+    column: str = ""
+    codes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _share_of_what(self) -> Self:
+        if (self.kind == "share") != bool(self.column) or bool(self.column) != bool(self.codes):
+            raise ValueError(f"covariate {self.kind}: `column` and `codes` belong to kind share, and it needs both")
+        return self
+
+
+class SmallAreaRule(BaseModel):
+    """Domains that also get model-based rates, and what the model explains them by.
+
+    Attributes:
+        domain_type: a type whose domains divide the whole survey.
+        measures: which rates; of waves that have them.
+        covariates: beside the intercept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    domain_type: str
+    measures: tuple[str, ...] = Field(min_length=1)
+    covariates: tuple[AreaCovariate, ...] = Field(min_length=1)
+
+
 class Domain(BaseModel):
     """A domain type of `mart.adoption_rate`.
 
@@ -256,6 +293,7 @@ class Survey(BaseModel):
     unit_weightings: tuple[Literal["unit", "employment"], ...]
     bases: tuple[Literal["answered", "incl_dont_know"], ...]
     headline: Headline
+    small_area: SmallAreaRule | None = None
 
     @model_validator(mode="after")
     def _periods_follow(self) -> Self:

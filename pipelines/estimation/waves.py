@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_labels, nested_codes
-from pipelines.stats.change import overlap_covariance
 from pipelines.stats.design import SurveyDesign
+from pipelines.stats.overlap import overlap_covariance
 from pipelines.stats.residuals import Residualizer
 
 

@@ -6,11 +6,13 @@ import dagster as dg
 
 from pipelines.contracts.library import load_library
 from pipelines.orchestration.assets.benchmarks import benchmark_asset
+from pipelines.orchestration.assets.changes import change_asset
 from pipelines.orchestration.assets.deliveries import delivery_assets
 from pipelines.orchestration.assets.estimates import estimate_assets
 from pipelines.orchestration.assets.progress import progress_asset
 from pipelines.orchestration.assets.release import mart_assets, release_asset
 from pipelines.orchestration.assets.replicates import replicate_assets
+from pipelines.orchestration.assets.small_areas import small_area_asset
 from pipelines.orchestration.assets.staging import staging_assets
 from pipelines.orchestration.assets.weights import weight_assets
 from pipelines.orchestration.checks import boundary_checks
@@ -49,6 +51,7 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
         )
     ]
     assets += [benchmark_asset(waves), progress_asset(library, waves)]
+    assets += [change_asset(library, waves), small_area_asset(library, waves)]
     assets += [mart_assets(library, waves), release_asset(library, waves)]
     return dg.Definitions(
         assets=assets,

@@ -36,8 +36,8 @@ class WaveReader:
     A wave that is kept counts only as long as its weights rest on the same deliveries and contracts.
     """
 
-    def __init__(self, library: ContractLibrary, *, keep: int = 6) -> None:
-        """``keep``: both surveys' wave, the one before and the baseline."""
+    def __init__(self, library: ContractLibrary, *, keep: int = 16) -> None:
+        """``keep``: the waves of a comparability segment, of both surveys."""
         self._library = library
         self._keep = keep
         self._kept: OrderedDict[tuple[str, int, str], WaveInput] = OrderedDict()

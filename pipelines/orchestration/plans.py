@@ -5,10 +5,11 @@ here: a choice; every choice stands in the survey's contract.
 """
 
 from pipelines.contracts.library import ContractLibrary
-from pipelines.contracts.surveys import CellRule, Survey
+from pipelines.contracts.surveys import CellRule, SmallAreaRule, Survey
 from pipelines.stats.change import Segment
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
+from pipelines.stats.small_area import AreaCovariate
 from pipelines.stats.survey_wave import Domain
 from pipelines.stats.weighting import WeightingPlan
 
@@ -59,3 +60,27 @@ def segment(survey: Survey, wave: int) -> Segment:
         question_version=survey.question_version(wave),
         tech_list_version=survey.tech_list_version(wave),
     )
+
+
+def divisions(survey: Survey) -> list[tuple[Domain, Domain]]:
+    """Totals of the survey, each with the types of one column that divide it.
+
+    A type whose column some total requires (ax_industry of ax_total) divides that total, every other one the whole.
+    """
+    every = {domain.type: made for domain, made in zip(survey.domains, domains(survey), strict=True)}
+    totals = [domain for domain in survey.domains if not domain.columns]
+    required = {total.requires for total in totals}
+    found = []
+    for total in totals:
+        for domain in survey.domains:
+            if len(domain.columns) != 1 or domain.rows != "unit":
+                continue
+            column = domain.columns[0]
+            if column == total.requires or (total.requires is None and column not in required):
+                found.append((every[total.type], every[domain.type]))
+    return found
+
+
+def area_covariates(rule: SmallAreaRule) -> tuple[AreaCovariate, ...]:
+    """Covariates of the model of small domains."""
+    return tuple(AreaCovariate(kind=given.kind, column=given.column, codes=given.codes) for given in rule.covariates)

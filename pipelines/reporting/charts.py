@@ -18,7 +18,10 @@ from pipelines.reporting.drawing import (
     Board,
     Layer,
     as_it_is,
+    label_lines,
+    labels_width,
     pixels,
+    point_mark,
     scaled,
     ticks,
 )
@@ -123,24 +126,8 @@ def _axis_top(shares: Sequence[float]) -> float:
     return next(top for top in (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0) if highest <= top)
 
 
-def _labels_width(labels: Sequence[str], most: float) -> float:
-    """Width of a column of labels, each broken onto two lines where it is wider than `most`."""
-    return max(text_width(line, LABEL) for label in labels for line in _label_lines(label, most))
-
-
 def _tick_name(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
-
-
-def _label_lines(label: str, room: float) -> list[str]:
-    """A label on one line, or on two broken at a space, a middle dot or before a bracket."""
-    if text_width(label, LABEL) <= room:
-        return [label]
-    places = [number if sign == "(" else number + 1 for number, sign in enumerate(label) if sign in " ·("]
-    halves = [(label[:place].rstrip(), label[place:].lstrip()) for place in places if 0 < place < len(label)]
-    if not halves:
-        return [label]
-    return list(min(halves, key=lambda pair: max(text_width(half, LABEL) for half in pair)))
 
 
 @dataclass(frozen=True)
@@ -209,7 +196,7 @@ def dot_plot(
     _draw_dots(board, dots, [middle + dot_y for middle in middles], scale, accent)
 
     # Words: labels at the left, numbers and n at the right, headings and names of lines above
-    lines = [_label_lines(dot.label, columns.labels or width - 60) for dot in dots]
+    lines = [label_lines(dot.label, columns.labels or width - 60) for dot in dots]
     rows = list(zip(dots, lines, middles, strict=True))
     board.text(
         [
@@ -259,7 +246,7 @@ def _columns(dots: Sequence[Dot], frame: Frame, width: int, lines: Sequence[floa
     n_width = max(text_width(text, SMALL) for text in (frame.n_heading, *(dot.n for dot in dots)))
     if width < WIDE:
         return _Columns(0.0, 7.0, width - n_width - 18, width, top_share)
-    labels = _labels_width([dot.label for dot in dots], 0.3 * width)
+    labels = labels_width([dot.label for dot in dots], 0.3 * width)
     number_width = max(text_width(text, LABEL) for text in (frame.value_heading, *(dot.text for dot in dots)))
     numbers = width - n_width - 20
     return _Columns(labels, labels + 16, numbers - number_width - 18, numbers, top_share)
@@ -296,15 +283,7 @@ def _draw_dots(board: Board, dots: Sequence[Dot], heights: Sequence[float], scal
         x2={"field": "high"},
         y=pixels("y"),
     )
-    board.draw(data, _point(PALETTE[accent], 104), x=scaled("share", scale), y=pixels("y"), shape=as_it_is("shape"))
-
-
-def _point(color: str, size: int) -> Layer:
-    """A dot with a thin rim that keeps it apart from lines under it."""
-    return {
-        "type": "point", "filled": True, "color": color, "stroke": PALETTE["paper"], "strokeWidth": 1.2,
-        "size": size, "opacity": 1,
-    }  # fmt: skip
+    board.draw(data, point_mark(PALETTE[accent], 104), x=scaled("share", scale), y=pixels("y"), shape=as_it_is("shape"))
 
 
 def series_plot(
@@ -371,7 +350,7 @@ def series_plot(
     board.draw(data, {"type": "line", "color": color, "strokeWidth": 2.4}, x=x, y=y, detail=joined)
     whisker = {"type": "rule", "color": color, "strokeWidth": 2.2, "strokeCap": "round"}
     board.draw(data, whisker, x=x, y=scaled("low", shares), y2={"field": "high"})
-    board.draw(data, _point(color, 76), x=x, y=y)
+    board.draw(data, point_mark(color, 76), x=x, y=y)
     diamond = {"type": "point", "filled": True, "color": red, "shape": "diamond", "size": 90, "opacity": 1}
     board.draw([aim], diamond, x=x, y=y)
 
@@ -409,7 +388,7 @@ def _free_level(points: Sequence[Point], goal: float, lines: int) -> float:
 def stacked_bars(stacks: Sequence[Stack], legend: Sequence[str], frame: Frame, *, width: int) -> str:
     """Bars of parts that add to 1, with a legend above and each part's number inside where it has room."""
     is_wide = width >= WIDE
-    room = _labels_width([stack.label for stack in stacks], 0.3 * width) if is_wide else 0.0
+    room = labels_width([stack.label for stack in stacks], 0.3 * width) if is_wide else 0.0
     number_width = max(text_width(text, LABEL) for text in (frame.value_heading, *(s.text for s in stacks)))
     left, right = (room + 16, width - number_width - 16) if is_wide else (0.0, float(width))
     step, thick, bar_y, label_y = (38, 24, 0, 0) if is_wide else (52, 22, 10, -13)
@@ -429,7 +408,7 @@ def stacked_bars(stacks: Sequence[Stack], legend: Sequence[str], frame: Frame, *
                 centre = left + (right - left) * (start + end) / 2
                 numbers["on_dark" if rank in _DARK_STAGES else "on_light"].append((centre, y, part.text))
             start = end
-        parts = _label_lines(stack.label, room or width - number_width - 16)
+        parts = label_lines(stack.label, room or width - number_width - 16)
         for number, words in enumerate(parts):
             labels.append((0, middle + label_y + LEADING * (number - (len(parts) - 1) / 2), words))
         ends.append((width, middle + label_y, stack.text))

@@ -8,7 +8,7 @@ further down can print what it does not get.
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -19,11 +19,11 @@ from pipelines.contracts.classifications import Classification, QuestionVersion
 from pipelines.contracts.surveys import Survey
 from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
+from pipelines.reporting.blanking import COMPARISONS, SUPPRESS, blank, blanked_comparisons
 
-MARTS = ("adoption_rate", "progress", "domain", "measure", "quality_indicator", "weight_diagnostic")
+MARTS = ("adoption_rate", "progress", "domain", "measure", "quality_indicator", "weight_diagnostic", *COMPARISONS)
 
 PUBLISH = "publish"
-SUPPRESS = "suppress"
 CAUTION = "caution"
 # Reason code of stats.reliability
 _CENSUS = "census_full_response"
@@ -166,8 +166,9 @@ class ReportData:
         rates = self.marts["adoption_rate"].filter(pl.col("wave") <= self.wave)
         progress = self.marts["progress"].filter(pl.col("wave") <= self.wave)
         cleaned = {name: self.marts[name] for name in MARTS}
-        cleaned["adoption_rate"] = _blank(rates, pl.col("reliability") == SUPPRESS, _BLANKED_RATE)
+        cleaned["adoption_rate"] = blank(rates, pl.col("reliability") == SUPPRESS, _BLANKED_RATE)
         cleaned["progress"] = _blank_progress(progress, rates)
+        cleaned |= blanked_comparisons(self.marts, self.wave)
         object.__setattr__(self, "marts", cleaned)
 
     def survey(self, survey: str) -> Survey:
@@ -326,10 +327,6 @@ class ReportData:
         )
 
 
-def _blank(frame: pl.DataFrame, where: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
-    return frame.with_columns(pl.when(where).then(None).otherwise(pl.col(name)).alias(name) for name in columns)
-
-
 def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Blank rows whose estimate is suppressed, and of others what a suppressed baseline would tell."""
     key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
@@ -346,6 +343,6 @@ def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
         maintain_order="left",
     )
     own = pl.col("_own").fill_null(False)
-    blanked = _blank(marked, own, _BLANKED_PROGRESS)
+    blanked = blank(marked, own, _BLANKED_PROGRESS)
     either = own | pl.col("_baseline").fill_null(False)
-    return _blank(blanked, either, _BLANKED_WITH_BASELINE).select(progress.columns)
+    return blank(blanked, either, _BLANKED_WITH_BASELINE).select(progress.columns)

@@ -23,6 +23,8 @@ from typing import Any, Literal
 import vl_convert
 from markupsafe import escape
 
+from pipelines.reporting.fonts import text_width
+
 NARROW = 352
 WIDE = 736
 
@@ -87,6 +89,30 @@ def ticks(top: float, length: float, *, apart: float) -> list[float]:
     """Round shares from 0 to `top`, at least `apart` pixels from each other on an axis this long."""
     step = next(step for step in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if step / top * length >= apart)
     return [round(step * number, 2) for number in range(int(top / step + 1e-9) + 1)]
+
+
+def labels_width(labels: Sequence[str], most: float) -> float:
+    """Width of a column of labels, each broken onto two lines where it is wider than `most`."""
+    return max(text_width(line, LABEL) for label in labels for line in label_lines(label, most))
+
+
+def label_lines(label: str, room: float) -> list[str]:
+    """A label on one line, or on two broken at a space, a middle dot or before a bracket."""
+    if text_width(label, LABEL) <= room:
+        return [label]
+    places = [number if sign == "(" else number + 1 for number, sign in enumerate(label) if sign in " ·("]
+    halves = [(label[:place].rstrip(), label[place:].lstrip()) for place in places if 0 < place < len(label)]
+    if not halves:
+        return [label]
+    return list(min(halves, key=lambda pair: max(text_width(half, LABEL) for half in pair)))
+
+
+def point_mark(color: str, size: int) -> Layer:
+    """A dot with a thin rim that keeps it apart from lines under it."""
+    return {
+        "type": "point", "filled": True, "color": color, "stroke": PALETTE["paper"], "strokeWidth": 1.2,
+        "size": size, "opacity": 1,
+    }  # fmt: skip
 
 
 class Board:

@@ -7,7 +7,8 @@ Belongs here: which estimates a table holds. Does not belong here: how a row of 
 import dataclasses
 from collections.abc import Sequence
 
-from pipelines.reporting.data import CAUTION, SUPPRESS, Rate, ReportData
+from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.sentences import reasons, short_name, weighting_text
 from pipelines.reporting.tables import (
     BREAK,

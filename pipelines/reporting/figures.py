@@ -11,7 +11,8 @@ from itertools import pairwise
 from pipelines.contracts.classifications import Item
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import charts, numbers
-from pipelines.reporting.data import CAUTION, SUPPRESS, Rate, ReportData
+from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.drawing import NARROW, WIDE, Accent
 from pipelines.reporting.estimate_tables import series_rows
 from pipelines.reporting.sentences import (
@@ -50,12 +51,14 @@ def _frame(data: ReportData, texts: Texts, survey: Survey) -> charts.Frame:
     )
 
 
-def _accent(survey: Survey) -> Accent:
+def accent_of(survey: Survey) -> Accent:
+    """The colour of a survey."""
     # The palette has an accent by survey code; a third survey needs a colour first
     return "public" if survey.survey == "public" else "industry"
 
 
-def _source(data: ReportData, texts: Texts, survey: Survey) -> str:
+def source_of(data: ReportData, texts: Texts, survey: Survey) -> str:
+    """The line under a figure."""
     return texts("common.source", survey=getattr(survey, f"label_{texts.language}"), wave=data.wave)
 
 
@@ -129,7 +132,7 @@ def _dots_figure(
             reference = charts.Line(share, words)
 
     def draw(width: int) -> str:
-        return charts.dot_plot(dots, frame, accent=_accent(survey), width=width, target=target, reference=reference)
+        return charts.dot_plot(dots, frame, accent=accent_of(survey), width=width, target=target, reference=reference)
 
     has_earlier = any(dot.earlier is not None for dot in dots)
     explained = [texts("chart.dot_note" if has_earlier else "chart.dot_note_first"), *notes]
@@ -161,7 +164,7 @@ def _dots_figure(
         wide=draw(WIDE) if both_widths else None,
         alternative=f"{title}. {subtitle}",
         notes=tuple(explained),
-        source=_source(data, texts, survey),
+        source=source_of(data, texts, survey),
         table=table,
     )
 
@@ -312,7 +315,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
     drawn = charts.series_plot(
         points,
         _frame(data, texts, survey),
-        accent=_accent(survey),
+        accent=accent_of(survey),
         goal=charts.Goal(goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path),
         breaks=breaks,
     )
@@ -334,7 +337,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         wide=None,
         alternative=f"{title}. {subtitle}",
         notes=(),
-        source=_source(data, texts, survey),
+        source=source_of(data, texts, survey),
         table=table,
     )
 
@@ -411,7 +414,7 @@ def ladder_figure(
         wide=charts.stacked_bars(stacks, legend, frame, width=WIDE) if both_widths else None,
         alternative=f"{title}. {subtitle}",
         notes=tuple(notes),
-        source=_source(data, texts, survey),
+        source=source_of(data, texts, survey),
         table=table,
     )
 

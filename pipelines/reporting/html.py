@@ -16,7 +16,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipelines.reporting import estimate_tables, numbers, process_tables, sentences
+from pipelines.reporting import (
+    comparison_figures,
+    comparison_tables,
+    estimate_tables,
+    numbers,
+    process_tables,
+    sentences,
+)
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import (
@@ -179,6 +186,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         },
         "rankings": rankings,
         "profile": _profile(data, texts, numbering),
+        "changes": _changes(data, texts, numbering),
         "tables": _tables(data, texts, numbering),
         "suppressed": _suppressed(data, texts, numbering),
         "quality": _quality(data, texts, numbering),
@@ -227,12 +235,14 @@ def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator
             )
         ]
         figures.append(ranking_figure(data, texts, survey, beside, both_widths=False))
+        by_model = comparison_figures.small_area_figure(data, texts, survey)
         yield {
             "survey": survey,
             "section": texts(f"{survey}.section", count=len(rates)),
             "sentences": sentences.ranking_sentences(data, rates, texts),
             "proposal": sentences.proposal_sentence(data, rates, texts),
             "figures": [numbering.figure(figure) for figure in figures if figure],
+            "small_areas": None if by_model is None else numbering.figure(by_model),
         }
 
 
@@ -259,6 +269,30 @@ def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str,
     }
 
 
+def _changes(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any] | None:
+    """What changed since the wave before: sentences, charts and flows; None where no wave can be compared with."""
+    if not comparison_figures.has_changes(data):
+        return None
+    of_surveys = []
+    for survey, domain_type, _ in _RANKED:
+        figure = comparison_figures.change_figure(data, texts, survey, domain_type)
+        if figure is not None:
+            of_surveys.append(
+                {
+                    "figure": numbering.figure(figure),
+                    "sentences": comparison_figures.change_sentences(data, texts, survey),
+                    "tables": [
+                        numbering.table(table)
+                        for table in (
+                            comparison_tables.flows_table(data, [texts], survey),
+                            comparison_tables.parts_table(data, [texts], survey),
+                        )
+                    ],
+                }
+            )
+    return {"section": texts("changes.section", wave=data.wave), "surveys": of_surveys}
+
+
 def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
     made = [
         estimate_tables.series_table(data, [texts]),
@@ -267,8 +301,9 @@ def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table
     for survey in data.surveys:
         made.append(estimate_tables.domains_table(data, [texts], survey))
         made.append(estimate_tables.measures_table(data, [texts], survey))
+        made.append(comparison_tables.changes_table(data, [texts], survey))
         made += estimate_tables.field_tables(data, [texts], survey)
-    return [numbering.table(table) for table in made]
+    return [numbering.table(table) for table in made if table.rows]
 
 
 def _measure_label(data: ReportData, texts: Texts) -> str:

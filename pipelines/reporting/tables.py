@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.reporting import numbers
-from pipelines.reporting.data import CAUTION, SUPPRESS, Rate, ReportData
+from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.sentences import reasons, unit_names, weighting_text
 from pipelines.reporting.texts import Texts
 

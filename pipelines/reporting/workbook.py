@@ -14,7 +14,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.reporting import estimate_tables, numbers, process_tables
+from pipelines.reporting import comparison_tables, estimate_tables, numbers, process_tables
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import Kind, Table
@@ -135,6 +135,12 @@ def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Tab
         made.append((name("measures", survey=label), estimate_tables.measures_table(data, languages, survey)))
         made += [
             (name("fields", survey=label), table) for table in estimate_tables.field_tables(data, languages, survey)
+        ]
+        made += [
+            (name("changes", survey=label), comparison_tables.changes_table(data, languages, survey)),
+            (name("parts", survey=label), comparison_tables.parts_table(data, languages, survey)),
+            (name("flows", survey=label), comparison_tables.flows_table(data, languages, survey)),
+            (name("small_areas", survey=label), comparison_tables.small_areas_table(data, languages, survey)),
         ]
     made += [
         (name("quality"), process_tables.quality_table(data, languages)),

@@ -19,8 +19,8 @@ from scipy import sparse
 
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, safe_divide
-from pipelines.stats.change import Overlap
 from pipelines.stats.donors import Deck
+from pipelines.stats.overlap import Overlap
 from pipelines.stats.rates import RateScores, eligible_if_take_all, fractions, listed_as, rank, without_noise
 from pipelines.stats.reimputation import Redraw, Reimputation, expected_shares
 from pipelines.stats.replicate_draws import keep_probability

@@ -134,6 +134,52 @@ def test_the_break_is_marked_and_not_crossed(country) -> None:
     assert progress["target"].null_count() == 0
 
 
+def test_changes_stay_inside_a_segment_and_their_parts_add_up(country) -> None:
+    folder = country.runs[-1].folder / "parquet"
+    change = pl.read_parquet(folder / "change.parquet")
+    assert change.select("survey", "wave_before", "wave").unique().sort("survey").rows() == [
+        ("industry", 2022, 2023), ("public", 2022, 2023),
+    ]  # fmt: skip
+    rates = pl.read_parquet(folder / "adoption_rate.parquet").filter(pl.col("base") == "answered")
+    key = ["survey", "domain_type", "domain_code", "measure", "unit_weighting"]
+    # A domain that is on one wave's frame only has a row without an estimate, and no change
+    joined = change.join(rates.filter(pl.col("wave") == 2023), on=key, how="left", suffix="_published")
+    assert joined["estimate_after"].to_numpy() == pytest.approx(joined["estimate"].to_numpy(), nan_ok=True)
+    assert (joined.filter(pl.col("estimate").is_null())["reliability"] == "suppress").all()
+    assert set(change["direction"].drop_nulls()) <= {"rose", "fell", "about_the_same"}
+    # The whole's change is the sum of its parts, whatever divides it
+    sums = pl.read_parquet(folder / "decomposition.parquet").filter(pl.col("domain_code") == "all")
+    of_whole = change.rename({"domain_type": "whole_type"}).drop("domain_code")
+    both = sums.join(of_whole, on=["survey", "wave", "wave_before", "whole_type", "measure", "unit_weighting"])
+    assert both.height == sums.height == 12
+    assert both["contribution_pp"].to_numpy() == pytest.approx(both["change_pp"].to_numpy(), abs=1e-9)
+    assert both["contribution_se_pp"].to_numpy() == pytest.approx(both["se_pp"].to_numpy(), rel=1e-6)
+    flows = pl.read_parquet(folder / "flow.parquet").pivot("flow", index=key, values="share").drop_nulls()
+    assert flows.height > 40
+    four = flows.select(pl.sum_horizontal("adopted", "dropped", "stayed_adopter", "stayed_non_adopter")).to_series()
+    assert four.to_numpy() == pytest.approx(1.0)
+    assert flows["net"].to_numpy() == pytest.approx((flows["adopted"] - flows["dropped"]).to_numpy(), abs=1e-10)
+
+
+def test_model_based_rates_add_up_to_the_direct_total(country) -> None:
+    folder = country.runs[-1].folder / "parquet"
+    areas = pl.read_parquet(folder / "small_area.parquet")
+    # The wave asked by the old question has its own model, without a wave before
+    assert areas["wave"].unique().sort().to_list() == [2021, 2022, 2023]
+    with_last = areas.group_by("wave").agg(pl.col("covariates").str.contains("last_wave").any()).sort("wave")
+    assert with_last["covariates"].to_list() == [False, False, True]
+    assert areas.group_by("wave", "unit_weighting").len()["len"].to_list() == [18] * 6
+    totals = pl.read_parquet(folder / "adoption_rate.parquet").filter(
+        pl.col("survey") == "public", pl.col("domain_type") == "total", pl.col("measure") == "ai_adoption",
+        pl.col("base") == "answered",
+    )  # fmt: skip
+    sums = areas.group_by("wave", "unit_weighting").agg(
+        (pl.col("benchmark_weight") * pl.col("estimate").fill_null(0.0)).sum().alias("sum")
+    )
+    both = sums.join(totals, on=["wave", "unit_weighting"])
+    assert both["sum"].to_numpy() == pytest.approx(both["estimate"].to_numpy(), rel=1e-10)
+
+
 def test_headline_rates_are_near_the_truth(country) -> None:
     rates = pl.read_parquet(country.runs[-1].folder / "parquet" / "adoption_rate.parquet").filter(
         pl.col("base") == "answered", pl.col("measure") == "ai_adoption", pl.col("domain_type") == "total"

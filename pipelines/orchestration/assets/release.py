@@ -24,7 +24,13 @@ def mart_assets(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.
             dg.AssetSpec(
                 key=name.split("."),
                 group_name="marts",
-                deps=["progress", "benchmarks", *([survey, "replicates"] for survey in library.surveys)],
+                deps=[
+                    "progress",
+                    "changes",
+                    "small_areas",
+                    "benchmarks",
+                    *([survey, "replicates"] for survey in library.surveys),
+                ],
                 description=table.description,
                 kinds={"duckdb"},
                 metadata={"dagster/column_schema": column_schema(table)},

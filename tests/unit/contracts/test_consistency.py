@@ -347,3 +347,31 @@ imputation:
             ("not_the_parent_list", place),
         ]
     )
+
+
+def test_a_rule_for_small_domains_names_types_measures_columns_and_codes_that_there_are(
+    copy: Path, violations: Violations
+) -> None:
+    path = copy / "surveys" / "public.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text[: text.index("small_area:")]
+        + """\
+small_area:
+  domain_type: public_field
+  measures: [happiness]
+  covariates:
+    - {kind: share, column: shoe_size, codes: ['44']}
+    - {kind: share, column: institution_type, codes: [local_government, bakery]}
+""",
+        encoding="utf-8",
+    )
+    place = "surveys/public.yaml: small_area"
+    assert sorted(violations()) == sorted(
+        [
+            ("unknown_domain_type", place),  # fields overlap: they divide nothing
+            ("unknown_measure", place),
+            ("unknown_column", place),
+            ("unknown_code", f"{place}: institution_type"),
+        ]
+    )

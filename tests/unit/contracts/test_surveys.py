@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.contracts.library import ContractLibrary
-from pipelines.contracts.surveys import CellRule, CollapseStep, Domain, ImputationRule, Survey
+from pipelines.contracts.surveys import AreaCovariate, CellRule, CollapseStep, Domain, ImputationRule, Survey
 from pipelines.errors import AxstatError
 
 
@@ -170,3 +170,18 @@ def test_an_imputation_rule_has_careful_defaults() -> None:
 def test_an_imputation_rule_that_cannot_work_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ImputationRule.model_validate({**IMPUTATION, **change})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kind": "share"},
+        {"kind": "share", "column": "institution_type"},
+        {"kind": "share", "codes": ["local_government"]},
+        {"kind": "last_wave", "column": "institution_type", "codes": ["local_government"]},
+        {"kind": "mean_log_employment", "codes": ["local_government"]},
+    ],
+)
+def test_a_share_of_units_says_of_which(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="belong to kind share, and it needs both"):
+        AreaCovariate.model_validate(given)

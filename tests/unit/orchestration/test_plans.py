@@ -1,7 +1,14 @@
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
-from pipelines.orchestration.plans import domains, measures, segment, weighting_plan
+from pipelines.orchestration.plans import (
+    area_covariates,
+    divisions,
+    domains,
+    measures,
+    segment,
+    weighting_plan,
+)
 
 SURVEYS = ("industry", "public")
 
@@ -62,3 +69,21 @@ def test_waves_with_other_questions_are_other_segments(library: ContractLibrary,
 
 def test_surveys_are_never_one_segment(library: ContractLibrary) -> None:
     assert len({segment(library.surveys[name], 2022) for name in SURVEYS}) == 2
+
+
+def test_totals_are_divided_by_types_that_cover_them(library: ContractLibrary) -> None:
+    """AX industries leave much of industry out: they divide the AX total. Fields overlap and divide nothing."""
+    found = {name: [(whole.type, parts.type) for whole, parts in divisions(library.surveys[name])] for name in SURVEYS}
+    assert found["industry"] == [("total", "size_class"), ("total", "region"), ("ax_total", "ax_industry")]
+    assert found["public"] == [("total", "public_sector"), ("total", "institution_type"), ("total", "region")]
+
+
+def test_covariates_of_small_domains_are_those_of_the_contract(library: ContractLibrary) -> None:
+    rule = library.surveys["public"].small_area
+    assert rule is not None
+    assert [covariate.name for covariate in area_covariates(rule)] == [
+        "mean_log_employment",
+        "share institution_type=local_public_enterprise",
+        "last_wave",
+    ]
+    assert library.surveys["industry"].small_area is None

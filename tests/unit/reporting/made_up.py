@@ -208,6 +208,107 @@ def _progress(rates: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+def _changes(rates: pl.DataFrame) -> pl.DataFrame:
+    """Changes of every wave against the one before, inside a segment, with the same share of covariance everywhere."""
+    key = ["survey", "domain_type", "domain_code", "measure", "base", "unit_weighting"]
+    answered = rates.filter(pl.col("base") == "answered")
+    before = answered.with_columns(pl.col("wave") + 1, pl.col("wave").alias("wave_before"))
+    both = answered.join(before, on=["wave", "comparability_segment", *key], suffix="_before", maintain_order="left")
+    change = pl.col("estimate") - pl.col("estimate_before")
+    se = (0.6 * (pl.col("se").pow(2) + pl.col("se_before").pow(2))).sqrt()
+    worse = pl.when((pl.col("reliability") == "suppress") | (pl.col("reliability_before") == "suppress"))
+    return both.select(
+        "survey", "wave", "wave_before", "domain_type", "domain_code", "measure", "unit_weighting", "base",
+        "comparability_segment", "n_before", pl.col("n").alias("n_after"), (pl.col("n") * 6 // 10).alias("n_common"),
+        "estimate_before", pl.col("estimate").alias("estimate_after"), (100 * change).alias("change_pp"),
+        (100 * se).alias("se_pp"), (100 * (change - 1.96 * se)).alias("ci_low_pp"),
+        (100 * (change + 1.96 * se)).alias("ci_high_pp"), pl.lit(0.95).alias("ci_level"), pl.lit(100).alias("df"),
+        (0.4 * pl.col("se") * pl.col("se_before")).alias("covariance"), pl.lit(False).alias("covariance_clipped"),
+        pl.lit(0.5).alias("p_value"),
+        pl.when(change > 1.96 * se).then(pl.lit("rose")).when(change < -1.96 * se).then(pl.lit("fell"))
+        .otherwise(pl.lit("about_the_same")).alias("direction"),
+        worse.then(pl.lit("suppress")).otherwise("reliability").alias("reliability"),
+    )  # fmt: skip
+
+
+_DIVISIONS = {"size_class": "total", "region": "total", "ax_industry": "ax_total", "public_sector": "total"}
+
+
+def _decomposition(changes: pl.DataFrame) -> pl.DataFrame:
+    """Equal shares that do not move: all is within, and the sums are those of the domains here."""
+    rows = changes.filter(pl.col("measure") == "ai_adoption", pl.col("domain_type").is_in(list(_DIVISIONS)))
+    pair = ["survey", "wave", "wave_before", "domain_type", "measure", "unit_weighting"]
+    share = 1 / pl.len().over(pair).cast(pl.Float64)
+    parts = rows.select(
+        *pair, "base", "domain_code", "estimate_before", "estimate_after", "df", "reliability",
+        pl.col("domain_type").replace_strict(_DIVISIONS).alias("whole_type"),
+        share.alias("share_before"), share.alias("share_after"),
+        *(
+            value.alias(f"{name}{what}_pp")
+            for name, factor in (("within", 1.0), ("composition", 0.0), ("contribution", 1.0))
+            for what, value in (("", factor * share * pl.col("change_pp")), ("_se", share * pl.col("se_pp")))
+        ),
+    )  # fmt: skip
+    sums = parts.group_by(*pair, "base", "whole_type", maintain_order=True).agg(
+        pl.lit("all").alias("domain_code"), pl.col("df").first(), pl.lit("publish").alias("reliability"),
+        pl.lit(1.0).alias("share_before"), pl.lit(1.0).alias("share_after"),
+        pl.col("estimate_before", "estimate_after").mean(),
+        pl.col("^.*_pp$").sum(),
+    )  # fmt: skip
+    return pl.concat([parts, sums.select(parts.columns)])
+
+
+def _flows(changes: pl.DataFrame) -> pl.DataFrame:
+    """A tenth of the change dropped besides; the rest follows."""
+    rows = changes.filter(pl.col("measure") == "ai_adoption", ~pl.col("domain_type").str.contains("*", literal=True))
+    p, gained = pl.col("estimate_after"), pl.col("change_pp") / 100
+    dropped = pl.lit(0.02)
+    shares = {
+        "adopted": gained + dropped, "dropped": dropped, "stayed_adopter": p - gained - dropped,
+        "stayed_non_adopter": 1 - p - dropped, "net": gained,
+    }  # fmt: skip
+    return pl.concat(
+        rows.select(
+            "survey", "wave", "wave_before", "domain_type", "domain_code", "measure", "unit_weighting",
+            pl.lit(flow).alias("flow"), pl.col("n_common").alias("n"), share.alias("share"), pl.lit(0.01).alias("se"),
+            (share - 0.02).alias("ci_low"), (share + 0.02).alias("ci_high"), "ci_level", "df",
+            pl.lit(1000.0).alias("population"), "reliability", pl.lit(None, pl.String).alias("reliability_reason"),
+        )
+        for flow, share in shares.items()
+    )  # fmt: skip
+
+
+def _small_areas(rates: pl.DataFrame) -> pl.DataFrame:
+    """Sectors drawn half way to 0.5, with intervals of two thirds of the direct ones'; those of a census known."""
+    chosen = rates.filter(
+        pl.col("domain_type") == "public_sector", pl.col("measure") == "ai_adoption", pl.col("base") == "answered",
+        pl.col("wave") > 2021,
+    )  # fmt: skip
+    known = pl.col("se") == 0
+    model = pl.when(known).then("estimate").otherwise(0.5 + 0.5 * (pl.col("estimate") - 0.5))
+    half = (pl.col("ci_high") - pl.col("ci_low")) / 3
+    none = pl.lit(None, pl.Float64)
+    return chosen.select(
+        "survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting", "base", "n",
+        pl.col("estimate").alias("direct"), pl.col("se").alias("direct_se"), pl.col("ci_low").alias("direct_ci_low"),
+        pl.col("ci_high").alias("direct_ci_high"), pl.col("reliability").alias("direct_reliability"),
+        pl.when(known).then(none).otherwise("se").alias("smoothed_se"),
+        pl.when(known).then(pl.lit("direct")).otherwise(pl.lit("model-based")).alias("method"),
+        pl.when(known).then(pl.lit("known")).alias("reason"),
+        model.alias("estimate"), pl.when(known).then(none).otherwise(half / 2).alias("rmse"),
+        pl.when(known).then(none).otherwise(model - half).alias("ci_low"),
+        pl.when(known).then(none).otherwise(model + half).alias("ci_high"), "ci_level",
+        pl.when(known).then("reliability").when(2 * half < 0.3).then(pl.lit("publish")).otherwise(pl.lit("suppress"))
+        .alias("reliability"),
+        pl.when(known).then(none).otherwise(0.5).alias("gamma"), pl.lit(0.3).alias("residual"),
+        pl.lit(0.9).alias("g1_share"), pl.lit(0.05).alias("g2_share"), pl.lit(0.05).alias("g3_share"),
+        pl.lit("mean_log_employment=5;share institution_type=local_public_enterprise=0.2").alias("covariates"),
+        pl.lit(16).alias("areas"), pl.lit(0.02).alias("sigma2_v"), pl.lit(False).alias("sigma2_v_zero"),
+        pl.lit(1.0).alias("variance_factor"), pl.lit(1 / 18).alias("benchmark_weight"),
+        pl.lit(1.01).alias("benchmark_factor"),
+    )  # fmt: skip
+
+
 def _domains() -> pl.DataFrame:
     rows = [
         {
@@ -274,6 +375,7 @@ def _deliveries() -> pl.DataFrame:
 def _marts() -> dict[str, pl.DataFrame]:
     rows = [row for survey in library().surveys.values() for row in _rows(survey)]
     rates = pl.DataFrame(rows, infer_schema_length=None)
+    changes = _changes(rates)
     measures = pl.DataFrame([measure.model_dump() for measure in library().measures.values()])
     return {
         "adoption_rate": rates,
@@ -282,6 +384,10 @@ def _marts() -> dict[str, pl.DataFrame]:
         "measure": measures,
         "quality_indicator": _quality(),
         "weight_diagnostic": _weights(),
+        "change": changes,
+        "decomposition": _decomposition(changes),
+        "flow": _flows(changes),
+        "small_area": _small_areas(rates),
     }
 
 

@@ -43,6 +43,33 @@ def progress(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def change(**changes: Any) -> dict[str, Any]:
+    return {
+        "wave_before": 2024,
+        "domain_type": "total",
+        "domain_code": "total",
+        "measure": "ai_adoption",
+        "unit_weighting": "unit",
+        "base": "answered",
+        "comparability_segment": "industry-list-2022-1",
+        "estimate_before": 0.3,
+        "estimate_after": 0.3,
+    } | changes
+
+
+def area(**changes: Any) -> dict[str, Any]:
+    """Half of the whole, at its rate."""
+    return {
+        "domain_type": "public_sector",
+        "measure": "ai_adoption",
+        "unit_weighting": "unit",
+        "base": "answered",
+        "estimate": 0.3,
+        "benchmark_weight": 0.5,
+        "benchmark_factor": 1.01,
+    } | changes
+
+
 ENGINES = [
     {"domain_code": code, "status": status}
     for code, status in (("sound", "pass"), ("empty", "none"), ("headline", "stop"), ("domain", "warn"))
@@ -332,6 +359,45 @@ CASES: dict[str, tuple[dict[str, list[dict[str, Any]]], str, list[Any]]] = {
         },
         "domain_code",
         ["another estimate", "another segment", "no rate", "no reason"],
+    ),
+    "changes": (
+        {
+            "mart__adoption_rate": [
+                rate(wave=wave, domain_code=code, **given)
+                for code, given_before, given in (
+                    ("total", {}, {}),
+                    ("another segment", {"comparability_segment": "industry-yn-2019-none"}, {}),
+                    ("another estimate", {}, {"estimate": 0.31}),
+                    ("no rate before", {"estimate": None}, {}),
+                )
+                for wave, given in ((2024, given_before), (2025, given))
+            ],
+            "mart__change": [
+                change(),
+                change(domain_code="another segment"),
+                change(domain_code="another estimate"),
+                change(domain_code="no rate before"),
+                # a domain that one wave does not have
+                change(domain_code="new", estimate_before=None, estimate_after=None),
+            ],
+        },
+        "domain_code",
+        ["another estimate", "another segment", "no rate before"],
+    ),
+    "small_areas": (
+        {
+            "mart__adoption_rate": [rate(measure=measure) for measure in ("ai_adoption", "off", "direct")],
+            "mart__small_area": [
+                area(domain_code="P01"),
+                area(domain_code="P02"),
+                area(domain_code="P01", measure="off"),
+                area(domain_code="P02", measure="off", estimate=0.31),
+                # without a model there is nothing to add up
+                area(domain_code="P01", measure="direct", estimate=0.9, benchmark_factor=None),
+            ],
+        },
+        "measure",
+        ["off"],
     ),
     "weights": (
         {

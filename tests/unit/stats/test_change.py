@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.stats.change import ComparabilityError, Overlap, Segment, adoption_change, overlap_covariance
+from pipelines.stats.change import ComparabilityError, Segment, adoption_change
+from pipelines.stats.overlap import Overlap, overlap_covariance
 from pipelines.stats.rates import adoption_rates
 from pipelines.stats.survey_wave import Domain, Wave
 from pipelines.stats.weighting import weight_sample

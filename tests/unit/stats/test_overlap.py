@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.stats.change import overlap_covariance
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import linearized_mean, linearized_total
+from pipelines.stats.overlap import overlap_covariance
 from pipelines.stats.variance import variance
 
 

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from pipelines.errors import AxstatError
-from pipelines.stats.change import overlap_covariance
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import linearized_total
+from pipelines.stats.overlap import overlap_covariance
 from pipelines.stats.replicate_draws import (
     TAU,
     SignDraws,
