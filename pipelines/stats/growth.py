@@ -88,7 +88,7 @@ class Points:
     @property
     def count(self) -> FloatArray:
         """Points of each series ``(D,)``."""
-        return self.present.sum(axis=1).astype(np.float64)
+        return cast(FloatArray, self.present.sum(axis=1).astype(np.float64))
 
     def upto(self, wave: int) -> Self:
         """The points a wave could know: up to its own."""
