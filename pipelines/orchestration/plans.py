@@ -6,9 +6,11 @@ here: a choice; every choice stands in the survey's contract.
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import CellRule, Survey
+from pipelines.contracts.targets import Target
 from pipelines.stats.change import Segment
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
+from pipelines.stats.projection import Aim
 from pipelines.stats.survey_wave import Domain
 from pipelines.stats.weighting import WeightingPlan
 
@@ -59,3 +61,8 @@ def segment(survey: Survey, wave: int) -> Segment:
         question_version=survey.question_version(wave),
         tech_list_version=survey.tech_list_version(wave),
     )
+
+
+def aim(target: Target) -> Aim:
+    """The target as projections are held against it."""
+    return Aim(value=target.value, year=target.year, ceilings=target.ceilings)

@@ -107,7 +107,8 @@ def progress(
 
     Args:
         rates: adoption_rates of the wave (rows of base 'answered' are used).
-        change: adoption_change from the baseline wave to this one, None where wave = baseline_wave.
+        change: KEY, estimate_before, variance_before, df_before and covariance of adoption_change from the baseline
+            wave to this one, base 'answered'; None where wave = baseline_wave.
         projection: the headline of every series, as :func:`pipelines.stats.projection.project` returns it.
         measures: the measures the target is about.
         level: of the interval of the progress ratio; t with the smaller df of the two waves.
@@ -140,7 +141,7 @@ def progress(
         )
     else:
         joined = points.join(
-            change.filter(pl.col("base") == "answered").select(
+            change.select(
                 *KEY,
                 pl.col("estimate_before").alias("baseline"),
                 "variance_before",
