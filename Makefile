@@ -54,6 +54,7 @@ bench-peers:
 # Coverage of the published intervals over three synthetic countries of full size; takes several minutes
 coverage: $(STAMP)
 	$(BIN)/python tests/bench/interval_coverage.py
+	$(BIN)/python -m tests.bench.projection
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -115,7 +115,7 @@ def test_what_cannot_be_had_is_left_out() -> None:
     assert set(made({2025: THREE[2025]})["scenario"]) == {"needed"}
     assert set(made(THREE, {"A": 0.5, "B": None})["scenario"]) == {"needed", "observed_pace", "best_pace"}
     new_part = THREE | {2023: THREE[2023].filter(pl.col("domain_code") != "B")}
-    assert set(made(new_part, {"A": 0.5, "B": 0.8})["scenario"]) == {"needed", "own_projection", "best_pace"}
+    assert set(made(new_part, {"A": 0.5, "B": 0.8})["scenario"]) == {"needed", "own_projection"}
     assert made(THREE, aim=Aim(value=0.7, year=2025)).is_empty()
 
 
