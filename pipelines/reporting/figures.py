@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pipelines.contracts.classifications import Item
 from pipelines.contracts.surveys import Survey
-from pipelines.reporting import charts, numbers
+from pipelines.reporting import charts, numbers, outlook
 from pipelines.reporting.data import CAUTION, SUPPRESS, Rate, ReportData
 from pipelines.reporting.drawing import NARROW, WIDE, Accent
 from pipelines.reporting.estimate_tables import series_rows
@@ -313,8 +313,15 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         points,
         _frame(data, texts, survey),
         accent=_accent(survey),
-        goal=charts.Goal(goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path),
+        goal=charts.Goal(
+            goal.value,
+            goal.year,
+            texts("chart.series_target", year=goal.year, target=target),
+            path,
+            outlook.required_path(data, last),
+        ),
         breaks=breaks,
+        fan=outlook.fan(data, last),
     )
     table = rate_table(
         data,
@@ -333,7 +340,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         narrow=drawn,
         wide=None,
         alternative=f"{title}. {subtitle}",
-        notes=(),
+        notes=tuple(outlook.projection_notes(data, last, texts)),
         source=_source(data, texts, survey),
         table=table,
     )

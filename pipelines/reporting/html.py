@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipelines.reporting import estimate_tables, numbers, process_tables, sentences
+from pipelines.reporting import estimate_tables, numbers, outlook, process_tables, sentences
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import (
@@ -267,6 +267,7 @@ def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table
     for survey in data.surveys:
         made.append(estimate_tables.domains_table(data, [texts], survey))
         made.append(estimate_tables.measures_table(data, [texts], survey))
+        made.append(outlook.scenario_table(data, [texts], survey))
         made += estimate_tables.field_tables(data, [texts], survey)
     return [numbering.table(table) for table in made]
 
