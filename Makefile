@@ -56,6 +56,7 @@ bench-peers:
 coverage: $(STAMP)
 	$(BIN)/python tests/bench/interval_coverage.py
 	$(BIN)/python -m tests.bench.small_area
+	$(BIN)/python -m tests.bench.projection
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

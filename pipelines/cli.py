@@ -270,6 +270,25 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published f
 
 
 @app.command()
+def scenario(
+    survey: Annotated[str, typer.Option(help="industry or public.")] = "industry",
+    wave: Annotated[int | None, typer.Option(metavar="<int>", help="Left out: the last published one.")] = None,
+    weighting: Annotated[str, typer.Option(help="unit or employment.")] = "unit",
+    out: Annotated[Path | None, typer.Option(help="Write to this .parquet, .csv or .json file.")] = None,
+) -> None:
+    """What each part must do for the national target, and where other paces lead. From the latest published file."""
+    with _readable_errors():
+        from pipelines.estimation.output import check_output
+        from pipelines.release.overview import latest_database
+        from pipelines.release.scenario_table import scenario_table
+
+        if out is not None:
+            check_output(out)
+        table = scenario_table(latest_database(load_settings()), survey=survey, wave=wave, unit_weighting=weighting)
+        _write_or_print([(table, out)])
+
+
+@app.command()
 def estimate(
     spec: Annotated[Path, typer.Argument(help="The specification, a YAML file.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet, .csv or .json file.")] = None,

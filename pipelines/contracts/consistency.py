@@ -272,6 +272,9 @@ def _check_survey(survey: Survey, library: "ContractLibrary", findings: Findings
         _check_domain(domain, survey, library, findings, where)
     if survey.headline.domain_type not in [domain.type for domain in survey.domains]:
         findings.add("headline", where, "a domain type of the survey", survey.headline.domain_type, "correct it")
+    dividing = [domain.type for domain in survey.domains if len(domain.columns) == 1 and domain.rows == "unit"]
+    if survey.scenario_parts not in dividing:
+        findings.add("scenario_parts", where, f"one of {', '.join(dividing)}", survey.scenario_parts, "correct it")
     if survey.headline.base not in survey.bases or survey.headline.unit_weighting not in survey.unit_weightings:
         findings.add("headline", where, "a base and weighting of the survey", str(survey.headline), "correct it")
 

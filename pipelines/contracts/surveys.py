@@ -255,7 +255,11 @@ class Headline(BaseModel):
 
 
 class Survey(BaseModel):
-    """One survey. Measures may end in `*` in the file; the library writes them out."""
+    """One survey. Measures may end in `*` in the file; the library writes them out.
+
+    Attributes:
+        scenario_parts: domain type whose domains the scenarios move.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -293,6 +297,7 @@ class Survey(BaseModel):
     unit_weightings: tuple[Literal["unit", "employment"], ...]
     bases: tuple[Literal["answered", "incl_dont_know"], ...]
     headline: Headline
+    scenario_parts: str
     small_area: SmallAreaRule | None = None
 
     @model_validator(mode="after")

@@ -5,8 +5,9 @@ paces (stats), or how a target is drawn (reporting).
 """
 
 import datetime
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Target(BaseModel):
@@ -14,6 +15,7 @@ class Target(BaseModel):
 
     Attributes:
         value: share, 0 to 1.
+        ceilings: levels at which growth may end, falling from 1 and all above the target; the projection tries each.
         date: when the source was published.
         interpretation_en: how axstat reads the target where the source leaves it open.
     """
@@ -24,6 +26,7 @@ class Target(BaseModel):
     measure: str
     value: float = Field(gt=0.0, lt=1.0)
     year: int
+    ceilings: tuple[float, ...] = (1.0,)
     definition_ko: str
     definition_en: str
     denominator_ko: str
@@ -33,6 +36,13 @@ class Target(BaseModel):
     source: str
     source_ko: str
     date: datetime.date
+
+    @model_validator(mode="after")
+    def _ceilings_leave_room(self) -> Self:
+        falling = sorted(set(self.ceilings), reverse=True) == list(self.ceilings)
+        if not (falling and self.ceilings[:1] == (1.0,) and self.ceilings[-1] > self.value):
+            raise ValueError(f"ceilings {self.ceilings}: begin with 1, let each be lower, and stay above {self.value}")
+        return self
 
     @property
     def definition(self) -> str:

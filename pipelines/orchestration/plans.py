@@ -6,9 +6,11 @@ here: a choice; every choice stands in the survey's contract.
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import CellRule, SmallAreaRule, Survey
+from pipelines.contracts.targets import Target
 from pipelines.stats.change import Segment
 from pipelines.stats.collapse import Coarsening
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
+from pipelines.stats.projection import Aim
 from pipelines.stats.small_area import AreaCovariate
 from pipelines.stats.survey_wave import Domain
 from pipelines.stats.weighting import WeightingPlan
@@ -84,3 +86,8 @@ def divisions(survey: Survey) -> list[tuple[Domain, Domain]]:
 def area_covariates(rule: SmallAreaRule) -> tuple[AreaCovariate, ...]:
     """Covariates of the model of small domains."""
     return tuple(AreaCovariate(kind=given.kind, column=given.column, codes=given.codes) for given in rule.covariates)
+
+
+def aim(target: Target) -> Aim:
+    """The target as projections are held against it."""
+    return Aim(value=target.value, year=target.year, ceilings=target.ceilings)

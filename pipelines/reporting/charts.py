@@ -86,12 +86,26 @@ class Point:
 
 @dataclass(frozen=True)
 class Goal:
-    """Where a series should go: target share and year, its name, and the words (by line) beside the path."""
+    """Where a series should go: target share and year, its name, and the words (by line) beside the path.
+
+    ``required``: year and share along the path; left out, it runs straight from the last point.
+    """
 
     share: float
     year: int
     text: str
     path: tuple[str, ...] = ()
+    required: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A year of the fan: the middle line of the projection with its interval."""
+
+    year: int
+    share: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -293,10 +307,11 @@ def series_plot(
     accent: Accent,
     goal: Goal,
     breaks: Sequence[Break] = (),
+    fan: Sequence[Ahead] = (),
     width: int = NARROW,
     height: int = 250,
 ) -> str:
-    """A share over waves up to the target year: intervals, segments not joined, the path still to go."""
+    """A share over waves up to the target year: intervals, segments not joined, the required path, the projection."""
     first = min(point.wave for point in points)
     last = max(points, key=lambda point: point.wave)
     left, right = 50.0, width - 16.0
@@ -333,6 +348,19 @@ def series_plot(
         y=scaled("low", shares),
         y2={"field": "high"},
     )
+    if fan:
+        now = {"wave": last.wave, "share": last.share, "low": last.share, "high": last.share}
+        ahead = [now, *({"wave": one.year, "share": one.share, "low": one.low, "high": one.high} for one in fan)]
+        area = {"type": "area", "color": PALETTE[f"{accent}_soft"], "opacity": 0.45}
+        board.draw(ahead, area, x=x, y=scaled("low", shares), y2={"field": "high"})
+        middle = {
+            "type": "line",
+            "color": PALETTE[accent],
+            "strokeWidth": 1.6,
+            "strokeDash": [1, 3],
+            "strokeCap": "round",
+        }
+        board.draw(ahead, middle, x=x, y=y)
     aim = {"wave": goal.year, "share": goal.share}
     red = PALETTE["target"]
     board.draw(
@@ -343,7 +371,8 @@ def series_plot(
     )
     if last.wave < goal.year:
         path = {"type": "line", "color": red, "strokeDash": [4, 4], "strokeWidth": 1.4}
-        board.draw([{"wave": last.wave, "share": last.share}, aim], path, x=x, y=y)
+        way = [{"wave": year, "share": share} for year, share in goal.required]
+        board.draw(way or [{"wave": last.wave, "share": last.share}, aim], path, x=x, y=y)
     data = [{"wave": p.wave, "share": p.share, "low": p.low, "high": p.high, "segment": p.segment} for p in points]
     color = PALETTE[accent]
     joined = {"field": "segment", "type": "nominal"}

@@ -21,7 +21,10 @@ from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
 from pipelines.reporting.blanking import COMPARISONS, SUPPRESS, blank, blanked_comparisons
 
-MARTS = ("adoption_rate", "progress", "domain", "measure", "quality_indicator", "weight_diagnostic", *COMPARISONS)
+MARTS = (
+    "adoption_rate", "progress", "projection", "hindcast", "scenario", "domain", "measure", "quality_indicator",
+    "weight_diagnostic", *COMPARISONS,
+)  # fmt: skip
 
 PUBLISH = "publish"
 CAUTION = "caution"
@@ -42,6 +45,8 @@ _BLANKED_WITH_BASELINE = (
     "required_from_baseline_pp_per_year", "progress_ratio", "progress_ratio_low", "progress_ratio_high",
     "pace_status",
 )  # fmt: skip
+
+_BLANKED_SCENARIO = ("estimate", "pp_per_year", "logit_per_year", "in_target_year", "contribution_pp")
 
 _TAKEN_AS_THEY_ARE = (
     "survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting", "n", "n_dont_know",
@@ -169,6 +174,9 @@ class ReportData:
         cleaned["adoption_rate"] = blank(rates, pl.col("reliability") == SUPPRESS, _BLANKED_RATE)
         cleaned["progress"] = _blank_progress(progress, rates)
         cleaned |= blanked_comparisons(self.marts, self.wave)
+        for name in ("projection", "hindcast"):
+            cleaned[name] = _without_suppressed(self.marts[name].filter(pl.col("wave") == self.wave), rates)
+        cleaned["scenario"] = _blank_scenario(self.marts["scenario"].filter(pl.col("wave") == self.wave), rates)
         object.__setattr__(self, "marts", cleaned)
 
     def survey(self, survey: str) -> Survey:
@@ -289,6 +297,16 @@ class ReportData:
             (rate.survey, rate.wave, rate.domain_type, rate.domain_code, rate.measure, rate.unit_weighting)
         )
 
+    def projection(self, rate: Rate) -> pl.DataFrame:
+        """The rows of `mart.projection` that belong to an estimate of this wave; none where it is suppressed."""
+        return self.marts["projection"].filter(
+            survey=rate.survey,
+            domain_type=rate.domain_type,
+            domain_code=rate.domain_code,
+            measure=rate.measure,
+            unit_weighting=rate.unit_weighting,
+        )
+
     @cached_property
     def _domains(self) -> dict[tuple[str, str, str], Mapping[str, object]]:
         rows = self.marts["domain"].iter_rows(named=True)
@@ -325,6 +343,20 @@ class ReportData:
             is_break=row["obs_status"] == "b",
             is_census=_CENSUS in str(row["reliability_reason"] or "").split(";"),
         )
+
+
+def _without_suppressed(rows: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose estimate of this wave may be printed: they are made of it, and say what it is."""
+    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
+    return rows.join(rates.filter(pl.col("reliability") == SUPPRESS), on=key, how="anti", maintain_order="left")
+
+
+def _blank_scenario(scenario: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """Blank parts whose estimate is suppressed; the rest and the whole have no mark of their own."""
+    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
+    suppressed = rates.filter(pl.col("reliability") == SUPPRESS).select(*key, pl.lit(True).alias("_own")).unique()
+    marked = scenario.join(suppressed, on=key, how="left", maintain_order="left")
+    return blank(marked, pl.col("_own").fill_null(False), _BLANKED_SCENARIO).select(scenario.columns)
 
 
 def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:

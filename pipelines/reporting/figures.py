@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pipelines.contracts.classifications import Item
 from pipelines.contracts.surveys import Survey
-from pipelines.reporting import charts, numbers
+from pipelines.reporting import charts, numbers, outlook
 from pipelines.reporting.blanking import SUPPRESS
 from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.drawing import NARROW, WIDE, Accent
@@ -316,8 +316,15 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         points,
         _frame(data, texts, survey),
         accent=accent_of(survey),
-        goal=charts.Goal(goal.value, goal.year, texts("chart.series_target", year=goal.year, target=target), path),
+        goal=charts.Goal(
+            goal.value,
+            goal.year,
+            texts("chart.series_target", year=goal.year, target=target),
+            path,
+            outlook.required_path(data, last),
+        ),
         breaks=breaks,
+        fan=outlook.fan(data, last),
     )
     table = rate_table(
         data,
@@ -336,7 +343,7 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         narrow=drawn,
         wide=None,
         alternative=f"{title}. {subtitle}",
-        notes=(),
+        notes=tuple(outlook.projection_notes(data, last, texts)),
         source=source_of(data, texts, survey),
         table=table,
     )

@@ -21,6 +21,7 @@ from pipelines.reporting import (
     comparison_tables,
     estimate_tables,
     numbers,
+    outlook,
     process_tables,
     sentences,
 )
@@ -301,6 +302,7 @@ def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table
     for survey in data.surveys:
         made.append(estimate_tables.domains_table(data, [texts], survey))
         made.append(estimate_tables.measures_table(data, [texts], survey))
+        made.append(outlook.scenario_table(data, [texts], survey))
         made.append(comparison_tables.changes_table(data, [texts], survey))
         made += estimate_tables.field_tables(data, [texts], survey)
     return [numbering.table(table) for table in made if table.rows]

@@ -28,6 +28,8 @@ Direction = Literal["rose", "fell", "same"]
 _LAST_YEAR_WORTH_NAMING = 2150
 # Half a unit of the last digit that is printed
 _SMALLEST_SHOWN = 0.05
+# A projection of a few points says nothing finer
+_LEAST_PROBABILITY = 0.01
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
         needed,
         arithmetic_sentence(rate, found, goal.value, texts, survey),
         _ratio_sentence(progress, texts, survey),
-        _probability_sentence(progress, goal.year, texts),
+        _outlook_sentence(progress, goal.year, texts),
     )
     status = _status(rate, progress, goal.value)
     return Headline(
@@ -230,11 +232,31 @@ def _ratio_sentence(progress: Mapping[str, Any] | None, texts: Texts, survey: Su
     return texts("headline.status_ratio", ratio=ratio, interval=interval, level=level(survey, language))
 
 
-def _probability_sentence(progress: Mapping[str, Any] | None, year: int, texts: Texts) -> str:
-    if progress is None or progress["p_target"] is None:
+def _outlook_sentence(progress: Mapping[str, Any] | None, year: int, texts: Texts) -> str:
+    """The status by the projection with its probability, and whether it hangs on an assumption."""
+    if progress is None:
         return ""
-    probability = numbers.whole_per_cent(round(progress["p_target"], 2), texts.language)
-    return texts("headline.probability", year=year, probability=probability)
+    status, chance = progress["status"], progress["p_target"]
+    if status == "reached" or status == "insufficient":
+        return (
+            "" if chance is None else texts("headline.probability", year=year, probability=probability(chance, texts))
+        )
+    words = texts(
+        f"headline.outlook.{status}", year=year, probability="" if chance is None else probability(chance, texts)
+    )
+    if "depends_on_assumption" in str(progress["status_reason"] or "").split(";"):
+        return f"{words} {texts('headline.outlook_depends')}"
+    return words
+
+
+def probability(chance: float, texts: Texts) -> str:
+    """A probability in whole per cent, "under 1 %" and "over 99 %" at the ends."""
+    language = texts.language
+    if chance < _LEAST_PROBABILITY:
+        return texts("headline.probability_below", bound=numbers.whole_per_cent(_LEAST_PROBABILITY, language))
+    if chance > 1 - _LEAST_PROBABILITY:
+        return texts("headline.probability_above", bound=numbers.whole_per_cent(1 - _LEAST_PROBABILITY, language))
+    return numbers.whole_per_cent(round(chance, 2), language)
 
 
 def _beside(data: ReportData, survey_code: str, texts: Texts) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.reporting import comparison_tables, estimate_tables, numbers, process_tables
+from pipelines.reporting import comparison_tables, estimate_tables, numbers, outlook, process_tables
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import Kind, Table
@@ -133,6 +133,7 @@ def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Tab
         label = short_name(contract, first.language)
         made.append((name("domains", survey=label), estimate_tables.domains_table(data, languages, survey)))
         made.append((name("measures", survey=label), estimate_tables.measures_table(data, languages, survey)))
+        made.append((name("scenario", survey=label), outlook.scenario_table(data, languages, survey)))
         made += [
             (name("fields", survey=label), table) for table in estimate_tables.field_tables(data, languages, survey)
         ]

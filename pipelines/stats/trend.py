@@ -1,7 +1,7 @@
 """How far a rate has come towards its target, and how fast it moves.
 
 Belongs here: the rows of mart.progress. Does not belong here: the estimates and their covariance (rates,
-change), the targets themselves (contracts), words for the reader (reporting).
+change), the projection itself (projection), the targets themselves (contracts), words for the reader (reporting).
 
 Method: method.md 6. The progress ratio R = a/b is a ratio of two compound growth rates,
 a = (p_t/p_0)^(1/(t - t_0)) - 1 observed and b = (p_T/p_0)^(1/(T - t_0)) - 1 needed. Its interval is of
@@ -13,8 +13,11 @@ given.
 Codes of ``status_reason``, joined by ';' in this order:
 ``no_estimate``, ``baseline_wave`` (t = t_0), ``no_baseline``, ``baseline_at_or_above_target``,
 ``baseline_zero``: share, observed pace, ratio and pace status are NULL; ``ratio_without_interval``,
-``estimate_zero``: the ratio has no interval; ``target_year_reached``: nothing is required "from now";
-``projection_not_made``: the projection columns are NULL.
+``estimate_zero``: the ratio has no interval; ``target_year_reached``: nothing is required "from now" and nothing is
+projected; ``few_points`` (fewer than three comparable waves with an estimate), ``projection_without_solution``: the
+projection columns are NULL. Then why the status is what it is: ``interval_above_target``, ``interval_holds_target``,
+``interval_below_target`` (the latter two from the target year on), ``probability_high``, ``probability_middle``,
+``probability_low``; ``depends_on_assumption``: another curve or process variance would give another status.
 """
 
 from collections.abc import Sequence
@@ -27,9 +30,11 @@ import polars as pl
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray
 from pipelines.stats.change import Segment, require_comparable
+from pipelines.stats.growth import FEWEST_POINTS
 from pipelines.stats.interval_formulas import t_quantile
+from pipelines.stats.projection import status_of
+from pipelines.stats.rate_series import KEY
 
-KEY = ("domain_type", "domain_code", "measure", "unit_weighting")
 # mart.progress without survey and wave.
 PROGRESS_SCHEMA = {
     "domain_type": pl.String,
@@ -66,6 +71,8 @@ PROGRESS_SCHEMA = {
     "status_reason": pl.String,
 }
 
+# Columns of the projection that are taken as they are
+PROJECTED = ("projected", "projected_low", "projected_high", "tau", "p_target")
 # Columns of adoption_change that are empty at the baseline wave.
 FROM_CHANGE = ("variance_before", "covariance", "df_before")
 
@@ -86,6 +93,7 @@ class Target:
 def progress(
     rates: pl.DataFrame,
     change: pl.DataFrame | None,
+    projection: pl.DataFrame,
     *,
     wave: int,
     baseline_wave: int,
@@ -99,13 +107,17 @@ def progress(
 
     Args:
         rates: adoption_rates of the wave (rows of base 'answered' are used).
-        change: adoption_change from the baseline wave to this one, None where wave = baseline_wave.
+        change: KEY, estimate_before, variance_before, df_before and covariance of adoption_change from the baseline
+            wave to this one, base 'answered'; None where wave = baseline_wave.
+        projection: the headline of every series, as :func:`pipelines.stats.projection.project` returns it.
         measures: the measures the target is about.
         level: of the interval of the progress ratio; t with the smaller df of the two waves.
 
     Returns:
         PROGRESS_SCHEMA in the order of ``rates``. ``status`` is 'reached' where the interval of the estimate
-        lies above the target, else 'insufficient' until there is a projection; ``status_reason`` codes above.
+        lies above the target, else by P(target): 'likely', 'uncertain', 'unlikely', 'insufficient'; from the target
+        year on 'uncertain' where the interval holds the target, 'unlikely' where it lies below. ``status_reason``:
+        codes above.
         ``target_scope``: 'national' or 'applied to domain'.
 
     Raises:
@@ -129,7 +141,7 @@ def progress(
         )
     else:
         joined = points.join(
-            change.filter(pl.col("base") == "answered").select(
+            change.select(
                 *KEY,
                 pl.col("estimate_before").alias("baseline"),
                 "variance_before",
@@ -140,6 +152,12 @@ def progress(
             how="left",
             maintain_order="left",
         )
+    joined = joined.join(
+        projection.select(*KEY, *PROJECTED, "points", "depends_on_assumption"),
+        on=list(KEY),
+        how="left",
+        maintain_order="left",
+    )
     p_now, se = _array(joined, "estimate"), _array(joined, "se")
     p_start = _array(joined, "baseline")
     v_now, v_start, cov = np.square(se), _array(joined, "variance_before"), _array(joined, "covariance")
@@ -170,7 +188,14 @@ def progress(
     )  # fmt: skip
     with np.errstate(invalid="ignore"):
         reached = _array(joined, "ci_low") > goal
+        below = _array(joined, "ci_high") < goal
         estimate_zero = paced & (now == 0)
+    p_target = _array(joined, "p_target")
+    over = np.full(len(p_now), left <= 0)
+    few = np.nan_to_num(_array(joined, "points")) < FEWEST_POINTS
+    judged = np.where(over & ~no_estimate, np.where(below, "unlikely", "uncertain"), status_of(p_target))
+    status = np.where(reached, "reached", judged)
+    by_projection = ~reached & ~over
     from_now = 100.0 * (goal - p_now) / left if left > 0 else np.full_like(p_now, np.nan)
     from_now_se = 100.0 * se / left if left > 0 else np.full_like(p_now, np.nan)
     reason = _join(
@@ -183,8 +208,16 @@ def progress(
             ("baseline_zero", zero),
             ("ratio_without_interval", paced & ~estimate_zero & np.isnan(low)),
             ("estimate_zero", estimate_zero),
-            ("target_year_reached", np.full(len(p_now), left <= 0)),
-            ("projection_not_made", ~reached),
+            ("target_year_reached", over),
+            ("few_points", ~over & few),
+            ("projection_without_solution", ~over & ~few & ~no_estimate & np.isnan(p_target)),
+            ("interval_above_target", reached),
+            ("interval_holds_target", over & ~reached & ~below & ~no_estimate),
+            ("interval_below_target", over & below),
+            ("probability_high", by_projection & (status == "likely")),
+            ("probability_middle", by_projection & (status == "uncertain")),
+            ("probability_low", by_projection & (status == "unlikely")),
+            ("depends_on_assumption", by_projection & joined["depends_on_assumption"].fill_null(False).to_numpy()),
         ],
     )
     scope = pl.col("domain_type").is_in(list(target.national_domain_types))
@@ -207,11 +240,7 @@ def progress(
         pl.Series("progress_ratio_low", low),
         pl.Series("progress_ratio_high", high),
         pl.Series("pace_status", _pace(ratio), dtype=pl.String),
-        *[
-            pl.lit(None, pl.Float64).alias(name)
-            for name in ("projected", "projected_low", "projected_high", "tau", "p_target")
-        ],
-        pl.Series("status", np.where(reached, "reached", "insufficient").tolist(), dtype=pl.String),
+        pl.Series("status", status.tolist(), dtype=pl.String),
         pl.Series("status_reason", reason, dtype=pl.String),
     )
     return table.select(pl.col(name).cast(kind) for name, kind in PROGRESS_SCHEMA.items()).with_columns(

@@ -15,7 +15,11 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.contracts.surveys import Domain, Survey
+from pipelines.orchestration.plans import aim, segment
 from pipelines.reporting.data import ReportData
+from pipelines.stats.projection import hindcast, project, status_of
+from pipelines.stats.rate_series import KEY, RateSeries
+from pipelines.stats.scenario import scenarios
 
 ROOT = Path(__file__).resolve().parents[3]
 ANNUAL = ROOT / "reports" / "annual"
@@ -202,7 +206,7 @@ def _progress(rates: pl.DataFrame) -> pl.DataFrame:
                 "progress_ratio_high": ratio + spread if ratio is not None else None,
                 "pace_status": status, "projected": None, "projected_low": None, "projected_high": None,
                 "tau": None, "p_target": None, "status": "insufficient",
-                "status_reason": "projection_not_made" if later else "baseline_wave;projection_not_made",
+                "status_reason": "few_points" if later else "baseline_wave;few_points",
             }
         )  # fmt: skip
     return pl.DataFrame(rows, infer_schema_length=None)
@@ -309,6 +313,61 @@ def _small_areas(rates: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def _projected(rates: pl.DataFrame, progress: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Progress with its projection columns, projections, hindcasts and scenarios, by the real functions."""
+    made: dict[str, list[pl.DataFrame]] = {"headline": [], "projection": [], "hindcast": [], "scenario": []}
+    none = pl.DataFrame(
+        schema=dict.fromkeys(KEY, pl.String)
+        | {"wave_before": pl.Int64, "wave_after": pl.Int64, "covariance": pl.Float64}
+    )
+    for survey in library().surveys.values():
+        goal = aim(library().targets[survey.survey])
+        for wave in WAVES:
+            known = range(survey.first_wave_of_segment(wave), wave + 1)
+            series = RateSeries.build(
+                rates.filter(pl.col("survey") == survey.survey, pl.col("wave").is_in(list(known))),
+                none,
+                segments={one: segment(survey, one) for one in known},
+                measures=["ai_adoption"],
+            )
+            projection, headline = project(series, aim=goal)
+            scenario = scenarios(
+                {one: _parts(rates, survey, one) for one in known},
+                headline, domain_type=survey.scenario_parts, measure="ai_adoption", aim=goal,
+            )  # fmt: skip
+            tables = {
+                "headline": headline,
+                "projection": projection,
+                "hindcast": hindcast(series),
+                "scenario": scenario,
+            }
+            for name, table in tables.items():
+                placed = [pl.lit(survey.survey).alias("survey"), pl.lit(wave, pl.Int64).alias("wave")]
+                if name == "projection":
+                    placed.append(pl.lit(survey.comparability_segment(wave)).alias("comparability_segment"))
+                made[name].append(table.with_columns(placed))
+    found = {name: pl.concat(tables) for name, tables in made.items()}
+    names = ("projected", "projected_low", "projected_high", "tau", "p_target")
+    filled = progress.drop(names).join(
+        found.pop("headline").select("survey", "wave", *KEY, *names), on=["survey", "wave", *KEY], how="left",
+        maintain_order="left",
+    )  # fmt: skip
+    chance = filled["p_target"].fill_null(float("nan"))
+    status = pl.Series("status", status_of(chance.to_numpy()))
+    return {"progress": filled.with_columns(status).select(progress.columns), **found}
+
+
+def _parts(rates: pl.DataFrame, survey: Survey, wave: int) -> pl.DataFrame:
+    """As stats.scenario.part_rates; all parts have the same share."""
+    own = rates.filter(
+        pl.col("survey") == survey.survey, pl.col("wave") == wave, pl.col("base") == "answered",
+        pl.col("measure") == "ai_adoption", pl.col("domain_type") == survey.scenario_parts,
+    )  # fmt: skip
+    return own.select("unit_weighting", "domain_code", "n", "estimate").with_columns(
+        (1 / pl.len().over("unit_weighting")).alias("share")
+    )
+
+
 def _domains() -> pl.DataFrame:
     rows = [
         {
@@ -379,7 +438,7 @@ def _marts() -> dict[str, pl.DataFrame]:
     measures = pl.DataFrame([measure.model_dump() for measure in library().measures.values()])
     return {
         "adoption_rate": rates,
-        "progress": _progress(rates),
+        **_projected(rates, _progress(rates)),
         "domain": _domains(),
         "measure": measures,
         "quality_indicator": _quality(),
