@@ -12,7 +12,8 @@ from pipelines.stats.change import adoption_changes
 from pipelines.stats.change_figures import KEY, change_figures
 from pipelines.stats.decomposition import ALL, decompose_change
 from pipelines.stats.flows import gross_flows
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import require_whole
 
 _CHANGE, _PARTS, _FLOWS = "mart.change", "mart.decomposition", "mart.flow"

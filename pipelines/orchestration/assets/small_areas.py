@@ -9,7 +9,8 @@ from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import area_covariates, domains
 from pipelines.stats.small_area import small_areas
-from pipelines.warehouse.database import Session, Warehouse
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import require_whole
 
 _TABLE = "mart.small_area"
