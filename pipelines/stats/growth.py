@@ -32,7 +32,9 @@ INNOVATION = 0.03
 
 # Grid on which the restricted likelihood is searched, then narrowed; tau in units of the scale
 _TAU_GRID = np.concatenate([[0.0], np.geomspace(1e-3, 10.0, 60)])
-_NARROWINGS = 60
+_NARROWINGS = 40
+# Restricted likelihoods closer than this are the same: rounding must not make a process of none
+_SAME_LOSS = 1e-9
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _BASS_STEPS = 60
 
@@ -159,7 +161,7 @@ def predict(
 def process_deviation(points: Points, *, scale: Scale, process: Process = "independent") -> FloatArray:
     """tau ``(D,)`` of highest restricted likelihood (REML), 0 where the points scatter no more than their errors.
 
-    NaN for series with fewer than three points. Found on a grid up to 10, then narrowed to about 1e-12 of its cell.
+    NaN for series with fewer than three points. Found on a grid up to 10, then narrowed to about 1e-8 of its cell.
     """
     z, sampling = points.sampling(scale)
 
@@ -184,7 +186,8 @@ def process_deviation(points: Points, *, scale: Scale, process: Process = "indep
         low, high = np.where(left_is_better, low, high - width), np.where(left_is_better, low + width, high)
     found = (low + high) / 2.0
     # At the lower end of the range 0 itself is a candidate.
-    found = np.where(loss(np.zeros(rows)) <= loss(found), 0.0, found)
+    least = loss(found)
+    found = np.where(loss(np.zeros(rows)) <= least + _SAME_LOSS * (1.0 + np.abs(least)), 0.0, found)
     return cast(FloatArray, np.where(points.count >= FEWEST_POINTS, found, np.nan))
 
 

@@ -228,7 +228,7 @@ def hindcast(series: RateSeries, *, level: float = 0.95) -> pl.DataFrame:
                     "high": prediction.scale.inverse(prediction.centre + half),
                     "observed": observed,
                     "error_pp": 100.0 * (observed - projected),
-                    "error_in_se": away / spread,
+                    "error_in_se": np.where(spread > 0, away / spread, np.nan),
                     "covered": np.abs(away) <= half,
                 }
             table = _laid_down(part.keys, waves[later], columns).with_columns(

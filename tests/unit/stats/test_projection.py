@@ -16,7 +16,7 @@ from scipy import special, stats
 
 from pipelines.errors import AxstatError
 from pipelines.stats.change import ComparabilityError, Segment
-from pipelines.stats.growth import Scale, predict
+from pipelines.stats.growth import Points, Scale, predict, process_deviation
 from pipelines.stats.projection import (
     HINDCAST_SCHEMA,
     PROJECTION_SCHEMA,
@@ -494,3 +494,14 @@ def test_series_do_not_disturb_each_other() -> None:
         assert mine.select("model", "variant", "year").equals(alone.select("model", "variant", "year"))
         np.testing.assert_allclose(mine["estimate"].fill_null(0), alone["estimate"].fill_null(0), rtol=1e-8)
         np.testing.assert_allclose(mine["high"].fill_null(0), alone["high"].fill_null(0), rtol=1e-6)
+
+
+def test_where_points_scatter_no_more_than_their_errors_there_is_no_process() -> None:
+    """Half of such series have their restricted likelihood highest at 0, and then exactly 0 is said, not 1e-8."""
+    rng = np.random.default_rng(1)
+    count, waves = 200, 8
+    rate = np.clip(0.2 + 0.03 * np.arange(waves) + rng.normal(0.0, 0.01, (count, waves)), 0.02, 0.98)
+    points = Points(np.arange(2022.0, 2022.0 + waves), rate, np.stack([np.eye(waves) * 1e-4] * count))
+    tau = process_deviation(points, scale=Scale())
+    assert 0.3 < np.mean(tau == 0) < 0.7
+    assert tau[tau > 0].min() > 1e-3
