@@ -383,17 +383,21 @@ def series_plot(
     diamond = {"type": "point", "filled": True, "color": red, "shape": "diamond", "size": 90, "opacity": 1}
     board.draw([aim], diamond, x=x, y=y)
 
+    steps = dict(goal.required)
+
     def number_y(point: Point) -> float:
         over = y_of(point.high) - 11
-        return over if abs(over - y_of(goal.share)) > 14 else y_of(point.low) + 12
+        # A number gives way to the target's line, and to the path where that runs above the point
+        is_free = abs(over - y_of(goal.share)) > 14 and steps.get(point.wave, 0.0) < point.share
+        return over if is_free else y_of(point.low) + 12
 
     board.text([(x_of(p.wave), number_y(p), p.text) for p in points], align="center", size=SMALL)
     # The target's name stands on its line, or under it where the plot ends
     goal_y = y_of(goal.share) + (13 if goal.share > 0.97 else -10)
     board.text([(x_of(last.wave) - 4, goal_y, goal.text)], color="target", size=SMALL)
     if last.wave < goal.year:
-        # Right of the path's middle there is nothing but the path itself, which rises away from the words
-        start = y_of((last.share + goal.share) / 2) + 34
+        # Under the fan, or right of the path's middle, there is nothing but the path itself, which rises away
+        start = y_of(fan[-1].low) + 14 if fan else y_of((last.share + goal.share) / 2) + 34
         words = [(right, start + LEADING * number, line) for number, line in enumerate(goal.path)]
         board.text(words, align="right", color="target", size=SMALL)
     for gap in breaks:

@@ -194,10 +194,10 @@ def hindcast(series: RateSeries, *, level: float = 0.95) -> pl.DataFrame:
     """What each wave would have projected for the waves after it, against what these then found.
 
     Returns:
-        HINDCAST_SCHEMA: one row a series, curve of CURVES, origin (third point or later) and later wave. ``low`` and
-        ``high`` hold the later *estimate* in ``level`` of the cases: sampling error of that wave included, with its
-        covariance with the earlier ones. ``error_in_se``: on the scale of the curve, in standard errors of the
-        difference.
+        HINDCAST_SCHEMA: one row a series, curve of CURVES, origin (third point or later) and later wave that can be
+        scored. ``low`` and ``high`` hold the later *estimate* in ``level`` of the cases: sampling error of that wave
+        included, with its covariance with the earlier ones. ``error_in_se``: on the scale of the curve, in standard
+        errors of the difference.
     """
     points = series.points
     waves = points.years
@@ -236,7 +236,8 @@ def hindcast(series: RateSeries, *, level: float = 0.95) -> pl.DataFrame:
                 pl.lit(int(waves[position])).alias("origin_wave"),
                 pl.Series("points", np.repeat(past.count, there.shape[1])),
             )
-            table = table.filter(pl.Series((there & np.isfinite(away)).ravel()))
+            # Without a spread there is nothing to score by: covariances put together pair by pair can leave none.
+            table = table.filter(pl.Series((np.isfinite(away) & (spread > 0)).ravel()))
             tables.append(table.select(pl.col(name).cast(kind) for name, kind in HINDCAST_SCHEMA.items()))
     return pl.concat(tables).sort(*KEY, "model", "origin_wave", "year")
 

@@ -82,3 +82,32 @@ def test_axis_of_small_shares_ends_near_them() -> None:
     small = [Dot("a", "3.0 %", "3.0 %", "100", 0.03, 0.02, 0.04)]
     assert "10\u00a0%" in _texts(charts.dot_plot(small, FRAME, accent="industry", width=WIDE))
     assert "100\u00a0%" not in _texts(charts.dot_plot(small, FRAME, accent="industry", width=WIDE))
+
+
+FAN = [charts.Ahead(year, 0.30 + 0.03 * (year - 2023), 0.25, 0.40 + 0.03 * (year - 2023)) for year in range(2024, 2031)]
+
+
+def test_the_fan_is_an_area_and_a_dotted_line_to_the_target_year() -> None:
+    without = charts.series_plot(POINTS, FRAME, accent="industry", goal=GOAL)
+    svg = charts.series_plot(POINTS, FRAME, accent="industry", goal=GOAL, fan=FAN)
+    soft = f'fill="{PALETTE["industry_soft"]}"'
+    assert soft in svg
+    assert soft not in without
+    assert 'stroke-dasharray="1,3"' in svg
+    assert 'stroke-dasharray="1,3"' not in without
+
+
+def test_the_required_path_runs_along_its_years_and_numbers_give_way_to_it() -> None:
+    required = tuple((year, 0.28 + 0.0525 * (year - 2022)) for year in range(2022, 2031))
+    goal = Goal(0.7, 2030, "Target 70 %", ("needed: 5.7 points", "a year"), required)
+    svg = charts.series_plot(POINTS, FRAME, accent="industry", goal=goal)
+    straight = charts.series_plot(POINTS, FRAME, accent="industry", goal=GOAL)
+    (path,) = re.findall(r'<path[^>]*stroke-dasharray="4,4"[^>]*>', svg)
+    assert path.count("L") == 8
+    (path,) = re.findall(r'<path[^>]*stroke-dasharray="4,4"[^>]*>', straight)
+    assert path.count("L") == 1
+
+    def height(picture: str, number: str) -> float:
+        return float(re.search(rf'y="([\d.]+)"[^>]*>{number}<', picture)[1])
+
+    assert height(svg, "30.0") > height(straight, "30.0")

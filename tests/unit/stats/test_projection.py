@@ -398,6 +398,14 @@ def test_hindcast_has_every_origin_and_leaves_gaps_out() -> None:
     assert hindcast(series(rates(KOREA))).is_empty()
 
 
+def test_a_hindcast_without_a_spread_is_left_out() -> None:
+    """A covariance with the later wave that exceeds what both errors allow leaves a variance below 0: no row."""
+    impossible = {**OVERLAP, **{(wave, 2025): 0.02 for wave in (2022, 2023, 2024)}}
+    table = hindcast(series(rates({**KOREA, 2025: 0.36}), pairs(impossible)))
+    assert table["error_in_se"].is_finite().all()
+    assert "logit" not in table["model"]
+
+
 def test_a_hindcast_rests_on_the_past_alone() -> None:
     calm = hindcast(series(rates({**KOREA, 2025: 0.36, 2026: 0.39})))
     wild = hindcast(series(rates({**KOREA, 2025: 0.36, 2026: 0.90})))
