@@ -1,7 +1,7 @@
 """What of the marts may not be printed, taken out before anything is made of them.
 
-Belongs here: blanking rows of mart.change, mart.decomposition, mart.flow and mart.small_area by their reliability. Does
-not belong here: the rule (stats.reliability), rows of rates and of progress (data).
+Belongs here: blanking rows of mart.change, mart.decomposition, mart.flow, mart.small_area and mart.benchmark by their
+reliability. Does not belong here: the rule (stats.reliability), rows of rates and of progress (data).
 
 Reliability is no secret: a blanked figure may be worked out from others, and nothing further is blanked for it.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 SUPPRESS = "suppress"
-COMPARISONS = ("change", "decomposition", "flow", "small_area")
+COMPARISONS = ("change", "decomposition", "flow", "small_area", "benchmark")
 
 # By mart: column of the mark, and what it blanks. A rate of a change stands in mart.adoption_rate with its own mark.
 _BLANKED: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
@@ -34,6 +34,7 @@ _BLANKED: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
         ),
     ],
     "flow": [("reliability", ("share", "se", "ci_low", "ci_high"))],
+    "benchmark": [("reliability", ("estimate", "se", "ci_low", "ci_high", "difference_pp"))],
     "small_area": [
         ("direct_reliability", ("direct", "direct_se", "direct_ci_low", "direct_ci_high")),
         ("reliability", ("estimate", "rmse", "ci_low", "ci_high", "smoothed_se")),
@@ -47,7 +48,7 @@ def blank(frame: pl.DataFrame, where: pl.Expr, columns: Sequence[str]) -> pl.Dat
 
 
 def blanked_comparisons(marts: Mapping[str, pl.DataFrame], wave: int) -> dict[str, pl.DataFrame]:
-    """The four marts up to a wave, without what may not be printed."""
+    """Those marts up to a wave, without what may not be printed."""
     cleaned = {}
     for name in COMPARISONS:
         frame = marts[name].filter(pl.col("wave") <= wave)

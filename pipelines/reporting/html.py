@@ -22,6 +22,7 @@ from pipelines.reporting import (
     estimate_tables,
     numbers,
     outlook,
+    outside,
     process_tables,
     sentences,
 )
@@ -305,6 +306,7 @@ def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table
         made.append(outlook.scenario_table(data, [texts], survey))
         made.append(comparison_tables.changes_table(data, [texts], survey))
         made += estimate_tables.field_tables(data, [texts], survey)
+    made.append(outside.sources_table(data, [texts]))
     return [numbering.table(table) for table in made if table.rows]
 
 

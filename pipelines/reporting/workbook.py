@@ -14,7 +14,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.reporting import comparison_tables, estimate_tables, numbers, outlook, process_tables
+from pipelines.reporting import comparison_tables, estimate_tables, numbers, outlook, outside, process_tables
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import Kind, Table
@@ -144,6 +144,7 @@ def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Tab
             (name("small_areas", survey=label), comparison_tables.small_areas_table(data, languages, survey)),
         ]
     made += [
+        (name("sources"), outside.sources_table(data, languages)),
         (name("quality"), process_tables.quality_table(data, languages)),
         (name("weights"), process_tables.weights_table(data, languages)),
         (name("definitions"), process_tables.definitions_table(data, languages)),

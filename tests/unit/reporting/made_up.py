@@ -313,6 +313,33 @@ def _small_areas(rates: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def _benchmarks(rates: pl.DataFrame) -> pl.DataFrame:
+    """Figures of an office two points below ours, of all and of size classes, and one of a group that we have not."""
+    ours = rates.filter(
+        pl.col("measure") == "ai_adoption", pl.col("base") == "answered", pl.col("unit_weighting") == "unit",
+        pl.col("domain_type").is_in(["total", "size_class"]),
+    )  # fmt: skip
+    none = pl.lit(None, pl.Float64)
+    rows = ours.select(
+        "survey", "wave", pl.lit("office").alias("series"), "measure", pl.lit("KR").alias("geo"),
+        pl.lit("total").alias("industry"),
+        pl.when(pl.col("domain_type") == "total").then(pl.lit("total")).otherwise("domain_code").alias("size_class"),
+        pl.lit("total").alias("other_group"), pl.col("wave").alias("ref_year"), pl.lit("2026").alias("vintage"),
+        (pl.col("estimate") - 0.02).clip(0).fill_null(0.1).alias("value"), pl.lit("A").alias("obs_status"),
+        pl.lit(500).alias("n"), pl.lit("AI를 이용하는 기업의 비율").alias("definition_ko"),
+        pl.lit("Share of enterprises that use AI").alias("definition_en"), pl.lit("10 or more").alias("size_cutoff"),
+        pl.lit("An office, 2026").alias("source"), "domain_type", "domain_code", "estimate", "se", "ci_low", "ci_high",
+        "reliability", pl.lit(2.0).alias("difference_pp"), pl.lit("unit;question_not_stated").alias("differs_in"),
+    )  # fmt: skip
+    other = rows.filter(pl.col("domain_type") == "total").with_columns(
+        pl.lit("legal form").alias("other_group"), pl.lit("no_domain").alias("differs_in"),
+        pl.lit(None, pl.String).alias("domain_type"), pl.lit(None, pl.String).alias("domain_code"),
+        pl.lit(None, pl.String).alias("reliability"),
+        *(none.alias(name) for name in ("estimate", "se", "ci_low", "ci_high", "difference_pp")),
+    )  # fmt: skip
+    return pl.concat([rows, other])
+
+
 def _projected(rates: pl.DataFrame, progress: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Progress with its projection columns, projections, hindcasts and scenarios, by the real functions."""
     made: dict[str, list[pl.DataFrame]] = {"headline": [], "projection": [], "hindcast": [], "scenario": []}
@@ -447,6 +474,7 @@ def _marts() -> dict[str, pl.DataFrame]:
         "decomposition": _decomposition(changes),
         "flow": _flows(changes),
         "small_area": _small_areas(rates),
+        "benchmark": _benchmarks(rates),
     }
 
 
