@@ -276,7 +276,7 @@ def scenario(
     weighting: Annotated[str, typer.Option(help="unit or employment.")] = "unit",
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet, .csv or .json file.")] = None,
 ) -> None:
-    """What each part must do for the national target, and where other paces lead. From the latest published file."""
+    """Show what the target asks of each part. And where other paces lead, from the latest published file."""
     with _readable_errors():
         from pipelines.estimation.output import check_output
         from pipelines.release.overview import latest_database

@@ -28,7 +28,7 @@ def axstat(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = axstat(tmp_path, "--help")
     assert done.returncode == 0
-    for command in ("synth", "fetch", "run", "check", "codebook", "status", "query", "ui"):
+    for command in ("synth", "fetch", "run", "check", "codebook", "status", "query", "scenario", "ui"):
         assert command in done.stdout
 
 

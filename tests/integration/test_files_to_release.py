@@ -180,6 +180,40 @@ def test_model_based_rates_add_up_to_the_direct_total(country) -> None:
     assert both["sum"].to_numpy() == pytest.approx(both["estimate"].to_numpy(), rel=1e-10)
 
 
+def test_both_readings_of_the_target_are_there_and_two_waves_are_not_projected(country) -> None:
+    folder = country.runs[-1].folder / "parquet"
+    progress = pl.read_parquet(folder / "progress.parquet").filter(pl.col("wave") == 2023)
+    readings = progress.filter(pl.col("survey") == "industry", pl.col("domain_type").is_in(["total", "ax_total"]))
+    assert set(readings.select("domain_type", "unit_weighting").iter_rows()) == {
+        (reading, weighting) for reading in ("total", "ax_total") for weighting in ("unit", "employment")
+    }
+    assert set(readings["status"]) == {"insufficient"}
+    assert set(readings["status_reason"]) == {"few_points"}
+    projection = pl.read_parquet(folder / "projection.parquet").filter(pl.col("wave") == 2023)
+    assert set(projection["kind"]) == {"observed", "required"}
+    assert set(projection["year"]) == set(range(2022, 2031))
+
+
+def test_scenarios_add_up_to_the_published_total(country) -> None:
+    folder = country.runs[-1].folder / "parquet"
+    scenario = pl.read_parquet(folder / "scenario.parquet").filter(pl.col("wave") == 2023)
+    assert set(scenario["scenario"]) == {"needed", "observed_pace", "best_pace"}
+    whole = scenario.filter(pl.col("domain_code") == "all")
+    rates = pl.read_parquet(folder / "adoption_rate.parquet").filter(
+        pl.col("domain_type") == "total", pl.col("base") == "answered"
+    )
+    both = whole.join(rates, on=["survey", "wave", "measure", "unit_weighting"], suffix="_published")
+    assert both.height == whole.height == 12
+    assert ((both["estimate"] - both["estimate_published"]).abs() < 1e-11).all()
+    parts = scenario.filter(pl.col("domain_code") != "all").group_by("survey", "scenario", "unit_weighting").agg(
+        pl.col("contribution_pp").sum()
+    )  # fmt: skip
+    both = whole.join(parts, on=["survey", "scenario", "unit_weighting"], suffix="_of_parts")
+    assert ((both["contribution_pp"] - both["contribution_pp_of_parts"]).abs() < 1e-9).all()
+    needed = whole.filter(pl.col("scenario") == "needed")
+    assert ((needed["in_target_year"] - needed["target"]).abs() < 1e-9).all()
+
+
 def test_headline_rates_are_near_the_truth(country) -> None:
     rates = pl.read_parquet(country.runs[-1].folder / "parquet" / "adoption_rate.parquet").filter(
         pl.col("base") == "answered", pl.col("measure") == "ai_adoption", pl.col("domain_type") == "total"

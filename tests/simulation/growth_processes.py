@@ -138,9 +138,9 @@ def scores(table: pl.DataFrame) -> pl.DataFrame:
 def reliability(table: pl.DataFrame) -> pl.DataFrame:
     """The reliability diagram: by process, waves, curve and bin of P(target) its mean, and the share reached."""
     hit = pl.col("outcome").cast(pl.Float64)
-    bins = pl.col("p_target").cut(EDGES[1:-1], labels=BINS)
+    bins = pl.Series("bin", np.array(BINS)[np.searchsorted(EDGES[1:-1], table["p_target"].to_numpy())])
     return (
-        table.with_columns(bins.cast(pl.String).alias("bin"))
+        table.with_columns(bins)
         .group_by("process", "waves", "model", "variant", "bin")
         .agg(pl.len().alias("series"), pl.col("p_target").mean().alias("mean_p"), hit.mean().alias("reached"))
         .with_columns(

@@ -29,3 +29,11 @@ def test_a_target_is_a_share(library: ContractLibrary) -> None:
     values = library.targets["industry"].model_dump()
     with pytest.raises(ValidationError, match="less than 1"):
         Target.model_validate(values | {"value": 70})
+
+
+@pytest.mark.parametrize("ceilings", [[], [0.9, 0.8], [1.0, 0.8, 0.9], [1.0, 1.0], [1.0, 0.7]])
+def test_ceilings_fall_from_one_and_stay_above_the_target(library: ContractLibrary, ceilings: list[float]) -> None:
+    values = library.targets["industry"].model_dump()
+    assert values["ceilings"] == (1.0, 0.9, 0.8)
+    with pytest.raises(ValidationError, match=r"ceilings|above 0\.7"):
+        Target.model_validate(values | {"ceilings": ceilings})

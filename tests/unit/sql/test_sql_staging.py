@@ -189,7 +189,7 @@ def test_answers_of_an_institution_by_field_become_codes(run: Run) -> None:
         ("public_response", "public"),
     ],
 )
-def test_only_rows_of_the_current_file_that_are_not_quarantined_get_in(run: Run, raw: str, survey: str) -> None:
+def test_only_rows_of_the_current_file_get_in(run: Run, raw: str, survey: str) -> None:
     older = {"delivery": "d0", "file_name": "a.csv", "file_sha256": "00"}
     found = run(
         f"staging.{raw}",
@@ -207,10 +207,5 @@ def test_only_rows_of_the_current_file_that_are_not_quarantined_get_in(run: Run,
             delivered(raw),
             delivered(raw, **older, status="superseded"),
         ],
-        raw__quarantine=[
-            {**FILE, "contract": raw, "row_number": 2, "rules": ["r"], "reasons": ["x"]},
-            # another contract's row of the same number holds nothing back here
-            {**FILE, "contract": "other", "row_number": 3, "rules": ["r"], "reasons": ["x"]},
-        ],
     )
-    assert sorted(found.select("file_sha256", "row_number").rows()) == [("aa", 1), ("aa", 3)]
+    assert sorted(found.select("file_sha256", "row_number").rows()) == [("aa", 1), ("aa", 2), ("aa", 3)]
