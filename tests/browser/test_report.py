@@ -64,8 +64,9 @@ def test_the_typeface_comes_with_the_file(page: Page) -> None:
 
 def test_charts_are_drawn(page: Page) -> None:
     charts = page.evaluate(_CHARTS)
-    # Two bars, two series, three charts for each ranking, two ladders, two of technologies, regions
-    assert len(charts) == 15
+    # Two bars, two series, three charts for each ranking, two ladders, two of technologies, regions, two of changes, small
+    # areas
+    assert len(charts) == 18
     for chart in charts:
         assert chart["width"] >= 300, chart["name"]
         assert chart["height"] >= 60, chart["name"]
