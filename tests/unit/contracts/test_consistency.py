@@ -363,6 +363,7 @@ small_area:
   covariates:
     - {kind: share, column: shoe_size, codes: ['44']}
     - {kind: share, column: institution_type, codes: [local_government, bakery]}
+scenario_parts: public_sector
 """,
         encoding="utf-8",
     )
