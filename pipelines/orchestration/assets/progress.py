@@ -22,10 +22,11 @@ from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import require_whole
 
-_PROGRESS, _COVARIANCE = "estimates.progress", "estimates.wave_covariance"
+_PROGRESS, _CHANGE = "estimates.progress", "mart.change"
 _PROJECTION, _HINDCAST, _SCENARIO = "mart.projection", "mart.hindcast", "mart.scenario"
-# What a covariance is kept with: estimates and variances that are no longer those of the waves make it stale
-_MADE_FROM = {"before": ("estimate_before", "variance_before"), "after": ("estimate_after", "variance_after")}
+_FIGURES = ("estimate_before", "estimate_after")
+# Estimates, and variances of changes, that lie closer than rounding leaves them
+_SAME = 1e-10
 
 
 def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -34,7 +35,7 @@ def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> 
     @dg.asset(
         key="progress",
         group_name="progress",
-        deps=[[survey, "estimates"] for survey in library.surveys],
+        deps=["changes", *([survey, "estimates"] for survey in library.surveys)],
         partitions_def=waves,
         pool="warehouse",
         kinds={"duckdb", "python"},
@@ -118,39 +119,47 @@ class _Segment:
         return cls(survey=survey, wave=wave, states=states, rates=rates)
 
     def covariances(self, session: Session) -> pl.DataFrame:
-        """Covariances of all pairs of waves: the kept ones that are still true, the others made and kept."""
-        kept = session.table(_COVARIANCE, where={"survey": self.survey.survey})
-        tables = []
+        """Covariances of all pairs of waves: of the published changes, or anew where a wave was since corrected."""
+        columns = ("wave", "wave_before", *KEY, *_FIGURES, "covariance", "se_pp")
+        known = session.table(_CHANGE, where={"survey": self.survey.survey}, columns=columns)
+        known = known.filter(pl.col("measure").is_in([name for names in self._measures() for name in names]))
+        tables = [known.clear().pipe(self._with_variances, 0, 0)]
         for after in self.states:
             for before in (one for one in self.states if one < after):
-                pair = {"survey": self.survey.survey, "wave": after, "wave_before": before}
-                table = kept.filter(**pair)
-                if table.is_empty() or not self._rests_on_the_rates(table, before, after):
-                    table = self._covariance(before, after).with_columns(
-                        pl.lit(value, dtype=pl.String if name == "survey" else pl.Int32).alias(name)
-                        for name, value in pair.items()
-                    )
-                    session.replace(_COVARIANCE, table, where=pair)
-                tables.append(table.select(sorted(kept.columns)))
-        return pl.concat(tables) if tables else kept.clear()
+                table = known.filter(pl.col("wave") == after, pl.col("wave_before") == before)
+                table = self._with_variances(table, before, after)
+                if not self._rests_on_the_rates(table, before, after):
+                    made = self._covariance(before, after)
+                    waves = {"wave": after, "wave_before": before}
+                    table = made.with_columns(pl.lit(one, dtype=pl.Int32).alias(name) for name, one in waves.items())
+                tables.append(table.select(tables[0].columns))
+        return pl.concat(tables)
 
-    def _rests_on_the_rates(self, kept: pl.DataFrame, before: int, after: int) -> bool:
-        of_measures = pl.col("measure").is_in([name for names in self._measures() for name in names])
+    def _with_variances(self, changes: pl.DataFrame, before: int, after: int) -> pl.DataFrame:
+        """Changes with the variances and degrees of freedom that the waves' rates have now."""
         for when, wave in (("before", before), ("after", after)):
-            estimate, variance = _MADE_FROM[when]
-            figures = (pl.col(estimate).alias("estimate"), pl.col(variance).sqrt().alias("se"))
-            then = kept.select(*KEY, *figures)
-            now = self.rates.filter(of_measures, pl.col("wave") == wave, pl.col("base") == self.survey.headline.base)
-            then, now = (
-                table.filter(pl.col("estimate").is_not_null()).select(*KEY, "estimate", "se").sort(*KEY)
-                for table in (then, now)
+            then = self._rates_of(wave).select(
+                *KEY, pl.col("se").pow(2).alias(f"variance_{when}"), pl.col("df").alias(f"df_{when}")
             )
+            changes = changes.join(then, on=list(KEY), how="left", maintain_order="left")
+        return changes
+
+    def _rates_of(self, wave: int) -> pl.DataFrame:
+        of_measures = pl.col("measure").is_in([name for names in self._measures() for name in names])
+        return self.rates.filter(of_measures, pl.col("wave") == wave, pl.col("base") == self.survey.headline.base)
+
+    def _rests_on_the_rates(self, changes: pl.DataFrame, before: int, after: int) -> bool:
+        """Whether changes are those of the rates as they are now, in their estimates and standard errors."""
+        for name, wave in zip(_FIGURES, (before, after), strict=True):
+            then = changes.filter(pl.col(name).is_not_null()).select(*KEY, pl.col(name).alias("estimate")).sort(*KEY)
+            now = self._rates_of(wave).filter(pl.col("estimate").is_not_null()).select(*KEY, "estimate").sort(*KEY)
             if not then.select(KEY).equals(now.select(KEY)):
                 return False
-            moved = [((then[name] - now[name]).abs() > 1e-12).any() for name in ("estimate", "se")]
-            if any(moved):
+            if ((then["estimate"] - now["estimate"]).abs() > _SAME).any():
                 return False
-        return True
+        variance = pl.col("variance_before") + pl.col("variance_after") - 2.0 * pl.col("covariance")
+        moved = ((pl.col("se_pp") / 100.0).pow(2) - variance).abs() > _SAME
+        return not changes.select(moved.any()).item()
 
     def _covariance(self, before: int, after: int) -> pl.DataFrame:
         of_units, of_fields = self._measures()
@@ -166,7 +175,14 @@ class _Segment:
             unit_weightings=self.survey.unit_weightings,
         )
         return change.select(
-            *KEY, "estimate_before", "estimate_after", "variance_before", "variance_after", "df_before", "covariance"
+            *KEY,
+            *_FIGURES,
+            "covariance",
+            "variance_before",
+            "variance_after",
+            "df_before",
+            "df_after",
+            pl.lit(None, pl.Float64).alias("se_pp"),
         )
 
     def _measures(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
