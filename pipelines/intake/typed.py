@@ -229,7 +229,7 @@ def _numbers(text: pl.Expr, dtype: pl.DataType, column: Column, form: CellForm) 
     return pl.when(number.is_finite()).then(number)
 
 
-def _first_format(text: pl.Expr, formats: Sequence[str], dtype: pl.DataType, column: Column) -> pl.Expr:
+def _first_format(text: pl.Expr, formats: Sequence[str], dtype: pl.Date | pl.Datetime, column: Column) -> pl.Expr:
     for written in formats:
         if not _gives_dates(written, dtype):
             raise AxstatError(
@@ -243,25 +243,27 @@ def _first_format(text: pl.Expr, formats: Sequence[str], dtype: pl.DataType, col
     return pl.when(found.dt.year() >= _OLDEST_YEAR).then(found)
 
 
-def _gives_dates(written: str, dtype: pl.DataType) -> bool:
+def _gives_dates(written: str, dtype: pl.Date | pl.Datetime) -> bool:
     """Whether a day written in the format is read as that day again; polars itself would read none and be silent."""
     day = pl.Series([datetime.combine(_DAY, time())])
     try:
-        return day.dt.to_string(written).str.strptime(dtype, written, strict=False, exact=True).cast(pl.Date)[0] == _DAY
+        again = day.dt.to_string(written).str.strptime(dtype, written, strict=False, exact=True).cast(pl.Date)
+        return bool(again[0] == _DAY)
     except pl.exceptions.PolarsError:
         return False
 
 
 def _lists(text: pl.Series, dtype: pl.List, column: Column, form: CellForm) -> pl.Series:
     """Lists of values; null where the text is none or one of its items cannot be read."""
-    if form.items in _READ:
+    if form.items is not None and form.items in _READ:
         lists = _written_lists(text, form.items)
     else:
         stripped = pl.element().str.strip_chars()
         lists = text.str.split(form.items or ",").list.eval(stripped.filter(stripped != ""))
     if dtype.inner == pl.String:
         return lists
-    values = lists.list.eval(_values(pl.element().str.strip_chars(), dtype.inner, column, form))
+    inner = polars_type(column.type.removesuffix("[]"))
+    values = lists.list.eval(_values(pl.element().str.strip_chars(), inner, column, form))
     return _kept(values, ~values.list.eval(pl.element().is_null()).list.any().fill_null(value=False))
 
 

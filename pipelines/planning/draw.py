@@ -4,7 +4,7 @@ Belongs here: the files of a draw held against each other, starts from wave to w
 Does not belong here: the selection itself (stats.selection), how many are drawn (run).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -314,7 +314,7 @@ def _sample_file(specification: DrawSpecification, contract: TableContract | Non
     return pl.DataFrame([*columns, *(made[name] for name in frame.keep if name not in contract.column_names)])
 
 
-def contract_named(name: str, deliveries: dict[str, TableContract]) -> TableContract:
+def contract_named(name: str, deliveries: Mapping[str, TableContract]) -> TableContract:
     """The contract of a sample file.
 
     Raises:

@@ -152,7 +152,7 @@ def _reasoned(
     raw: pl.DataFrame,
     contract: TableContract,
     *,
-    severities: Collection[Severity],
+    severities: Collection[str],
 ) -> pl.DataFrame:
     """Findings of some severities with unit and reason, by row and then in the order of the rules."""
     identifier = next((column.name for column in contract.columns if column.identifier), None)

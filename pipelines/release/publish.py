@@ -26,11 +26,12 @@ from pipelines.release.vintages import (
 )
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
+from pipelines.reporting.numbers import Language
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
-LANGUAGES = ("ko", "en")
+LANGUAGES: tuple[Language, ...] = ("ko", "en")
 
 
 @dataclass(frozen=True)

@@ -36,15 +36,14 @@ def scenario_table(database: Path, *, survey: str, unit_weighting: str, wave: in
         AxstatError: no scenario of that survey, wave and weighting.
     """
     every = query_published(database, _ROWS)
-    if wave is None:
-        wave = every["wave"].max()
-    rows = every.filter(survey=survey, wave=wave, unit_weighting=unit_weighting)
+    of_wave = pl.col("wave") == (pl.col("wave").max() if wave is None else wave)
+    rows = every.filter(of_wave).filter(survey=survey, unit_weighting=unit_weighting)
     if rows.is_empty():
         raise AxstatError(
             "no_scenario",
             where=f"mart.scenario in {database.name}",
             expected="rows of this survey, wave and weighting",
-            got=f"none for {survey}, {wave}, {unit_weighting}",
+            got=f"none for {survey}, {wave or 'the last wave'}, {unit_weighting}",
             hint="a wave has scenarios before the target's year; `axstat status` lists surveys and waves",
         )
     present = [name for name in SCENARIOS if name in rows["scenario"]]

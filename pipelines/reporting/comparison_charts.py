@@ -4,7 +4,7 @@ Belongs here: marks, scales and positions of these charts. Does not belong here:
 as text), the other charts (charts).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.reporting.charts import Frame
@@ -210,7 +210,7 @@ def _rows(board: Board, rows: int, step: float, width: float) -> None:
     )
 
 
-def _whiskers(board: Board, data: Sequence[dict[str, object]], scale: Layer, color: str) -> None:
+def _whiskers(board: Board, data: Sequence[Mapping[str, object]], scale: Layer, color: str) -> None:
     board.draw(
         [row for row in data if row["low"] is not None and row["low"] != row["high"]],
         {"type": "rule", "color": color, "strokeWidth": 2.0, "strokeCap": "round"},

@@ -4,6 +4,8 @@ Belongs here: the choice of rows and the texts around these charts. Does not bel
 (comparison_charts), their tables' columns (comparison_tables), other figures (figures).
 """
 
+from collections.abc import Mapping
+
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import comparison_charts, numbers
 from pipelines.reporting.blanking import SUPPRESS
@@ -244,7 +246,7 @@ def _estimate(
     return comparison_charts.Estimate(numbers.with_interval(share, low, high, language) + mark, share, low, high)
 
 
-def _covariates(data: ReportData, survey: Survey, row: dict[str, object], texts: Texts) -> list[str]:
+def _covariates(data: ReportData, survey: Survey, row: Mapping[str, object], texts: Texts) -> list[str]:
     """The covariates that the wave's model has, in words."""
     assert survey.small_area is not None
     made = []

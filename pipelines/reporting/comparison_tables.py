@@ -117,9 +117,9 @@ def flows_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
         *headings.label_columns("tables.column.domain"),
         Column(headings.heading("tables.column.n_common"), "count"),
     ]
-    for flow in named:
-        group = "\n".join(flow_name(flow, texts) for texts in languages)
-        kind: Kind = "points" if flow == "net" else "share"
+    for name in named:
+        group = "\n".join(flow_name(name, texts) for texts in languages)
+        kind: Kind = "points" if name == "net" else "share"
         columns += [
             Column(headings.heading(f"tables.column.{key}"), kind, group) for key in ("share", "ci_low", "ci_high")
         ]
@@ -129,7 +129,8 @@ def flows_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
         cells = [*(text_cell(rows[0].labels[texts.language]) for texts in languages)]
         cells.append(number_cell(rows[0].n, "count", languages[0]))
         for flow in rows:
-            factor, kind = (100.0, "points") if flow.flow == "net" else (1.0, "share")
+            factor = 100.0 if flow.flow == "net" else 1.0
+            kind = "points" if flow.flow == "net" else "share"
             for value in (flow.share, flow.low, flow.high):
                 cells.append(_cell(None if value is None else factor * value, kind, languages[0], flow.reliability))
             cells.append(_mark(flow))

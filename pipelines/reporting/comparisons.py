@@ -75,7 +75,7 @@ class SmallArea:
     @property
     def is_modelled(self) -> bool:
         """False where the domain has no model-based rate."""
-        return self.row["method"] == "model-based"
+        return bool(self.row["method"] == "model-based")
 
     def interval(self, kind: str) -> tuple[float, float, float] | None:
         """Rate and limits, `kind` 'direct' or 'model'; None where there is none that may be printed."""

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.reporting import numbers
+from pipelines.reporting.blanking import SUPPRESS
 from pipelines.reporting.charts import Ahead
-from pipelines.reporting.data import SUPPRESS, Rate, ReportData
+from pipelines.reporting.data import Rate, ReportData
 from pipelines.reporting.sentences import level, probability, short_name, weighting_text
 from pipelines.reporting.tables import (
     NOT_SHOWN,
@@ -85,14 +86,15 @@ def projection_notes(data: ReportData, rate: Rate, texts: Texts) -> list[str]:
     scored = data.marts["hindcast"].filter(
         survey=rate.survey, measure=rate.measure, unit_weighting=rate.unit_weighting, model=_HEADLINE["model"]
     )
-    if scored.height:
+    covered, missed = scored["covered"].cast(pl.Float64).mean(), scored["error_pp"].abs().mean()
+    if isinstance(covered, float) and isinstance(missed, float):
         notes.append(
             texts(
                 "trend.hindcast",
                 count=numbers.count(scored.height, language),
-                covered=numbers.whole_per_cent(round(scored["covered"].mean(), 2), language),
+                covered=numbers.whole_per_cent(round(covered, 2), language),
                 level=level(survey, language),
-                error=numbers.points(scored["error_pp"].abs().mean(), language),
+                error=numbers.points(missed, language),
             )
         )
     else:

@@ -12,7 +12,17 @@ import polars as pl
 from pipelines.reporting.blanking import SUPPRESS
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
-from pipelines.reporting.tables import NOT_SHOWN, Cell, Column, Headings, Table, number_cell, optional_text, text_cell
+from pipelines.reporting.tables import (
+    NOT_SHOWN,
+    Cell,
+    Column,
+    Headings,
+    Kind,
+    Table,
+    number_cell,
+    optional_text,
+    text_cell,
+)
 from pipelines.reporting.texts import Texts
 
 _PLACES = ("geo", "industry", "size_class", "other_group")
@@ -58,7 +68,7 @@ def _row(data: ReportData, languages: Sequence[Texts], row: dict[str, Any]) -> t
     places = [row[name] for name in _PLACES if row[name] not in (_ALL, _HOME)]
 
     def ours(name: str) -> Cell:
-        kind = "points" if name == "difference_pp" else "share"
+        kind: Kind = "points" if name == "difference_pp" else "share"
         return Cell(None, NOT_SHOWN) if hidden else number_cell(row[name], kind, first)
 
     return (

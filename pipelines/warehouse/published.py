@@ -81,7 +81,7 @@ def _rounded(numbers: pl.DataFrame) -> pl.DataFrame:
     columns = ", ".join(
         f"format('{form}', {quoted(name)}::double)::double + 0.0 as {quoted(name)}" for name in numbers.columns
     )
-    with duckdb.connect(config=CONNECTION_CONFIG) as connection:
+    with duckdb.connect(config=dict(CONNECTION_CONFIG)) as connection:
         connection.register("numbers", numbers)
         found: pl.DataFrame = connection.sql(f"select {columns} from numbers").pl()
     return found
