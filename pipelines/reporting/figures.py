@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from pipelines.contracts.classifications import Item
 from pipelines.contracts.surveys import Survey
-from pipelines.reporting import charts, numbers, outlook
+from pipelines.reporting import charts, numbers, outlook, stacked_charts
 from pipelines.reporting.blanking import SUPPRESS
 from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.drawing import NARROW, WIDE, Accent
@@ -373,10 +373,11 @@ def ladder_figure(
     ]
     drawn = [ladder for ladder in ladders if all(rate.is_shown for rate in (ladder[1], *ladder[2]))]
     stacks = [
-        charts.Stack(
+        stacked_charts.Stack(
             name,
             tuple(
-                charts.Part(part.value()[0], numbers.number_of_per_cent(part.value()[0], language)) for part in parts
+                stacked_charts.Part(part.value()[0], numbers.number_of_per_cent(part.value()[0], language))
+                for part in parts
             ),
             numbers.per_cent(rate.value()[0], language),
         )
@@ -417,8 +418,8 @@ def ladder_figure(
         name=name,
         title=title,
         subtitle=subtitle,
-        narrow=charts.stacked_bars(stacks, legend, frame, width=NARROW),
-        wide=charts.stacked_bars(stacks, legend, frame, width=WIDE) if both_widths else None,
+        narrow=stacked_charts.stacked_bars(stacks, legend, frame, width=NARROW),
+        wide=stacked_charts.stacked_bars(stacks, legend, frame, width=WIDE) if both_widths else None,
         alternative=f"{title}. {subtitle}",
         notes=tuple(notes),
         source=source_of(data, texts, survey),

@@ -2,9 +2,10 @@ import re
 
 import pytest
 
-from pipelines.reporting import charts
-from pipelines.reporting.charts import Dot, Frame, Goal, Line, Part, Point, Stack
+from pipelines.reporting import charts, stacked_charts
+from pipelines.reporting.charts import Dot, Frame, Goal, Line, Point
 from pipelines.reporting.drawing import NARROW, PALETTE, WIDE
+from pipelines.reporting.stacked_charts import Part, Stack
 
 FRAME = Frame("synthetic data", "Estimate (95 % CI)", "n")
 DOTS = [
@@ -68,7 +69,7 @@ def test_series_are_not_joined_over_a_break() -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_bars_fill_their_width_and_leave_out_numbers_without_room(width: int) -> None:
-    svg = charts.stacked_bars(STACKS, ["none", "some", "all of it"], FRAME, width=width)
+    svg = stacked_charts.stacked_bars(STACKS, ["none", "some", "all of it"], FRAME, width=width)
     found = _texts(svg)
     assert {"60.0", "37.0", "50.0", "All", "Some", "40.0 %", "none", "some", "all of it"} <= set(found)
     assert "3.0" not in found

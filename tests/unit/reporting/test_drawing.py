@@ -3,7 +3,7 @@ import re
 import altair as alt
 import pytest
 
-from pipelines.reporting import charts, drawing
+from pipelines.reporting import charts, drawing, stacked_charts
 from pipelines.reporting.drawing import NARROW, PALETTE, WIDE, Board
 from tests.unit.reporting.made_up import ANNUAL
 from tests.unit.reporting.test_charts import DOTS, FRAME, GOAL, POINTS, STACKS
@@ -56,7 +56,7 @@ def test_specifications_follow_the_vega_lite_schema(monkeypatch: pytest.MonkeyPa
     target = charts.Line(0.7, "target")
     for width in (NARROW, WIDE):
         charts.dot_plot(DOTS, FRAME, accent="industry", width=width, target=target, reference=target)
-        charts.stacked_bars(STACKS, ["a", "b", "c"], FRAME, width=width)
+        stacked_charts.stacked_bars(STACKS, ["a", "b", "c"], FRAME, width=width)
     charts.series_plot(POINTS, FRAME, accent="public", goal=GOAL, breaks=[charts.Break(2021, 2022, ("new question",))])
     assert len(made) == 5
     for specification in made:
