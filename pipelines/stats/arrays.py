@@ -5,9 +5,10 @@ divide, threads over the pieces of a file. Does not belong here: any statistic.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from itertools import pairwise
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,8 +63,7 @@ def _changes(columns: Sequence[pl.Series]) -> BoolArray:
     """Rows ``(n,)`` that differ from the one before in a column; looked at in pieces, so that no column is copied."""
     n = len(columns[0])
     change = np.zeros(n, dtype=np.bool_)
-    # A slice that lies in one chunk of a column is no copy.
-    bounds = sorted({0, *range(0, n, PIECE), *np.cumsum(columns[0].chunk_lengths()).tolist()})
+    bounds = piece_bounds(columns[0])
 
     def look(piece: tuple[int, int]) -> None:
         first, last = piece
@@ -94,25 +94,49 @@ def pieces(n: int) -> list[slice]:
     return [slice(start, start + PIECE) for start in range(0, n, PIECE)]
 
 
+def piece_bounds(column: pl.Series) -> list[int]:
+    """Where the pieces of a column begin, and its end; none spans two of its chunks, so that its slice is no copy."""
+    ends = np.cumsum(column.chunk_lengths()).tolist()
+    return [at for first, last in pairwise([0, *ends]) for at in range(first, last, PIECE)] + [len(column)]
+
+
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """What the work gives for each item, in their order; numpy lets another thread run while it works on a piece."""
+    """What the work gives for each item, in their order; numpy lets another thread run while it works on a piece.
+
+    A thread that is done takes the next item, so that items of different sizes are no harm.
+    """
     if len(items) < 2:
         return [work(item) for item in items]
+    made: dict[int, Result] = {}
+    turn = iter(range(len(items)))  # its next is one step of the interpreter: no two threads get the same
 
-    def share(first: int) -> list[Result]:
-        return [work(item) for item in items[first::THREADS]]
+    def take() -> None:
+        for at in turn:
+            made[at] = work(items[at])
 
-    with ThreadPoolExecutor(max_workers=THREADS - 1) as pool:
-        others = [pool.submit(share, first) for first in range(1, THREADS)]
-        shares = [share(0), *(other.result() for other in others)]
-    return [shares[at % THREADS][at // THREADS] for at in range(len(items))]
+    others = [_helpers().submit(take) for _ in range(THREADS - 1)]
+    try:
+        take()
+    finally:
+        # One that has not begun has nothing left to do, and might wait for this very call to end
+        begun = [other for other in others if not other.cancel()]
+        wait(begun)
+    for other in begun:
+        other.result()
+    return [made[at] for at in range(len(items))]
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    """Threads that are kept: a new one starts on its maker's processor, and stays there for some milliseconds."""
+    return ThreadPoolExecutor(max_workers=THREADS - 1, thread_name_prefix="axstat")
 
 
 def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
     if labels.dtype.is_integer() and len(labels):
         low, high = cast(int, labels.min()), cast(int, labels.max())
         if high - low <= 4 * len(labels):
-            values = labels.cast(pl.Int64).to_numpy()
+            values = in_one_piece(labels.cast(pl.Int64))
             values = values - low if low else values
             seen = np.zeros(high - low + 1, dtype=np.bool_)
             seen[values] = True
@@ -168,7 +192,22 @@ def ranked_codes(key: IntArray, size: int) -> tuple[IntArray, IntArray]:
 def as_floats(column: pl.Series) -> FloatArray:
     """A column as numbers ``(n,)``, null as NaN; without a copy where it is of floats."""
     numbers = column.cast(pl.Float64)
-    return (numbers.fill_null(np.nan) if numbers.null_count() else numbers).to_numpy()
+    return in_one_piece(numbers.fill_null(np.nan) if numbers.null_count() else numbers)
+
+
+def in_one_piece(column: pl.Series) -> npt.NDArray[Any]:
+    """A column of numbers without nulls as an array ``(n,)``; copied where it is in several chunks."""
+    if column.n_chunks() == 1:
+        return column.to_numpy()
+    bounds = piece_bounds(column)
+    whole = np.empty(len(column), dtype=column.head(0).to_numpy().dtype)
+
+    def copy(piece: tuple[int, int]) -> None:
+        whole[slice(*piece)] = column.slice(piece[0], piece[1] - piece[0]).to_numpy()
+
+    in_threads(copy, list(pairwise(bounds)))
+    whole.flags.writeable = False
+    return whole
 
 
 def divide(a: FloatArray, b: FloatArray, *, otherwise: float = 0.0) -> FloatArray:

@@ -21,6 +21,7 @@ from pipelines.stats.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
+    as_floats,
     code_labels,
 )
 from pipelines.stats.design_sheet import DesignSheet, broken_rows, weight_faults
@@ -129,8 +130,9 @@ class SurveyDesign:
             calibrated_twice=calibration is not None and calibration_group is not None,
         )
         violations: list[Violation] = []
-        if weight is not None:
-            violations += weight_faults(frame[weight], allow_negative=allow_negative_weights)
+        weights = None if weight is None else as_floats(frame[weight])
+        if weight is not None and weights is not None:
+            violations += weight_faults(frame[weight], weights, allow_negative=allow_negative_weights)
         labels = [name for name in (strata, *stages, take_all, wave) if name is not None]
         for name in (*labels, *([] if calibration_group is None else [calibration_group])):
             if frame[name].null_count():
@@ -143,12 +145,10 @@ class SurveyDesign:
         violations += sheet.read_populations(population, take_all)
         if violations:
             raise ViolationsError("survey design", violations)
-        if weight is None:
+        if weights is None:
             weights, found = sheet.weights(population)
             if found:
                 raise ViolationsError("survey design", found)
-        else:
-            weights = frame[weight].cast(pl.Float64).to_numpy()
         design = cls(
             weight=weights,
             stratum_labels=tuple(sheet.labels),

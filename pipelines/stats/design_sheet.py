@@ -6,14 +6,24 @@ what a design is (design, stages).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from pipelines.errors import Violation
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_labels, dense_codes, nested_codes, run_starts
+from pipelines.stats.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    code_labels,
+    dense_codes,
+    in_threads,
+    nested_codes,
+    pieces,
+    run_starts,
+)
 from pipelines.stats.stages import Stage
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -221,14 +231,23 @@ class DesignSheet:
         return tuple(made)
 
 
-def weight_faults(column: pl.Series, *, allow_negative: bool) -> list[Violation]:
-    """What is wrong with a column of weights: missing, not finite, and below 0 unless that is allowed."""
-    numbers = column.cast(pl.Float64)
-    low, total = numbers.to_frame().select(pl.all().min().alias("low"), pl.all().sum().alias("total")).row(0)
-    if not numbers.null_count() and np.isfinite(cast(float, total)) and (allow_negative or cast(float, low) >= 0):
+def weight_faults(column: pl.Series, weight: FloatArray, *, allow_negative: bool) -> list[Violation]:
+    """What is wrong with a column of weights: missing, not finite, and below 0 unless that is allowed.
+
+    Args:
+        weight: the column as numbers, NaN where it is null.
+    """
+
+    def sound(piece: slice) -> bool:
+        part = weight[piece]
+        return bool(np.isfinite(part.sum()) and (allow_negative or part.min() >= 0))
+
+    if all(in_threads(sound, pieces(len(weight)))):
         return []
-    missing, numbers = numbers.is_null(), numbers.fill_null(0.0)
-    found = broken_rows(~numbers.is_finite(), "weight_not_finite", column.name, "a finite number", "NaN or inf")
+    missing, numbers = column.is_null(), pl.Series(weight)
+    found = broken_rows(
+        ~numbers.is_finite() & ~missing, "weight_not_finite", column.name, "a finite number", "NaN or inf"
+    )
     found += broken_rows(missing, "weight_missing", column.name, "a number", "missing")
     if not allow_negative:
         found += broken_rows(numbers < 0, "weight_negative", column.name, "0 or more", "below 0")

@@ -10,6 +10,9 @@ from typing import Any, cast
 import numba
 import numpy as np
 from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 from pipelines.stats.arrays import FloatArray, IntArray
 
@@ -18,6 +21,17 @@ _NUMBERS = types.Array(types.float64, 1, "C", readonly=True)
 _TABLE = types.Array(types.float64, 2, "C", readonly=True)
 # Where each unit starts, its stratum; domain and weight of each row
 _ROWS = (_INTEGERS, _INTEGERS, _INTEGERS, _NUMBERS)
+
+
+def _as_pointer(typing: Any, address: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), generate
+
+
+# The memory at an address, in compiled code
+_pointer: Any = intrinsic(_as_pointer)
 
 
 def _compiled(*arguments: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -39,13 +53,13 @@ def _compiled(*arguments: Any) -> Callable[[Callable[..., None]], Callable[..., 
     return compiled
 
 
-@_compiled(*_ROWS, types.float64[:, ::1], _TABLE, types.boolean, types.float64[:, :, ::1], types.float64[:, :, :, ::1])
+@_compiled(*_ROWS, _INTEGERS, _TABLE, types.boolean, types.float64[:, :, ::1], types.float64[:, :, :, ::1])
 def add_complete(
     start: IntArray,
     stratum: IntArray,
     domain: IntArray,
     weight: FloatArray,
-    y: FloatArray,
+    columns: IntArray,
     about: FloatArray,
     spread: bool,
     shared: FloatArray,
@@ -56,7 +70,8 @@ def add_complete(
     Args:
         start: first row of each of P units, and the end ``(P + 1,)``; ``stratum`` is theirs ``(P,)``.
         domain: 0..D-1 of each row ``(m,)``, -1 for none. weight: ``(m,)``.
-        y: ``(K, m)``, overwritten. about: what is taken off them in each domain ``(D, K)``.
+        columns: where the m values of each measure stand in memory ``(K,)``, so that no column is copied.
+        about: what is taken off them in each domain ``(D, K)``.
         shared: ``(D, H, 6)``, added to: n, weight, units, acting, bottom_bottom, row_bottom_bottom.
         own: ``(D, H, K, 4)``, added to: top, top_top, top_bottom, row_top_top.
     """
@@ -64,7 +79,7 @@ def add_complete(
     rows = np.zeros(n_domains, dtype=np.int64)  # of a unit
     cell = np.zeros((n_domains, 3))  # of a unit: acting rows, w, w^2
     tops, squares = np.zeros((n_domains, measures)), np.zeros((n_domains, measures))  # wy, wy^2
-    shifted = bool(about.any())
+    plain, length = not (spread or about.any()), len(domain)
     there = np.empty(n_domains + 1, dtype=np.int64)
     for unit in range(len(stratum)):
         found = 0
@@ -80,14 +95,15 @@ def add_complete(
             cell[d, 0] += w != 0.0
             cell[d, 1] += w
             cell[d, 2] += w * w
-            if shifted:
+            if plain:
                 for k in range(measures):
-                    y[k, row] -= about[d, k]
+                    tops[d, k] += w * carray(_pointer(columns[k]), length, np.float64)[row]
+                continue
             for k in range(measures):
-                tops[d, k] += w * y[k, row]
-            if spread:
-                for k in range(measures):
-                    squares[d, k] += w * y[k, row] * y[k, row]
+                value = carray(_pointer(columns[k]), length, np.float64)[row] - about[d, k]
+                tops[d, k] += w * value
+                if spread:
+                    squares[d, k] += w * value * value
         h = stratum[unit]
         for place in range(found):
             d = there[place]

@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 
 from pipelines.stats.arrays import (
-    PIECE,
     THREADS,
     FloatArray,
     IntArray,
     as_floats,
     code_starts,
     in_threads,
+    piece_bounds,
     summing,
 )
 from pipelines.stats.design import SurveyDesign
@@ -75,15 +75,18 @@ class RowsByUnit:
         if len(unit) > stage.n_units:
             by_unit = summing(stage.unit, stage.n_units)
             unit, start, order = np.arange(stage.n_units), by_unit.indptr[:-1], by_unit.indices.astype(np.int64)
-        bounds = np.unique(np.searchsorted(start, [*range(0, design.n_rows, PIECE), design.n_rows]))
-        pieces = list(pairwise(bounds.tolist()))
+        at = piece_bounds(frame[columns[0]])[:-1]
+        # A unit that lies across the bound of two pieces is a piece of its own
+        bounds = np.unique([*np.searchsorted(start, at), *np.searchsorted(start, at, side="right") - 1, len(start)])
+        start = np.append(start, design.n_rows).astype(np.int64)
+        pieces = sorted(pairwise(bounds.tolist()), key=lambda piece: start[piece[0]] - start[piece[1]])
         return cls(
             columns={name: frame[name] if order is None else as_floats(frame[name]) for name in dict.fromkeys(columns)},
             weight=design.weight,
             domain=domain,
             n_domains=n_domains,
             n_strata=stage.n_strata,
-            start=np.append(start, design.n_rows).astype(np.int64),
+            start=start,
             stratum=stage.stratum[unit],
             order=order,
             shares=[share for first in range(THREADS) if (share := pieces[first::THREADS])],
@@ -102,11 +105,12 @@ class RowsByUnit:
         shared, own = self._complete([measures[k] for k in means], np.ascontiguousarray(about[:, means]), spread=spread)
         there = shared[:, :, SHARED.index("units")] > 0
         sums = {name: np.zeros((np.count_nonzero(there), len(measures))) for name in SUMS}
+        shared, own = shared[there], own[there]
         for position, name in enumerate(SHARED):
-            sums[name][:] = shared[there][:, position, None]
+            sums[name][:] = shared[:, position, None]
         sums["bottom"][:] = sums["weight"]
         for position, name in enumerate(OWN):
-            sums[name][:, means] = own[there][:, :, position]
+            sums[name][:, means] = own[:, :, position]
         for k, measure in enumerate(measures):
             # A value that is missing or infinite shows in the sum.
             if measure in denominators or not np.isfinite(sums["top"][:, k]).all():
@@ -121,23 +125,21 @@ class RowsByUnit:
         from pipelines.stats.kernels import add_complete
 
         groups = (self.n_domains, self.n_strata)
-        longest = max(int(self.start[last] - self.start[first]) for share in self.shares for first, last in share)
 
         def add(share: Sequence[Piece]) -> tuple[FloatArray, FloatArray]:
             shared, own = np.zeros((*groups, len(SHARED))), np.zeros((*groups, len(measures), len(OWN)))
-            # One for all pieces: pages of new memory would cost more than the sums.
-            buffer = np.empty(len(measures) * longest)
             for piece in share:
                 rows, of_rows = self._piece(*piece)
-                n = len(of_rows[-1])
-                y = buffer[: len(measures) * n].reshape(len(measures), n)
-                for into, name in zip(y, measures, strict=True):
-                    self._fill(into, name, rows)
-                add_complete(*of_rows, y, about, spread, shared, own)
+                values = [self._numbers(name, rows) for name in measures]
+                at = np.array([column.ctypes.data for column in values], dtype=np.int64)
+                add_complete(*of_rows, at, about, spread, shared, own)
             return shared, own
 
-        parts = in_threads(add, self.shares)
-        return np.sum([part[0] for part in parts], axis=0), np.sum([part[1] for part in parts], axis=0)
+        (shared, own), *others = in_threads(add, self.shares)
+        for more_shared, more_own in others:
+            shared += more_shared
+            own += more_own
+        return shared, own
 
     def _alone(self, measure: str, over: str | None, about: FloatArray) -> FloatArray:
         """SUMS ``(D, H, 11)`` of a measure with missing values or a denominator."""
@@ -160,12 +162,7 @@ class RowsByUnit:
         start = self.start[first : last + 1] - begin
         return rows, (start, self.stratum[first:last], self.domain[rows], self.weight[rows])
 
-    def _fill(self, into: FloatArray, name: str, rows: slice | IntArray) -> None:
-        column, at = self.columns[name], 0
-        for part in column[rows].get_chunks() if isinstance(column, pl.Series) else [column[rows]]:
-            into[at : at + len(part)] = as_floats(part) if isinstance(part, pl.Series) else part
-            at += len(part)
-
     def _numbers(self, name: str, rows: slice | IntArray) -> FloatArray:
         column = self.columns[name]
-        return as_floats(column[rows]) if isinstance(column, pl.Series) else column[rows]
+        numbers = as_floats(column[rows]) if isinstance(column, pl.Series) else column[rows]
+        return np.ascontiguousarray(numbers)

@@ -30,7 +30,8 @@ def readonly(*arrays: np.ndarray) -> list[np.ndarray]:
 def complete(about: float = 0.0, *, y: np.ndarray = Y, spread: bool = True) -> tuple[np.ndarray, np.ndarray]:
     shared, own = np.zeros((2, 2, len(SHARED))), np.zeros((2, 2, 1, len(OWN)))
     rows = readonly(START, STRATUM, DOMAIN, WEIGHT)
-    kernels.add_complete(*rows, y[None, :].copy(), np.full((2, 1), about), spread, shared, own)
+    (values,) = readonly(y)
+    kernels.add_complete(*rows, np.array([values.ctypes.data]), np.full((2, 1), about), spread, shared, own)
     return shared, own
 
 
