@@ -29,7 +29,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
 
 # From <malloc.h>, and bytes
-_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 2**20
+_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 2**24
 # Runs of this command carry the tag. One at work holds the warehouse file from its first step to its last.
 _OF_COMMAND = {"axstat/started_by": "axstat run"}
 _UNFINISHED = [

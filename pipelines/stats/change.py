@@ -10,6 +10,7 @@ samples (overlap).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,9 @@ from pipelines.stats.overlap import Overlap, WaveInfluences
 from pipelines.stats.rates import RateScores, eligible_if_take_all, listed_as, rank
 from pipelines.stats.survey_wave import Base, Domain, DomainRows, UnitWeighting, Wave
 from pipelines.stats.variance import DomainLayout
+
+# Scores of a domain type may be many times the rows: a unit has one in every domain that its post-stratum touches
+MEASURES_AT_ONCE = 8
 
 CHANGE_SCHEMA = {
     "domain_type": pl.String,
@@ -146,24 +150,47 @@ def adoption_changes(
         chosen = tuple(field_measures if domain.by_field else measures)
         if not chosen:
             return []
+        years = list(waves)
         rows = {year: wave.rows(domain, chosen) for year, wave in waves.items()}
         codes = pl.concat([of.code for of in rows.values()]).unique().sort()
-        sides = {
-            year: _Side.build(wave, domain, rows[year], codes, bases=bases, unit_weightings=unit_weightings)
-            for year, wave in waves.items()
-        }
-        return [
-            table.with_columns(
-                pl.lit(earlier).alias("wave_before"),
-                pl.lit(later).alias("wave"),
-                pl.lit(domain.type).alias("domain_type"),
+        sides = in_threads(lambda year: _Placed.build(waves[year], domain, rows[year], codes), years)
+        placed = dict(zip(years, sides, strict=True))
+        common = in_threads(lambda pair: overlaps[pair].within(*(placed[year].layout for year in pair)), pairs)
+
+        def of_some(part: slice, base: Base) -> Iterator[pl.DataFrame]:
+            made = in_threads(lambda side: side.rates(part, base, unit_weightings), sides)
+            rates = dict(zip(years, made, strict=True))
+            influences = {year: WaveInfluences.of_rates(placed[year].layout, rates[year]) for year in years}
+            covariances = in_threads(
+                lambda at: common[at].covariances(*(influences[year] for year in pairs[at])), range(len(pairs))
             )
-            for (earlier, later), overlap in overlaps.items()
-            for table in _pair_tables(sides[earlier], sides[later], overlap, codes, bases, unit_weightings)
-        ]
+            names = {
+                "domain_code": pl.Series(np.repeat(codes.to_numpy(), len(chosen[part])), dtype=pl.String),
+                "measure": pl.Series(list(chosen[part]) * len(codes), dtype=pl.String),
+            }
+            for (earlier, later), (by_weighting, n_common) in zip(pairs, covariances, strict=True):
+                there = pl.Series(np.repeat(placed[earlier].there | placed[later].there, len(chosen[part])))
+                for weighting, old, new, covariance in zip(
+                    unit_weightings, rates[earlier], rates[later], by_weighting, strict=True
+                ):
+                    yield (
+                        _change_table(old, new, covariance, n_common)
+                        .with_columns(
+                            pl.lit(earlier).alias("wave_before"),
+                            pl.lit(later).alias("wave"),
+                            pl.lit(domain.type).alias("domain_type"),
+                            pl.lit(base).alias("base"),
+                            pl.lit(weighting).alias("unit_weighting"),
+                            **names,
+                        )
+                        .filter(there)
+                    )
+
+        parts = [slice(start, start + MEASURES_AT_ONCE) for start in range(0, len(chosen), MEASURES_AT_ONCE)]
+        return [table for part, base in product(parts, bases) for table in of_some(part, base)]
 
     columns = {"wave_before": pl.Int64, "wave": pl.Int64} | CHANGE_SCHEMA
-    tables = [table for tables in in_threads(of_domain, domains) for table in tables]
+    tables = [table for domain in domains for table in of_domain(domain)]
     if not tables:
         return pl.DataFrame(schema=columns)
     order = pl.DataFrame(
@@ -187,69 +214,31 @@ def adoption_changes(
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
-    """One wave's rates of a domain type with D codes."""
+class _Placed:
+    """One wave's rows of a domain type with D codes."""
 
+    rows: DomainRows
     layout: DomainLayout
-    measures: tuple[str, ...]
     there: BoolArray  # (D,) with a responding row
-    scores: dict[Base, list[RateScores]]  # by base, one a weighting
+    eligible: FloatArray  # (D,) see RateScores.build
 
     @classmethod
-    def build(
-        cls,
-        wave: Wave,
-        domain: Domain,
-        rows: DomainRows,
-        codes: pl.Series,
-        *,
-        bases: Sequence[Base],
-        unit_weightings: Sequence[UnitWeighting],
-    ) -> "_Side":
+    def build(cls, wave: Wave, domain: Domain, rows: DomainRows, codes: pl.Series) -> "_Placed":
         coded = codes_in(rows.code, codes)
-        layout = DomainLayout.build(wave.design, coded, len(codes), rows=rows.design_row)
-        eligible = eligible_if_take_all(listed_as(codes, wave.frame_domains(domain)))
         return cls(
-            layout=layout,
-            measures=rows.measures,
+            rows=rows,
+            layout=DomainLayout.build(wave.design, coded, len(codes), rows=rows.design_row),
             there=np.bincount(coded, minlength=len(codes)) > 0,
-            scores={
-                base: [
-                    RateScores.build(layout, rows, eligible=eligible, base=base, unit_weighting=weighting)
-                    for weighting in unit_weightings
-                ]
-                for base in bases
-            },
+            eligible=eligible_if_take_all(listed_as(codes, wave.frame_domains(domain))),
         )
 
-
-def _pair_tables(
-    old: _Side,
-    new: _Side,
-    overlap: Overlap,
-    codes: pl.Series,
-    bases: Sequence[Base],
-    unit_weightings: Sequence[UnitWeighting],
-) -> Iterator[pl.DataFrame]:
-    size = len(old.measures)
-    there = pl.Series(np.repeat(old.there | new.there, size))
-    for base in bases:
-        covariances, n_common = overlap.covariances(
-            WaveInfluences.of_rates(old.layout, old.scores[base]), WaveInfluences.of_rates(new.layout, new.scores[base])
-        )
-        for weighting, before, after, covariance in zip(
-            unit_weightings, old.scores[base], new.scores[base], covariances, strict=True
-        ):
-            yield (
-                _change_table(before, after, covariance, n_common)
-                .with_columns(
-                    pl.Series("domain_code", np.repeat(codes.to_numpy(), size), dtype=pl.String),
-                    pl.Series("measure", list(old.measures) * len(codes), dtype=pl.String),
-                    pl.lit(base).alias("base"),
-                    pl.lit(weighting).alias("unit_weighting"),
-                )
-                .filter(there)
-            )
+    def rates(self, measures: slice, base: Base, unit_weightings: Sequence[UnitWeighting]) -> list[RateScores]:
+        """Those of some measures, one a weighting."""
+        rows = self.rows.of(measures)
+        return [
+            RateScores.build(self.layout, rows, eligible=self.eligible, base=base, unit_weighting=weighting)
+            for weighting in unit_weightings
+        ]
 
 
 def _change_table(old: RateScores, new: RateScores, covariance: FloatArray, n_common: FloatArray) -> pl.DataFrame:

@@ -81,6 +81,7 @@ def decompose_change(
         made = []
         sides = [_WholeRows.build(wave, whole, parts, measures) for wave in (before, after)]
         codes = pl.concat([side.part for side in sides]).unique().sort()
+        common = overlap.within(sides[0].layout, sides[1].layout)
         scores = [[side.scores(base, weighting) for weighting in unit_weightings] for side in sides]
         for at, measure in enumerate(measures):
             moves = [
@@ -91,12 +92,12 @@ def decompose_change(
             old, new = (
                 WaveInfluences(
                     side.layout,
-                    tuple(move.influences[number] for move in moves),
-                    np.broadcast_to(scores[number][0].used[:, [at]], moves[0].influences[number].shape),
+                    tuple(move.scores[number][0] for move in moves),
+                    np.broadcast_to(scores[number][0].used[:, [at]], (len(side.part), 3 * len(codes) + 3)),
                 )
                 for number, side in enumerate(sides)
             )
-            covariances, _ = overlap.covariances(old, new)
+            covariances, _ = common.covariances(old, new)
             for weighting, move, covariance in zip(unit_weightings, moves, covariances, strict=True):
                 made.append(
                     _table(move, codes, covariance[0]).with_columns(
@@ -205,16 +206,16 @@ class _State:
 
 @dataclass(frozen=True, eq=False)
 class _Move:
-    """What moved between two states of D domains, and how the rows of both waves move it.
+    """What moved between two states of D domains, and how the units of both waves move it.
 
-    Influences are of each domain's within, composition and their sum, then of the sums over the domains.
+    The 3 D + 3 scores are of each domain's within, composition and their sum, then of the sums over the domains.
     """
 
     old: _State
     new: _State
     within: FloatArray  # (D,)
     composition: FloatArray  # (D,)
-    influences: tuple[FloatArray, FloatArray]  # (m1, 3 D + 3), (m2, 3 D + 3)
+    scores: tuple[Sequence[FloatArray], Sequence[FloatArray]]  # a wave, by level: (Q, 3 D + 3)
 
     @classmethod
     def build(cls, old: _State, new: _State) -> "_Move":
@@ -223,28 +224,30 @@ class _Move:
         share, rate, whole = (old.share + new.share) / 2.0, (r1 + r2) / 2.0, (old.whole + new.whole) / 2.0
         moved, grown = r2 - r1, new.share - old.share
         none = np.zeros(len(share))
-        influences = []
+        scores = []
         for side, sign in ((old, -1.0), (new, 1.0)):
             inside = side.influence(moved / 2.0, np.where(both, sign * share, 0.0), none)
             # Without the other wave's rate this one stands in for it, and counts whole
             of_rate = np.where(both, grown / 2.0, np.where(np.isfinite(side.rate), grown, 0.0))
             between = side.influence(sign * (rate - whole), of_rate, -grown / 2.0)
             parts = [inside, between, inside + between]
-            influences.append(np.column_stack([*parts, *(part.sum(axis=1) for part in parts)]))
+            influence = np.column_stack([*parts, *(part.sum(axis=1) for part in parts)])
+            scores.append(side.layout.scores_by_level(influence))
         return cls(
             old=old,
             new=new,
             within=share * moved,
             composition=grown * (rate - whole),
-            influences=(influences[0], influences[1]),
+            scores=(scores[0], scores[1]),
         )
 
     def variance(self) -> FloatArray:
         """V1 + V2 of the figures ``(3 D + 3,)``, as if no unit were common."""
-        total = np.zeros(self.influences[0].shape[1])
-        for side, influence in zip((self.old, self.new), self.influences, strict=True):
-            used = np.broadcast_to(side.observed[:, None], influence.shape)
-            sampling, item = side.layout.variance_parts(influence, used=used)
+        size = 3 * len(self.within) + 3
+        total = np.zeros(size)
+        for side, scores in zip((self.old, self.new), self.scores, strict=True):
+            used = np.broadcast_to(side.observed[:, None], (len(side.observed), size))
+            sampling, item = side.layout.variance_parts(scores, used=used)
             total += (sampling + item)[0]
         return total
 

@@ -14,6 +14,7 @@ answered in both.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -77,16 +78,26 @@ def overlap_covariance(
 
 @dataclass(frozen=True, eq=False)
 class WaveInfluences:
-    """Statistics of one wave whose covariance with another's is asked for; D domains, m rows, K columns."""
+    """Statistics of one wave whose covariance with others' is asked for; D domains, m rows, Q pairs, K columns."""
 
     layout: DomainLayout
-    influences: tuple[FloatArray, ...]  # weighted influences (m, K), sets of statistics of the same rows
+    scores: tuple[FloatArray, ...]  # of the layout (Q, K), sets of statistics of the same rows
     used: BoolArray  # (m, K) rows in the base
 
     @classmethod
-    def of_rates(cls, layout: DomainLayout, scores: Sequence[RateScores]) -> "WaveInfluences":
+    def of_rates(cls, layout: DomainLayout, rates: Sequence[RateScores]) -> "WaveInfluences":
         """Rates of one base by several weightings."""
-        return cls(layout, tuple(of.weight * of.residual for of in scores), scores[0].used)
+        return cls(layout, tuple(of.scores[0] for of in rates), rates[0].used)
+
+    @cached_property
+    def asked(self) -> FloatArray:
+        """1 for pairs ``(Q, 1)`` with rows in the domain."""
+        return self.layout.asked_pairs()
+
+    @cached_property
+    def answering(self) -> FloatArray:
+        """1 for pairs ``(Q, K)`` with a row in the base."""
+        return self.layout.answering_pairs(self.used)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,67 +158,95 @@ class Overlap:
             population=np.maximum(population1, population2),
         )
 
-    def covariances(self, old: "WaveInfluences", new: "WaveInfluences") -> tuple[list[FloatArray], FloatArray]:
-        """C of each set of statistics, and the number of common rows in the base, all ``(D, K)``."""
+    def within(self, old: DomainLayout, new: DomainLayout) -> "CommonPairs":
+        """The common units in the domains of two layouts, which are the same domains."""
         n_units, n_strata = max(len(self.stratum), 1), len(self.common)
         keys, shared = [], []
-        for side, index in ((old, self.before_index), (new, self.after_index)):
+        for layout, index in ((old, self.before_index), (new, self.after_index)):
             # The PSU codes of a wave's design are the positions of its units.
-            unit = index[side.layout.pair_psu]
+            unit = index[layout.pair_psu]
             shared.append(unit >= 0)
-            keys.append(side.layout.pair_domain[shared[-1]] * n_units + unit[shared[-1]])
+            keys.append(layout.pair_domain[shared[-1]] * n_units + unit[shared[-1]])
         if np.array_equal(keys[0], keys[1]):
             pairs, places = keys[0], [np.arange(len(keys[0]))] * 2
         else:
             pairs, positions = np.unique(np.concatenate(keys), return_inverse=True)
             places = np.split(positions, [len(keys[0])])
-
-        def placed(values: FloatArray, side: int) -> FloatArray:
-            """Values of a wave's pairs ``(Q, K)`` at the common pairs ``(P, K)``, 0 where it has none."""
-            found = np.zeros((len(pairs), values.shape[1]))
-            found[places[side]] = values[shared[side]]
-            return found
-
-        stratum_of = self.stratum[pairs % n_units]
-        cell_key, pair_cell = distinct_codes(pairs // n_units * n_strata + stratum_of)
-        to_cells, stratum = summing(pair_cell, len(cell_key)), cell_key % n_strata
-        to_domains = summing(cell_key // n_strata, old.layout.n_domains)
+        cell_key, pair_cell = distinct_codes(pairs // n_units * n_strata + self.stratum[pairs % n_units])
+        stratum = cell_key % n_strata
         m = self.common[stratum][:, None]
-        absent = m - np.bincount(pair_cell, minlength=len(cell_key))[:, None]
-        asked = [placed(side.layout.asked_pairs(), at) for at, side in enumerate((old, new))]
-        answering = [placed(side.layout.answering_pairs(side.used), at) for at, side in enumerate((old, new))]
-        share1, share2 = (
-            self._answering_share(side.layout, side.used, of, cell_key)
-            for side, of in zip((old, new), self.strata_of, strict=True)
+        return CommonPairs(
+            places=(places[0], places[1]),
+            shared=(shared[0], shared[1]),
+            to_cells=summing(pair_cell, len(cell_key)),
+            pair_cell=pair_cell,
+            to_domains=summing(cell_key // n_strata, old.n_domains),
+            to_cells_of_wave=tuple(
+                self._collecting(layout, strata_of, cell_key)
+                for layout, strata_of in zip((old, new), self.strata_of, strict=True)
+            ),
+            common=m,
+            drawn=(self.counts[0] * self.counts[1])[stratum][:, None] / (m * self.population[stratum][:, None]),
         )
-        both = to_cells @ (answering[0] * answering[1])
-        share_both = both / np.maximum(to_cells @ (asked[0] * asked[1]), 1.0)
-        drawn = (self.counts[0] * self.counts[1])[stratum][:, None] / (m * self.population[stratum][:, None])
-        # Without a unit that answered twice, what is left are residuals of units outside the base.
-        drawn = drawn * np.where(share_both > 0, share1 * share2 / np.where(share_both > 0, share_both, 1.0), 1.0)
-        factor = np.where(m >= 2, (1.0 - drawn) * m / np.maximum(m - 1.0, 1.0), 0.0)
-        found = []
-        for influences in zip(old.influences, new.influences, strict=True):
-            score = [
-                placed(side.layout.scores(influence), at)
-                for at, (side, influence) in enumerate(zip((old, new), influences, strict=True))
-            ]
-            mean = [(to_cells @ values) / m for values in score]
-            for values, centre in zip(score, mean, strict=True):
-                values -= centre[pair_cell]
-            within = to_cells @ (score[0] * score[1]) + absent * mean[0] * mean[1]
-            found.append(to_domains @ (factor * within))
-        return found, to_domains @ both
 
-    def _answering_share(
-        self, layout: DomainLayout, used: BoolArray, strata_of: IntArray, cell_key: IntArray
-    ) -> FloatArray:
-        """Units of a wave with an answer among those asked, by domain and stratum ``(cells, K)``; 1 if none."""
+    def _collecting(self, layout: DomainLayout, strata_of: IntArray, cell_key: IntArray) -> sparse.csr_array:
+        """Adds all pairs of a wave up by cell ``(C, Q)``."""
         key = layout.pair_domain * len(self.common) + strata_of[layout.design.psu_stratum[layout.pair_psu]]
         known = np.flatnonzero(np.isin(key, cell_key))
-        collect = sparse.csr_array(
+        return sparse.csr_array(
             (np.ones(len(known)), (np.searchsorted(cell_key, key[known]), known)), shape=(len(cell_key), len(key))
         )
-        asked = collect @ layout.asked_pairs()
-        answering = collect @ layout.answering_pairs(used)
-        return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class CommonPairs:
+    """The pairs of a common unit and a domain it counts in, P of them in C cells of a domain and a stratum.
+
+    Made by :meth:`Overlap.within`; what does not depend on the statistics is here, so that many share it. The pairs of
+    a wave are Q (:class:`DomainLayout`).
+    """
+
+    places: tuple[IntArray, IntArray]  # a wave: where its common pairs stand among the P
+    shared: tuple[BoolArray, BoolArray]  # (Q,) a wave: which of its pairs are of common units
+    to_cells: sparse.csr_array  # (C, P)
+    pair_cell: IntArray  # (P,)
+    to_domains: sparse.csr_array  # (D, C)
+    to_cells_of_wave: tuple[sparse.csr_array, ...]  # (C, Q) a wave
+    common: FloatArray  # (C, 1) m of the stratum
+    drawn: FloatArray  # (C, 1) n1 n2/(m N)
+
+    def covariances(self, old: "WaveInfluences", new: "WaveInfluences") -> tuple[list[FloatArray], FloatArray]:
+        """C of each set of statistics, and the number of common rows in the base, all ``(D, K)``."""
+        m, sides = self.common, (old, new)
+        asked = [self._placed(side.asked, at) for at, side in enumerate(sides)]
+        answering = [self._placed(side.answering, at) for at, side in enumerate(sides)]
+        share1, share2 = (
+            _answering_share(side, collect) for side, collect in zip(sides, self.to_cells_of_wave, strict=True)
+        )
+        both = self.to_cells @ (answering[0] * answering[1])
+        share_both = both / np.maximum(self.to_cells @ (asked[0] * asked[1]), 1.0)
+        # Without a unit that answered twice, what is left are residuals of units outside the base.
+        drawn = self.drawn * np.where(share_both > 0, share1 * share2 / np.where(share_both > 0, share_both, 1.0), 1.0)
+        factor = np.where(m >= 2, (1.0 - drawn) * m / np.maximum(m - 1.0, 1.0), 0.0)
+        absent = m - np.bincount(self.pair_cell, minlength=len(m))[:, None]
+        found = []
+        for scores in zip(old.scores, new.scores, strict=True):
+            score = [self._placed(values, at) for at, values in enumerate(scores)]
+            mean = [(self.to_cells @ values) / m for values in score]
+            for values, centre in zip(score, mean, strict=True):
+                values -= centre[self.pair_cell]
+            within = self.to_cells @ (score[0] * score[1]) + absent * mean[0] * mean[1]
+            found.append(self.to_domains @ (factor * within))
+        return found, self.to_domains @ both
+
+    def _placed(self, values: FloatArray, wave: int) -> FloatArray:
+        """Values of a wave's pairs ``(Q, K)`` at the common pairs ``(P, K)``, 0 where it has none."""
+        found = np.zeros((len(self.pair_cell), values.shape[1]))
+        found[self.places[wave]] = values[self.shared[wave]]
+        return found
+
+
+def _answering_share(side: WaveInfluences, collect: sparse.csr_array) -> FloatArray:
+    """Units of a wave with an answer among those asked, by cell ``(C, K)``; 1 if none."""
+    asked, answering = collect @ side.asked, collect @ side.answering
+    return cast(FloatArray, np.where(asked > 0, answering / np.maximum(asked, 1.0), 1.0))

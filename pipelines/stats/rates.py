@@ -77,6 +77,7 @@ class RateScores:
     complete: BoolArray  # (D, M) and is observed in the base
     acting: FloatArray  # (m, M) weight x denominator
     residual: FloatArray  # (m, M) linearised variable without the weight
+    scores: Sequence[FloatArray]  # those of the layout, of weight x residual
     estimate: FloatArray  # (D, M) NaN where the denominator is 0
     variance: FloatArray  # (D, M)
     item_variance: FloatArray  # (D, M) what item non-response adds, part of the variance
@@ -111,7 +112,8 @@ class RateScores:
         residual = np.where(used & ~complete[layout.row_domain], np.nan_to_num(residual), 0.0)
         psus, strata = layout.present(used)
         p = np.nan_to_num(estimate)
-        sampling, item = layout.variance_parts(weight * residual, used=observed)
+        scores = layout.scores_by_level(weight * residual)
+        sampling, item = layout.variance_parts(scores, used=observed)
         variance = without_noise(sampling + item, np.maximum(p, 1.0 - p))
         return cls(
             top=top,
@@ -124,6 +126,7 @@ class RateScores:
             complete=complete,
             acting=acting,
             residual=residual,
+            scores=scores,
             estimate=estimate,
             variance=np.where(np.isfinite(estimate), variance, np.nan),
             item_variance=item,

@@ -5,7 +5,7 @@ belong here: what becomes of them (rates, replicate_rates), change between waves
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -66,6 +66,16 @@ class DomainRows:
     dont_know: BoolArray  # (m, M)
     imputed: BoolArray  # (m, M) the value rests on an imputed answer
     employment: FloatArray  # (m,)
+
+    def of(self, measures: slice) -> "DomainRows":
+        """The same rows with some of the measures."""
+        return replace(
+            self,
+            measures=self.measures[measures],
+            value=self.value[:, measures],
+            dont_know=self.dont_know[:, measures],
+            imputed=self.imputed[:, measures],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,22 +148,46 @@ class Wave:
         For types by field the rows are the (unit, field) pairs with an answer row: a field that a unit
         does not serve has none.
         """
-        indexed = self.units.select("unit_id", *dict.fromkeys(domain.needed)).with_row_index("design_row")
-        indexed = indexed.filter(pl.Series(self.responding))
-        asked = self.answers.filter(pl.col("measure").is_in(list(measures)))
-        if domain.by_field:
-            asked = asked.filter(pl.col(FIELD) != "")
-            rows = (
-                asked.select("unit_id", FIELD)
-                .unique()
-                .join(indexed, on="unit_id", how="inner")
-                .sort("design_row", FIELD)
-            )
+        rows, of_rows = self._asked(tuple(measures), by_field=domain.by_field)
+        classified = [self.units[name].gather(rows["design_row"]) for name in dict.fromkeys(domain.needed)]
+        coded = rows.with_columns(classified).with_columns(domain.code())["domain_code"]
+        inside = coded.is_not_null().to_numpy()
+        design_row = rows["design_row"].to_numpy().astype(np.int64)[inside]
+        value, dont_know, imputed = of_rows if inside.all() else tuple(of_row[inside] for of_row in of_rows)
+        return DomainRows(
+            measures=tuple(measures),
+            design_row=design_row,
+            code=coded.drop_nulls(),
+            value=value,
+            dont_know=dont_know,
+            imputed=imputed,
+            employment=self.employment[design_row],
+        )
+
+    def _asked(
+        self, measures: tuple[str, ...], *, by_field: bool
+    ) -> tuple[pl.DataFrame, tuple[FloatArray, BoolArray, BoolArray]]:
+        """The responding rows of all domain types of a kind: ``design_row`` and field; value, don't know and imputed.
+
+        Kept, because every domain type asks for the same rows.
+        """
+        if (measures, by_field) not in self._kept:
+            self._kept[measures, by_field] = self._read_answers(measures, by_field=by_field)
+        return self._kept[measures, by_field]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[tuple[str, ...], bool], tuple[pl.DataFrame, tuple[FloatArray, BoolArray, BoolArray]]]:
+        return {}
+
+    def _read_answers(
+        self, measures: tuple[str, ...], *, by_field: bool
+    ) -> tuple[pl.DataFrame, tuple[FloatArray, BoolArray, BoolArray]]:
+        rows = self.units.select("unit_id").with_row_index("design_row").filter(pl.Series(self.responding))
+        asked = self.answers.filter(pl.col("measure").is_in(list(measures)), (pl.col(FIELD) != "") == by_field)
+        key = ["unit_id"]
+        if by_field:
             key = ["unit_id", FIELD]
-        else:
-            asked = asked.filter(pl.col(FIELD) == "")
-            rows, key = indexed, ["unit_id"]
-        rows = rows.with_columns(domain.code()).filter(pl.col("domain_code").is_not_null())
+            rows = asked.select(key).unique().join(rows, on="unit_id", how="inner").sort("design_row", FIELD)
         rows = rows.with_row_index("row")
         placed = asked.join(rows.select("row", *key), on=key, how="inner")
         at = placed["row"].to_numpy().astype(np.int64)
@@ -169,16 +203,7 @@ class Wave:
         dont_know[at, column] = (status == "dont_know").to_numpy()
         imputed = np.zeros(value.shape, dtype=np.bool_)
         imputed[at, column] = placed["imputed"].to_numpy()
-        design_row = rows["design_row"].to_numpy().astype(np.int64)
-        return DomainRows(
-            measures=tuple(measures),
-            design_row=design_row,
-            code=rows["domain_code"],
-            value=value,
-            dont_know=dont_know,
-            imputed=imputed,
-            employment=self.employment[design_row],
-        )
+        return rows.drop("row"), (value, dont_know, imputed)
 
     def frame_domains(self, domain: Domain) -> pl.DataFrame:
         """The domains of a type, sorted: domain_code, units, employment, take_all.

@@ -27,7 +27,7 @@ Nothing is expanded into differences of large sums: a stratum adds sum over the 
 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -225,9 +225,10 @@ class DomainLayout:
 
     def scores(self, influence: FloatArray) -> FloatArray:
         """Total per pair ``(Q, K)`` of the weighted influences ``(m, K)``; residuals under calibration."""
-        return self._scores_by_level(influence)[0]
+        return self.scores_by_level(influence)[0]
 
-    def _scores_by_level(self, influence: FloatArray) -> list[FloatArray]:
+    def scores_by_level(self, influence: FloatArray) -> list[FloatArray]:
+        """As :meth:`scores`, of the pairs of each stage."""
         if self.design.calibration is not None:
             return self._residual_scores(influence)
         totals = [level.totals(influence) for level in self.levels]
@@ -281,21 +282,20 @@ class DomainLayout:
             used: rows ``(m, K)`` with the measure; matters on an uncalibrated design for lonely_psu 'average' and for
                 lonely_psu_in_domain, where R counts what keeps a row.
         """
-        return self._variance(self._scores_by_level(influence), used)
+        return self._variance(self.scores_by_level(influence), used)
 
-    def variance_parts(self, influence: FloatArray, *, used: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """:meth:`variance`, and what item non-response adds to it (decision 0005), both ``(D, K)``.
+    def variance_parts(self, scores: Sequence[FloatArray], *, used: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """:meth:`variance` from :meth:`scores_by_level`, and what item non-response adds to it, both ``(D, K)``.
 
-        The sum of the two is the variance with 1 - r f in place of 1 - f, f = n_h/N_h and r the share of the domain's
-        PSUs in the stratum that have a ``used`` row: those without are asked, but not observed.
+        The sum of the two is the variance with 1 - r f in place of 1 - f (decision 0005), f = n_h/N_h and r the share
+        of the domain's PSUs in the stratum that have a ``used`` row: those without are asked, but not observed.
         """
-        scores = self._scores_by_level(influence)
         level = self.levels[0]
         drawn = (level.stage.several * (1.0 - level.stage.unsampled_share))[level.cell_stratum][:, None]
         unanswered = np.where(level.several, drawn * (1.0 - self.answering_share(used)), 0.0)
         return self._variance(scores, used), level.sum_of_squares(*level.deviations(scores[0]), unanswered)
 
-    def _variance(self, scores: list[FloatArray], used: BoolArray | None) -> FloatArray:
+    def _variance(self, scores: Sequence[FloatArray], used: BoolArray | None) -> FloatArray:
         variance = np.zeros((self.n_domains, scores[0].shape[1]))
         for level, deviations in zip(self.levels, self._deviations(scores, used), strict=True):
             variance += level.sum_of_squares(*deviations)
@@ -307,14 +307,12 @@ class DomainLayout:
         Meant for one domain that holds the whole file, where each column has its own rows other than 0.
         """
         covariance = np.zeros((influence.shape[1],) * 2)
-        for level, deviations in zip(
-            self.levels, self._deviations(self._scores_by_level(influence), used), strict=True
-        ):
+        for level, deviations in zip(self.levels, self._deviations(self.scores_by_level(influence), used), strict=True):
             covariance += level.sum_of_products(*deviations)
         return covariance
 
     def _deviations(
-        self, scores: list[FloatArray], used: BoolArray | None
+        self, scores: Sequence[FloatArray], used: BoolArray | None
     ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         """What :meth:`Level.sum_of_squares` takes, of each level: the one place where the rules of V stand."""
         counted = used if self.design.lonely_psu in ("adjust", "average") else None
