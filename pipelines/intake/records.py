@@ -17,6 +17,7 @@ from pipelines.intake.columns import map_columns
 from pipelines.intake.problems import file_error
 from pipelines.intake.table import TextTable
 from pipelines.intake.typed import typed_column
+from pipelines.stats.arrays import in_threads
 
 RECORD, ROW = "_record", "_row"
 _SHOWN = 8
@@ -64,7 +65,9 @@ def typed_records(
         AxstatError: a type or a form that does not fit a column.
     """
     frame, extra = _records(table, contract, unpivot)
-    columns = [typed_column(frame[column.name], column, cells.get(column.name, PLAIN)) for column in contract.columns]
+    columns = in_threads(
+        lambda column: typed_column(frame[column.name], column, cells.get(column.name, PLAIN)), contract.columns
+    )
     blank = [made.blank for column, made in zip(contract.columns, columns, strict=True) if column.name in drop_blank_in]
     dropped = pl.select(pl.all_horizontal(blank)).to_series() if blank else pl.repeat(False, frame.height, eager=True)
     numbers = frame.select(RECORD, ROW)
