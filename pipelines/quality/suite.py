@@ -94,8 +94,9 @@ def _different_values(written: pl.DataFrame, rules: Sequence[QualityRule]) -> pl
     What holds for a value holds in every row: rules on values need not look at each of a million rows.
     """
     columns = sorted({str(rule.column) for rule in rules if rule.expectation in _OF_A_VALUE} & {*written.columns})
-    once = {name: written[name].unique() for name in columns}
-    few = [values for values in once.values() if _OFTEN * len(values) <= written.height]
+    # One query, so that the columns are looked at side by side
+    once = written.select(pl.col(columns).unique().implode())
+    few = [values for name in columns if _OFTEN * len(values := once[name].item().alias(name)) <= written.height]
     longest = max(map(len, few), default=0)
     return pl.DataFrame([values.extend_constant(values[0], longest - len(values)) for values in few])
 
