@@ -84,7 +84,6 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
         return _unread(path, contract, error, library)
     result = _checked(records, contract)
     kept_out = result.quarantine["row_number"]
-    rows_of = dict(records.typed.select(RECORD, ROW).iter_rows())
     return FileReading(
         file=path.name,
         contract=contract.table.name,
@@ -93,11 +92,11 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
         dropped=records.dropped,
         dropped_rows=records.dropped_rows,
         typed=records.typed.filter(~pl.col(RECORD).is_in(kept_out.implode())).drop(RECORD, ROW),
-        quarantine=_quarantine(records, result, rows_of, unpivoted=contract.unpivot is not None),
+        quarantine=_quarantine(records, result, unpivoted=contract.unpivot is not None),
         violations=(),
         warnings=records.warnings,
         texts=fault_texts(records.warnings, library.file_faults),
-        rules=_rules(result, rows_of),
+        rules=_rules(result, records.typed.select(pl.col(RECORD).alias("row_number"), pl.col(ROW).alias("row"))),
     )
 
 
@@ -148,12 +147,11 @@ _RULES = {
 }
 
 
-def _quarantine(
-    records: TypedRecords, result: QualityResult, rows_of: Mapping[int, int], *, unpivoted: bool
-) -> pl.DataFrame:
+def _quarantine(records: TypedRecords, result: QualityResult, *, unpivoted: bool) -> pl.DataFrame:
     reasons = result.quarantine.select(pl.col("row_number").alias(RECORD), "rules", "reasons")
     if unpivoted:
         # Checks count records; a person counts the rows of the file
+        rows_of = dict(records.typed.select(RECORD, ROW).iter_rows())
         said = [[_as_rows(text, rows_of) for text in each] for each in reasons["reasons"].to_list()]
         reasons = reasons.with_columns(pl.Series("reasons", said, dtype=pl.List(pl.String)))
     return records.sent.join(reasons, on=RECORD, how="inner").sort(RECORD).rename({ROW: "row"}).drop(RECORD)
@@ -163,12 +161,12 @@ def _as_rows(reason: str, rows_of: Mapping[int, int]) -> str:
     return _SEE_ROWS.sub(lambda found: ", ".join(str(rows_of[int(one)]) for one in found[0].split(", ")), reason)
 
 
-def _rules(result: QualityResult, rows_of: Mapping[int, int]) -> pl.DataFrame:
-    """The broken rules, errors first, most records first."""
+def _rules(result: QualityResult, rows_of: pl.DataFrame) -> pl.DataFrame:
+    """The broken rules, errors first, most records first; ``rows_of``: row_number of a record, row of the file."""
     kept_out = result.quarantine.select("row_number", pl.col("rules").alias("rule")).explode("rule")
     where = (
         pl.concat([kept_out, result.warnings.select("row_number", "rule")])
-        .with_columns(pl.col("row_number").replace_strict(rows_of, return_dtype=pl.Int64).alias("row"))
+        .join(rows_of, on="row_number", how="left")
         .sort("row_number")
         .group_by("rule")
         .agg(pl.col("row").unique(maintain_order=True).head(EXAMPLES).alias("examples"))
