@@ -150,6 +150,7 @@ def _validate(
         from great_expectations.expectations.expectation_configuration import (
             ExpectationConfiguration,
         )
+        from great_expectations.validator.v1_validator import Validator
 
         expectations = []
         for rule in rules:
@@ -162,7 +163,11 @@ def _validate(
                 raise _rule_error("invalid_rule", contract, rule.id, "an expectation the engine knows", got) from error
             expectations.append(expectation)
         suite = gx.ExpectationSuite(name=contract, expectations=expectations)
-        return _frames().get_batch({"dataframe": frame}).validate(suite, result_format=_RESULT_FORMAT)
+        # Not by way of a batch, which would be made, and its every value hashed, a second time to be validated
+        validator = Validator(
+            batch_definition=_frames(), batch_parameters={"dataframe": frame}, result_format=_RESULT_FORMAT
+        )
+        return validator.validate_expectation_suite(suite)
 
 
 @cache
