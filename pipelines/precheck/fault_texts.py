@@ -1,14 +1,18 @@
-"""Which text of the contracts says what a violation of a whole file means.
+"""What is said of a file, whoever checks it: the verdicts, the texts of the contracts for its violations.
 
-Belongs here: looking a violation's code up. Does not belong here: the texts (data_contracts), how they are told
-(letter, reading_told).
+Belongs here: looking a violation's code up, how many rows are named as examples. Does not belong here: the texts
+(data_contracts), how they are told (letter, reading_told).
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from pipelines.contracts.file_faults import FileFault
 from pipelines.contracts.models import TableContract
 from pipelines.errors import AxstatError, Violation
+
+Verdict = Literal["accept", "remarks", "reject"]
+EXAMPLES = 10
 
 
 def fault_texts(violations: Iterable[Violation], known: Mapping[str, FileFault]) -> dict[str, FileFault]:

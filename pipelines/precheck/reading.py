@@ -16,9 +16,8 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.formats.dispatch import CONTENTS, read_table
 from pipelines.intake.records import RECORD, ROW, TypedRecords, typed_records
-from pipelines.precheck.fault_texts import fault_texts
+from pipelines.precheck.fault_texts import EXAMPLES, Verdict, fault_texts
 from pipelines.precheck.file_contract import FileContract, load_file_contract
-from pipelines.precheck.run import EXAMPLES, Verdict
 from pipelines.quality.rows import QualityResult, check_rows
 
 _SEE_ROWS = re.compile(r"(?<= See rows )[0-9, ]*[0-9]")

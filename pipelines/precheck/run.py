@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 import polars as pl
 
@@ -30,7 +29,7 @@ from pipelines.intake.manifest import MANIFEST_NAME, Manifest, ManifestFile, Sel
 from pipelines.intake.register import file_register
 from pipelines.precheck.codebook import compare_codebooks
 from pipelines.precheck.codebook_told import difference_texts, remarks
-from pipelines.precheck.fault_texts import fault_texts, rule_texts
+from pipelines.precheck.fault_texts import EXAMPLES, Verdict, fault_texts, rule_texts
 from pipelines.precheck.known import Known, known_rows
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import QualityResult, check_rows
@@ -40,9 +39,6 @@ from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reference import load_reference
 from pipelines.warehouse.rules import RuleRun, run_rules
-
-Verdict = Literal["accept", "remarks", "reject"]
-EXAMPLES = 10
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ def read_regular(data: bytes, *, delimiter: str, width: int, longest: int) -> pl
     stand at both ends of a cell, line ends other than \\n and \\r\\n, NUL characters, cells of more than `longest`
     characters.
     """
-    data = data.rstrip(b"\r\n")
+    if data[-4:].count(b"\n") > 1:  # perhaps blank lines at the end
+        data = data.rstrip(b"\r\n")
     if data.startswith(codecs.BOM_UTF8):  # a second one, which polars would take off
         return None
     if width < 2 or not delimiter.isascii() or not _is_regular(data, ord(delimiter), width):
@@ -38,7 +39,7 @@ def read_regular(data: bytes, *, delimiter: str, width: int, longest: int) -> pl
 
 
 def _is_regular(data: bytes, delimiter: int, width: int) -> bool:
-    """Whether every line outside quotes has `width` cells, and quotes enclose whole cells."""
+    """Whether every line outside quotes has `width` cells, and quotes enclose whole cells; the last may end or not."""
     inside, cells = False, 1  # at the end of the block before: in a quoted cell; cells of the line so far
     text = np.frombuffer(data, dtype=np.uint8)
     for start in range(0, len(text), _BLOCK):
@@ -68,4 +69,4 @@ def _is_regular(data: bytes, delimiter: int, width: int) -> bool:
         if (in_line != width - 1).any():
             return False
         cells += int(np.count_nonzero(ends)) - (int(counted[-1]) if len(counted) else 0)
-    return not inside and cells == width
+    return not inside and (cells == width or data.endswith(b"\n"))
