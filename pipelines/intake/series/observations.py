@@ -191,8 +191,8 @@ def _copied(series: Series) -> pl.DataFrame:
         {
             **{name: getattr(one, name) for name in PLACES},
             # By way of its digits: 57.1 / 100 is not 0.571
-            "value": float(one.count or 0) if one.percent is None else float(f"{one.percent!r}e-2"),
-            "unit": "count" if one.percent is None else "share",
+            "value": float(f"{one.percent!r}e-2") if one.count is None else float(one.count),
+            "unit": "share" if one.count is None else "count",
             "obs_status": BREAK if one.break_before else NORMAL,
             "obs_flag": None,
             "vintage": one.published,
