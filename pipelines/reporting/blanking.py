@@ -1,9 +1,11 @@
 """What of the marts may not be printed, taken out before anything is made of them.
 
 Belongs here: blanking rows of mart.change, mart.decomposition, mart.flow, mart.small_area and mart.benchmark by their
-reliability. Does not belong here: the rule (stats.reliability), rows of rates and of progress (data).
+reliability, and by the confidentiality of the rates they are made of. Does not belong here: the rules
+(stats.reliability), rows of rates and of progress (data).
 
-Reliability is no secret: a blanked figure may be worked out from others, and nothing further is blanked for it.
+Reliability is no secret: a blanked figure may be worked out from others, and nothing further is blanked for it. What is
+confidential comes blanked in the marts; it is blanked here again, and marked, so that no form can tell it by mistake.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,11 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 SUPPRESS = "suppress"
+# Not a reliability, but it stands in its place where an estimate is confidential: one mark a cell, the weightier one
+CONFIDENTIAL = "confidential"
+HIDDEN = (SUPPRESS, CONFIDENTIAL)
+FREE = "F"
+_RATE_KEY = ("survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting")
 COMPARISONS = ("change", "decomposition", "flow", "small_area", "benchmark")
 
 # By mart: column of the mark, and what it blanks. A rate of a change stands in mart.adoption_rate with its own mark.
@@ -42,17 +49,62 @@ _BLANKED: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
 }  # fmt: skip
 
 
+# What besides would tell a confidential cell: how many units there are and answered
+_CONFIDENTIAL_TOO: Mapping[str, Sequence[str]] = {
+    "change": ("n_common",),
+    "decomposition": ("share_before", "share_after"),
+    "flow": ("n", "population"),
+    "benchmark": (),
+    "small_area": ("n", "gamma", "residual", "benchmark_weight"),
+}
+
+
 def blank(frame: pl.DataFrame, where: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
     """NULL in the columns of the rows."""
     return frame.with_columns(pl.when(where).then(None).otherwise(pl.col(name)).alias(name) for name in columns)
 
 
-def blanked_comparisons(marts: Mapping[str, pl.DataFrame], wave: int) -> dict[str, pl.DataFrame]:
-    """Those marts up to a wave, without what may not be printed."""
+def marked_confidential(rates: pl.DataFrame) -> pl.DataFrame:
+    """Rows of mart.adoption_rate whose reliability says so where they are confidential."""
+    is_free = pl.col("conf_status") == FREE
+    return rates.with_columns(
+        pl.when(is_free).then(pl.col(name)).otherwise(pl.lit(CONFIDENTIAL)).alias(name)
+        for name in ("reliability", "reliability_reason")
+    )
+
+
+def blanked_comparisons(marts: Mapping[str, pl.DataFrame], rates: pl.DataFrame, wave: int) -> dict[str, pl.DataFrame]:
+    """Those marts up to a wave, without what may not be printed.
+
+    Args:
+        marts: tables by name.
+        rates: mart.adoption_rate, marked by :func:`marked_confidential`.
+        wave: the release's.
+    """
+    confidential = rates.filter(pl.col("reliability") == CONFIDENTIAL).select(_RATE_KEY).unique(maintain_order=True)
     cleaned = {}
     for name in COMPARISONS:
         frame = marts[name].filter(pl.col("wave") <= wave)
-        for mark, columns in _BLANKED[name]:
-            frame = blank(frame, pl.col(mark) == SUPPRESS, columns)
-        cleaned[name] = frame
+        columns = frame.columns
+        frame = _with_confidential(frame, confidential)
+        for mark, blanked in _BLANKED[name]:
+            marked = pl.when("_confidential").then(pl.lit(CONFIDENTIAL)).otherwise(pl.col(mark)).alias(mark)
+            frame = blank(frame.with_columns(marked), pl.col(mark).is_in(HIDDEN), blanked)
+        cleaned[name] = blank(frame, pl.col("_confidential"), _CONFIDENTIAL_TOO[name]).select(columns)
     return cleaned
+
+
+def _with_confidential(frame: pl.DataFrame, confidential: pl.DataFrame) -> pl.DataFrame:
+    """A column `_confidential`: the rate of this wave or of the one it is compared with is."""
+    if "ref_year" in frame.columns:
+        # mart.benchmark has our rates by unit, of the other's year
+        confidential = confidential.filter(unit_weighting="unit").drop("unit_weighting").rename({"wave": "ref_year"})
+    key = confidential.columns
+    own = confidential.with_columns(pl.lit(True).alias("_own"))
+    joined = frame.join(own, on=key, how="left", maintain_order="left")
+    found = pl.col("_own").fill_null(False)
+    if "wave_before" in frame.columns:
+        earlier = confidential.rename({"wave": "wave_before"}).with_columns(pl.lit(True).alias("_earlier"))
+        joined = joined.join(earlier, on=earlier.columns[:-1], how="left", maintain_order="left")
+        found = found | pl.col("_earlier").fill_null(False)
+    return joined.with_columns(found.alias("_confidential"))
