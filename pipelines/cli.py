@@ -108,8 +108,14 @@ def run(
         settings = load_settings()
         with _progress() as show:
             releases = run_waves(settings, None if wave is None else [wave], on_event=show)
-        for release in releases:
-            typer.echo(str(release))
+        for made in releases:
+            typer.echo(str(made))
+        if wave is not None:
+            from pipelines.release.overview import overview, stale_waves
+
+            if stale := stale_waves(overview(settings)):
+                named = ", ".join(map(str, stale))
+                typer.echo(f"stale now: {named}, which rest on waves that changed; `axstat run --all` makes them anew")
 
 
 @app.command()
@@ -317,7 +323,7 @@ def benchmark(
 
 @app.command()
 def status() -> None:
-    """Show waves and how far each is built. With their deliveries and what is published."""
+    """Show waves and how far each is built. With what is published, and what earlier waves made stale."""
     with _readable_errors():
         from pipelines.release.overview import overview
 
