@@ -30,12 +30,12 @@ def home(country, tmp_path: Path) -> Settings:
 
 
 def correct(settings: Settings, *, rows_less: int) -> None:
-    """A second delivery of the enterprises' answers, without the last rows."""
-    first = settings.deliveries_dir / f"industry-{CORRECTED}"
+    """A second delivery of the institutions' answers, without the last rows."""
+    first = settings.deliveries_dir / f"public-{CORRECTED}"
     content = json.loads((first / "manifest.json").read_text(encoding="utf-8"))
-    [entry] = [one for one in content["files"] if one["contract"] == "industry_response"]
+    [entry] = [one for one in content["files"] if one["contract"] == "public_response"]
     lines = (first / entry["file"]).read_bytes().splitlines(keepends=True)[:-rows_less]
-    folder = settings.deliveries_dir / f"industry-{CORRECTED}-2"
+    folder = settings.deliveries_dir / f"public-{CORRECTED}-2"
     folder.mkdir()
     data = b"".join(lines)
     (folder / entry["file"]).write_bytes(data)
@@ -52,17 +52,17 @@ def states(settings: Settings) -> dict[tuple[str, int], str]:
 
 def test_a_correction_makes_new_releases_of_its_wave_and_the_later_ones(home: Settings, rerun: Callable) -> None:
     assert set(states(home).values()) == {"whole"}
-    correct(home, rows_less=30)
+    correct(home, rows_less=20)
     told = states(home)
     assert told["industry", 2021] == told["public", 2021] == "whole"
-    assert told["industry", 2022] == "to run: new delivery industry-2022-2"
-    assert told["industry", 2023] == told["public", 2023] == "stale: industry 2022 changed since 2023.1"
+    assert told["public", 2022] == "to run: new delivery public-2022-2"
+    assert told["industry", 2023] == told["public", 2023] == "stale: public 2022 changed since 2023.1"
 
     [run] = rerun(home, [CORRECTED])
     assert (run.release, run.new) == ("2022.2", True)
     assert stale_waves(overview(home)) == [2023]
-    assert states(home)["industry", 2023] == "stale: industry 2022 changed since 2023.1"
-    with pytest.raises(AxstatError, match=r"(?s)wave_not_whole.*industry 2023: marts.*axstat run --wave 2023"):
+    assert states(home)["industry", 2023] == "stale: public 2022 changed since 2023.1"
+    with pytest.raises(AxstatError, match=r"(?s)wave_not_whole.*public 2023: marts.*axstat run --wave 2023"):
         read_built(home, 2023)
 
     runs = rerun(home, None)
@@ -70,8 +70,8 @@ def test_a_correction_makes_new_releases_of_its_wave_and_the_later_ones(home: Se
     assert [str(one) for one in vintages(home.published_dir)] == ["2021.1", "2022.1", "2022.2", "2023.1", "2023.2"]
     assert set(states(home).values()) == {"whole"}
     cause = {
-        "cause": "delivery", "survey": "industry", "wave": 2022, "what": "industry_response",
-        "before": "industry-2022", "after": "industry-2022-2",
+        "cause": "delivery", "survey": "public", "wave": 2022, "what": "public_response",
+        "before": "public-2022", "after": "public-2022-2",
     }  # fmt: skip
     for run in (home.published_dir / "2022.2", home.published_dir / "2023.2"):
         manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
@@ -80,19 +80,19 @@ def test_a_correction_makes_new_releases_of_its_wave_and_the_later_ones(home: Se
     assert first["because"] == []
 
     found = compare_releases(home.published_dir, "2023.1", "2023.2", load_library(home.contracts_dir))
-    assert [(one.cause, one.after) for one in found.causes] == [("delivery", "industry-2022-2")]
+    assert [(one.cause, one.after) for one in found.causes] == [("delivery", "public-2022-2")]
     rates = found.cells.filter(pl.col("table") == "mart.adoption_rate")
     assert rates.height > 0
-    # Public institutions and the waves that were not corrected are as they were
-    assert rates.filter(~pl.col("key").str.starts_with("survey=industry, wave=2022")).is_empty()
-    assert "industry_response of industry-2022-2, in place of industry-2022" in found.told()
+    # Enterprises and the waves that were not corrected are as they were
+    assert rates.filter(~pl.col("key").str.starts_with("survey=public, wave=2022")).is_empty()
+    assert "public_response of public-2022-2, in place of public-2022" in found.told()
 
 
 def test_running_a_later_wave_over_a_stale_one_is_refused(home: Settings, rerun: Callable) -> None:
     """2023 rests on marts of 2022 that were made before 2021, which 2022 publishes, was corrected."""
     folder = home.deliveries_dir / "public-2021"
     content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    [entry] = [one for one in content["files"] if one["contract"] == "public_response"]
+    [entry] = [one for one in content["files"] if one["contract"] == "public_sample"]
     again = home.deliveries_dir / "public-2021-2"
     again.mkdir()
     # The same rows in another file: another hash is enough
