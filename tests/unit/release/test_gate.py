@@ -12,7 +12,7 @@ from pipelines.contracts.calendar import Embargo
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.signed import Explanation, Override
 from pipelines.errors import AxstatError
-from pipelines.release.candidate import Candidate, FailedCheck
+from pipelines.release.candidate import Candidate, FailedCheck, WrittenFiles
 from pipelines.release.gate import (
     BY_FILES,
     BY_ROWS,
@@ -25,7 +25,7 @@ from pipelines.release.gate import (
     told_overrides,
 )
 from pipelines.warehouse.published import export_csv, export_parquet, publishable, write_published
-from tests.unit.reporting.made_up import made_up_report
+from tests.unit.reporting.made_up import ANNUAL, made_up_report
 
 WAVE = 2025
 SEOUL = datetime.timezone(datetime.timedelta(hours=9))
@@ -50,8 +50,9 @@ def clean(
     folder = tmp_path_factory.mktemp("candidate")
     write_tables(folder, marts, library)
     return Candidate(
-        release="2025.1", wave=WAVE, library=library, marts=marts, failed_checks=(), now=MOMENT, folder=folder
-    )
+        release="2025.1", wave=WAVE, library=library, marts=marts, failed_checks=(), now=MOMENT,
+        written=WrittenFiles(folder=folder, data=made_up_report(wave=WAVE), template_dir=ANNUAL),
+    )  # fmt: skip
 
 
 def write_tables(folder: Path, marts: dict[str, pl.DataFrame], library: ContractLibrary) -> None:
@@ -63,6 +64,10 @@ def write_tables(folder: Path, marts: dict[str, pl.DataFrame], library: Contract
     for name, rows in marts.items():
         export_parquet(rows, folder / "parquet" / f"{name}.parquet")
         export_csv(rows, folder / "csv" / f"{name}.csv")
+
+
+def elsewhere(candidate: Candidate, folder: Path) -> Candidate:
+    return replace(candidate, written=replace(candidate.files, folder=folder))
 
 
 def judged(candidate: Candidate) -> Verdict:
@@ -212,7 +217,7 @@ def test_a_cell_that_differs_in_one_file_is_found(clean: Candidate, tmp_path: Pa
     else:
         write = export_parquet if file == "parquet" else export_csv
         write(other.marts["scenario"], folder / file / f"scenario.{file}")
-    [reason] = judged(replace(clean, folder=folder)).reasons
+    [reason] = judged(elsewhere(clean, folder)).reasons
     assert reason.reason.rule == "unequal_outputs"
     assert reason.reason.violation.where.startswith(f"mart.scenario in {file}")
     assert "share, row " in reason.reason.violation.got
@@ -223,7 +228,7 @@ def test_a_row_that_is_missing_in_a_file_is_found(clean: Candidate, tmp_path: Pa
     folder.mkdir()
     write_tables(folder, dict(clean.marts), clean.library)
     export_csv(clean.marts["domain"][:-1], folder / "csv" / "domain.csv")
-    [reason] = judged(replace(clean, folder=folder)).reasons
+    [reason] = judged(elsewhere(clean, folder)).reasons
     assert f"{clean.marts['domain'].height - 1} rows" in reason.reason.violation.got
 
 
