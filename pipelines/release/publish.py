@@ -28,6 +28,7 @@ from pipelines.release.vintages import (
     Vintage,
     candidate_folder,
     content_sha256,
+    folder_sha256,
     last_vintage,
     new_vintage,
     point_latest,
@@ -345,16 +346,13 @@ def _manifest(
         },
         "rests_on": given.rests_on,
         "edit_files": given.edit_files.to_dicts(),
+        "outside_series": folder_sha256(settings.benchmarks_dir),
         "deliveries": given.deliveries.to_dicts(),
         "rows": {
             "balance": given.row_balance.to_dicts(),
             "marts": {name: frame.height for name, frame in sorted(given.marts.items())},
         },
-        "files": {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        },
+        "files": folder_sha256(folder),
     }
 
 

@@ -20,7 +20,7 @@ def manifest(**other: Any) -> dict[str, Any]:
         "delivery": "d1",
         "file_sha256": "x",
     }
-    base = {"made_with": made_with, "deliveries": [sent], "edit_files": [], "files": {"csv/benchmark.csv": "b"}}
+    base = {"made_with": made_with, "deliveries": [sent], "edit_files": [], "outside_series": {"a/b.json": "b"}}
     return {**base, **other}
 
 
@@ -52,7 +52,7 @@ NEW = {**SENT, "delivery": "d2", "file_sha256": "y"}
             [Cause("contract", what="targets.yaml", before="1", after="2")],
             "contract targets.yaml: version 2 where it was 1",
         ),
-        (manifest(files={"csv/benchmark.csv": "c"}), [Cause("outside_series")], "figures of other offices"),
+        (manifest(outside_series={"a/b.json": "c"}), [Cause("outside_series")], "figures fetched from other offices"),
         (manifest(made_with={"words_sha256": "v"}), [Cause("words")], "words or look of the report"),
         (
             manifest(made_with={"git_revision": "b"}),
@@ -80,5 +80,5 @@ def test_all_that_changed_is_named_and_the_program_only_where_nothing_else_did()
 def test_the_same_bytes_of_another_delivery_and_what_an_older_manifest_lacks_are_no_cause() -> None:
     assert causes(manifest(), manifest(deliveries=[{**SENT, "delivery": "d9"}])) == []
     old = manifest()
-    del old["edit_files"], old["made_with"]["words_sha256"]
+    del old["edit_files"], old["outside_series"], old["made_with"]["words_sha256"]
     assert causes(old, manifest(edit_files=[EDIT])) == []
