@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -106,3 +107,17 @@ def test_running_a_later_wave_over_a_stale_one_is_refused(home: Settings, rerun:
     with pytest.raises(AxstatError, match=r"(?s)public 2022: marts.*axstat run --all"):
         rerun(home, [2023])
     assert not (home.published_dir / "2023.2").exists()
+
+
+def test_a_wave_that_runs_before_its_moment_is_built_and_held(home: Settings, rerun: Callable, tmp_path: Path) -> None:
+    contracts = tmp_path / "data_contracts"
+    shutil.copytree(home.contracts_dir, contracts)
+    calendar = contracts / "release_calendar.yaml"
+    text = calendar.read_text(encoding="utf-8").replace("2021: 2021-12-15", "2021: 2999-12-15")
+    calendar.write_text(text.replace("version: 1.1.0", "version: 9.0.0"), encoding="utf-8")
+    [run] = rerun(replace(home, contracts_dir=contracts), [2021])
+    assert (run.release, run.folder, run.new) == (None, None, False)
+    assert "[before_publication]" in run.held
+    assert "2999-12-15T12:00+09:00 or later" in str(run)
+    assert [str(one) for one in vintages(home.published_dir)] == ["2021.1", "2022.1", "2023.1"]
+    assert not list(home.published_dir.glob(".building*"))
