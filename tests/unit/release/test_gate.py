@@ -1,6 +1,7 @@
 """Every reason to refuse is planted and refuses; several at once are all told; nothing planted passes."""
 
 import datetime
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pipelines.release.gate import (
 from pipelines.warehouse.published import export_csv, export_parquet, publishable, write_published
 from tests.unit.reporting.made_up import ANNUAL, made_up_report
 
+PAGE = (Path(__file__).parents[3] / "reports" / "methodology" / "release.md").read_text(encoding="utf-8")
 WAVE = 2025
 SEOUL = datetime.timezone(datetime.timedelta(hours=9))
 MOMENT = datetime.datetime(2025, 12, 17, 12, tzinfo=SEOUL)
@@ -315,3 +317,11 @@ def test_moments_and_leaks_cannot_be_overridden(library: ContractLibrary, rule: 
     with pytest.raises(AxstatError) as caught:
         overrides_of(library, "2025.1", told)
     assert caught.value.code == code
+
+
+def test_the_method_page_has_the_rules_in_their_order(library: ContractLibrary) -> None:
+    table = PAGE.partition("<!-- rules:start -->")[2].partition("<!-- rules:end -->")[0]
+    told = re.findall(r"^\| `(\w+)` \|.*\| (yes|no) \|$", table, flags=re.MULTILINE)
+    rules = library.classifications["gate_rules"]
+    asked = {*(rule.code for rule in (*BY_ROWS, *BY_FILES)), "override"}
+    assert told == [(item.code, item.properties["override"]) for item in rules.items if item.code in asked]
