@@ -5,8 +5,7 @@ heavy imports stay inside the commands so that `axstat --help` answers at once.
 """
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ import typer
 
 from pipelines.errors import AxstatError
 from pipelines.settings import load_settings
+from pipelines.terminal import print_frame, print_notes, progress, write_or_print
 
 app = typer.Typer(
     name="axstat",
@@ -106,10 +106,81 @@ def run(
         from pipelines.orchestration.runs import run_waves
 
         settings = load_settings()
-        with _progress() as show:
+        with progress() as show:
             releases = run_waves(settings, None if wave is None else [wave], on_event=show)
-        for release in releases:
-            typer.echo(str(release))
+        for made in releases:
+            typer.echo(str(made))
+        if wave is not None:
+            from pipelines.release.overview import overview, stale_waves
+
+            if stale := stale_waves(overview(settings)):
+                named = ", ".join(map(str, stale))
+                typer.echo(f"stale now: {named}, which rest on waves that changed; `axstat run --all` makes them anew")
+
+
+@app.command()
+def release(
+    wave: Annotated[int, typer.Option(help="The survey's reference year.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge, and publish nothing.")] = False,
+    pre_access: Annotated[bool, typer.Option("--pre-access", help="Make the folder of the pre-access list.")] = False,
+    override: Annotated[list[str] | None, typer.Option(help="A rule that shall not hold this release back.")] = None,
+    name: Annotated[str | None, typer.Option(help="Who answers for the override.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it is printed in the report.")] = None,
+    reason_ko: Annotated[str | None, typer.Option(help="The same for the Korean report.")] = None,
+) -> None:
+    """Judge the release of a wave that ran, and publish it. Or refuse it, with the full list of reasons.
+
+    Exit code 0: published (or, with --dry-run, nothing in the way), 1: refused. Rules: reports/methodology/release.md.
+    """
+    if bool(override) != bool(name and reason) or (dry_run and pre_access):
+        told = "choose one of --dry-run and --pre-access" if dry_run and pre_access else (
+            "an override needs all three: --override RULE --name WHO --reason WHY"
+        )  # fmt: skip
+        typer.echo(f"error: {told}", err=True)
+        raise typer.Exit(2)
+    with _readable_errors():
+        from pipelines.release.gate import told_overrides, utc_now
+        from pipelines.release.pre_access import open_to_listed
+        from pipelines.release.publish import next_vintage, publish, rehearse
+        from pipelines.release.reading import read_built
+
+        settings = load_settings()
+        library, given = read_built(settings, wave)
+        vintage = str(next_vintage(settings.published_dir, wave))
+        overrides = told_overrides(vintage, override or (), name=name or "", reason=reason or "", reason_ko=reason_ko)
+        if dry_run:
+            verdict = rehearse(settings, library, given, now=utc_now(), overrides=overrides)
+            typer.echo(str(verdict))
+            raise typer.Exit(1 if verdict.reasons else 0)
+        if pre_access:
+            typer.echo(str(open_to_listed(settings, library, given, now=utc_now(), overrides=overrides)))
+            return
+        published = publish(settings, library, given, now=utc_now(), overrides=overrides)
+        typer.echo(f"{'published' if published.new else 'unchanged, still'} {published.vintage}\n  {published.folder}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A release, such as 2025.1.", show_default=False)],
+    after: Annotated[str, typer.Argument(help="A later one, such as 2025.2.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Write every difference to this .parquet, .csv or .json file.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many of the largest changes to show.")] = 10,
+) -> None:
+    """Show what changed between two releases, and why. By table, with the largest changes in standard errors."""
+    with _readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.estimation.output import check_output, write_table
+        from pipelines.release.difference import compare_releases
+
+        if out is not None:
+            check_output(out)
+        settings = load_settings()
+        found = compare_releases(settings.published_dir, before, after, load_library(settings.contracts_dir))
+        typer.echo(found.told(top=top))
+        if out is not None:
+            write_table(found.cells, out)
 
 
 @app.command()
@@ -252,11 +323,11 @@ def benchmark(
 
 @app.command()
 def status() -> None:
-    """Show waves and how far each is built. With their deliveries and what is published."""
+    """Show waves and how far each is built. With what is published, and what earlier waves made stale."""
     with _readable_errors():
         from pipelines.release.overview import overview
 
-        _print_frame(overview(load_settings()))
+        print_frame(overview(load_settings()))
 
 
 @app.command()
@@ -266,7 +337,7 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published f
         from pipelines.release.overview import latest_database
         from pipelines.warehouse.published import query_published
 
-        _print_frame(query_published(latest_database(load_settings()), sql))
+        print_frame(query_published(latest_database(load_settings()), sql))
 
 
 @app.command()
@@ -285,7 +356,7 @@ def scenario(
         if out is not None:
             check_output(out)
         table = scenario_table(latest_database(load_settings()), survey=survey, wave=wave, unit_weighting=weighting)
-        _write_or_print([(table, out)])
+        write_or_print([(table, out)])
 
 
 @app.command()
@@ -305,8 +376,8 @@ def estimate(
         if out is not None:
             check_output(out)
         made = run_specification(load_specification(spec))
-        _print_notes(made.notes)
-        _write_or_print([(made.table, out)])
+        print_notes(made.notes)
+        write_or_print([(made.table, out)])
 
 
 @app.command()
@@ -328,8 +399,8 @@ def plan(
             if path is not None:
                 check_output(path)
         made = run_plan(load_plan(spec))
-        _print_notes(made.notes)
-        _write_or_print([(made.allocation, out), (made.precision, precision)])
+        print_notes(made.notes)
+        write_or_print([(made.allocation, out), (made.precision, precision)])
 
 
 @app.command()
@@ -357,8 +428,8 @@ def draw(
 
             contract = contract_named(specification.contract, load_library(load_settings().contracts_dir).deliveries)
         made = run_draw(specification, contract)
-        _print_notes(made.notes)
-        _write_or_print([(made.sample, out), (made.strata, strata)])
+        print_notes(made.notes)
+        write_or_print([(made.sample, out), (made.strata, strata)])
 
 
 @app.command()
@@ -388,8 +459,8 @@ def weight(
             from pipelines.weighting.report import weight_report
 
             page = weight_report(made, template_dir=load_settings().annual_dir)
-        _print_notes(made.notes)
-        _write_or_print([(made.weights, out), (made.diagnostics, diagnostics)])
+        print_notes(made.notes)
+        write_or_print([(made.weights, out), (made.diagnostics, diagnostics)])
         if report is not None and page is not None:
             report.write_text(page, encoding="utf-8")
 
@@ -403,71 +474,6 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) 
         settings = load_settings()
         typer.echo(f"http://127.0.0.1:{port}  (Ctrl-C stops it)")
         raise typer.Exit(serve_ui(settings, port=port))
-
-
-@contextmanager
-def _progress() -> Iterator["_Show"]:
-    """A line per finished step; on a terminal, also a moving line for the step at work."""
-    if not sys.stdout.isatty():
-        yield _Show(None)
-        return
-    from rich.console import Console
-
-    with Console().status("starting") as spinner:
-        yield _Show(spinner)
-
-
-class _Show:
-    """Prints events of a run as they come."""
-
-    def __init__(self, spinner: object | None) -> None:
-        self._spinner = spinner
-
-    def __call__(self, text: str, *, finished: bool) -> None:
-        if finished:
-            typer.echo(text)
-        elif self._spinner is not None:
-            self._spinner.update(text)  # type: ignore[attr-defined]
-
-
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
-
-
-def _write_or_print(tables: Iterable[tuple[object, Path | None]]) -> None:
-    """Each table to its file, or to the terminal where it has none; an empty line between two."""
-    import polars as pl
-
-    from pipelines.estimation.output import write_table
-
-    printed = False
-    for table, path in tables:
-        assert isinstance(table, pl.DataFrame)
-        if path is not None:
-            write_table(table, path)
-            continue
-        if printed:
-            typer.echo()
-        _print_frame(table)
-        printed = True
-
-
-def _print_frame(frame: object) -> None:
-    """A table for people on a terminal, CSV for programs."""
-    import polars as pl
-
-    assert isinstance(frame, pl.DataFrame)
-    if not sys.stdout.isatty():
-        typer.echo(frame.write_csv(), nl=False)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*frame.columns)
-    for row in frame.iter_rows():
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
 
 
 def main() -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.surveys import Survey
 from pipelines.release.vintages import vintages
 from pipelines.stats.cell_protection import CellTies, exposures
-from pipelines.stats.disclosure import POPULATION
+from pipelines.stats.disclosure import POPULATION, MeasureSum
 
 _CELL = ("survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting")
 # Published figures are rounded to 12 digits
@@ -33,6 +35,21 @@ _TELLS: Mapping[str, tuple[tuple[str, str, str | None], ...]] = {
     "hindcast": (("observed", "year", None),),
     "benchmark": (("estimate", "ref_year", "unit"),),
 }  # fmt: skip
+
+
+def cell_ties(survey: Survey, library: ContractLibrary) -> CellTies:
+    """What ties a survey's cells together: divisions, the ladder, and that a technology in operation is adoption."""
+    stages = library.classifications["ai_stages"].items
+    in_operation = [item for item in stages if item.properties["in_operation"] == "yes"]
+    ladder = MeasureSum(tuple(f"stage_{item.code}" for item in stages))
+    adopted = MeasureSum(tuple(f"stage_{item.code}" for item in in_operation), "ai_adoption")
+    generative = MeasureSum(("tech_genai",), "genai_adoption")
+    every = {name for names in survey.measures_by_question.values() for name in names}
+    return CellTies(
+        columns={domain.type: domain.columns for domain in survey.domains if domain.rows == "unit"},
+        sums=(ladder, adopted, generative),
+        within={name: "ai_adoption" for name in sorted(every) if name.startswith("tech_") or name == "genai_adoption"},
+    )
 
 
 def visible_cells(marts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

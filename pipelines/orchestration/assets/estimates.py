@@ -7,9 +7,9 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
-from pipelines.orchestration.plans import cell_ties, disclosure_rules, domains, measures
+from pipelines.orchestration.plans import disclosure_rules, domains, measures
 from pipelines.orchestration.quality_indicators import quality_indicators
-from pipelines.release.protection import published_cells
+from pipelines.release.protection import cell_ties, published_cells
 from pipelines.settings import Settings
 from pipelines.stats.cell_protection import protected_cells
 from pipelines.stats.contributions import cell_contributions

@@ -1,5 +1,6 @@
 """The library as a whole: what it holds, and that it says everything that is wrong at once."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def test_estimates_and_marts_describe_the_same_column_the_same_way(library: Cont
         shared = set(mart.column_names) & set(estimates.column_names)
         assert set(mart.key) <= shared
         for column in shared:
-            assert mart.column(column) == estimates.column(column)
+            # A release blanks what is confidential, so a mart may lack what an estimate has
+            inside = estimates.column(column)
+            assert mart.column(column) in (inside, dataclasses.replace(inside, required=False))
 
 
 def test_deliveries(library: ContractLibrary) -> None:
@@ -134,7 +137,10 @@ def test_versions_name_every_file(library: ContractLibrary) -> None:
         for path in library.root.glob(pattern)
     }
     # A source that moved makes no number stale, nor does a new header of codebooks or a better word for a fault
-    assert set(library.versions) == files - {"codebooks.yaml", "file_faults.yaml", "sources.yaml"}
+    assert set(library.versions) == files - {
+        "codebooks.yaml", "file_faults.yaml", "sources.yaml", "explanations.yaml", "overrides.yaml", "pre_access.yaml",
+        "classifications/gate_rules.yaml",
+    }  # fmt: skip
     assert all(version[0].isdigit() for version in library.versions.values())
     assert library.versions["deliveries/business_frame.yaml"] == "1.0.0"
 
