@@ -9,13 +9,17 @@ import json
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.release.completion import with_history, with_own_indicators
+from pipelines.release.history import ORDER, past_releases
+from pipelines.release.revision_causes import survey_settings
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
@@ -27,11 +31,15 @@ from pipelines.release.vintages import (
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
 from pipelines.reporting.numbers import Language
+from pipelines.reporting.revisions import correction_notice
+from pipelines.reporting.texts import Texts
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
+from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
+_EDIT_FILES = {"survey": pl.String, "wave": pl.Int32, "edit_sha256": pl.String}
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,14 @@ class ReleaseInput:
         marts: published tables by name without schema, waves up to the release's, in the form in which they are
             published (`publishable`).
         deliveries, row_balance: `meta.*` of the same waves.
+        edit_files: survey, wave, edit_sha256 of the edit files that were applied.
     """
 
     wave: int
     marts: Mapping[str, pl.DataFrame]
     deliveries: pl.DataFrame
     row_balance: pl.DataFrame
+    edit_files: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_EDIT_FILES))
 
     @property
     def synthetic(self) -> bool:
@@ -71,15 +81,36 @@ def publish(settings: Settings, library: ContractLibrary, given: ReleaseInput) -
         AxstatError: if a part cannot be written; nothing is published then.
     """
     published = settings.published_dir
+    statements = SqlCatalogue(settings.sql_dir)
+    given = replace(given, marts=with_own_indicators(given.marts, library=library, statements=statements))
+    # Before anything of the releases that stand already: they alone are no reason for a new one
     content = _content(settings, library, given)
     last = last_vintage(published, given.wave)
     if last is not None and content_sha256(published, last) == content:
         point_latest(published)
         return Published(last, published / str(last), new=False)
     vintage = Vintage(given.wave, 1 if last is None else last.number + 1)
+    before = past_releases(published)
+    marts = with_history(
+        given.marts,
+        given.deliveries,
+        before,
+        vintage=vintage,
+        basis=_basis(settings, library, given),
+        library=library,
+        statements=statements,
+    )
+    given = replace(given, marts=marts)
     with new_vintage(published, vintage) as folder:
-        _write(folder, vintage, settings, library, given)
+        data = _report_data(vintage, settings, library, given)
+        _write(folder, data, settings, library, given)
         manifest = _manifest(folder, vintage, settings, library, given, content)
+        manifest |= {
+            ORDER: len(before) + 1,
+            "corrections": {
+                language: correction_notice(data, Texts(settings.annual_dir, language)) for language in LANGUAGES
+            },
+        }
         text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True, default=str)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     point_latest(published)
@@ -100,8 +131,7 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
     return digest.hexdigest()
 
 
-def _write(folder: Path, vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
-    data = _report_data(vintage, settings, library, given)
+def _write(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
     # The database writes the tables while Python makes the report
     with ThreadPoolExecutor(max_workers=1) as pool:
         tables = pool.submit(_write_tables, folder, library, given)
@@ -159,22 +189,15 @@ def _manifest(
     library: ContractLibrary,
     given: ReleaseInput,
     content: str,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What the release is, what it was made from, and what is in it. Holds no run time and no path."""
-    lock = settings.lock_file
     return {
         "release": str(vintage),
         "wave": given.wave,
         "synthetic": given.synthetic,
         "publication_date": library.calendar.publication_date(given.wave).isoformat(),
         "content_sha256": content,
-        "made_with": {
-            "axstat": version("axstat"),
-            "git_revision": git_revision(),
-            "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
-            "contracts": dict(library.versions),
-        },
-        "deliveries": given.deliveries.to_dicts(),
+        **_basis(settings, library, given),
         "rows": {
             "balance": given.row_balance.to_dicts(),
             "marts": {name: frame.height for name, frame in sorted(given.marts.items())},
@@ -184,6 +207,22 @@ def _manifest(
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         },
+    }
+
+
+def _basis(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> dict[str, Any]:
+    """What the numbers rest on: the part of the manifest by which a change between two releases is explained."""
+    lock = settings.lock_file
+    return {
+        "made_with": {
+            "axstat": version("axstat"),
+            "git_revision": git_revision(),
+            "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
+            "contracts": dict(library.versions),
+            "settings": survey_settings(library),
+        },
+        "deliveries": given.deliveries.to_dicts(),
+        "edit_files": given.edit_files.sort("survey", "wave", "edit_sha256").to_dicts(),
     }
 
 

@@ -23,7 +23,7 @@ from pipelines.reporting.blanking import COMPARISONS, SUPPRESS, blank, blanked_c
 
 MARTS = (
     "adoption_rate", "progress", "projection", "hindcast", "scenario", "domain", "measure", "quality_indicator",
-    "weight_diagnostic", *COMPARISONS,
+    "revision", "weight_diagnostic", *COMPARISONS,
 )  # fmt: skip
 
 PUBLISH = "publish"

@@ -97,6 +97,12 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
                 },
                 deliveries=_upto(session.table("meta.delivery_file"), wave),
                 row_balance=_upto(session.table("meta.row_balance"), wave),
+                edit_files=_upto(
+                    session.table(
+                        "raw.edit", where={"status": "applied"}, columns=("survey", "wave", "edit_sha256")
+                    ).unique(),
+                    wave,
+                ),
             )
         published = publish(settings, library, given)
         files = sorted(path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*.*"))
