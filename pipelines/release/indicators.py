@@ -156,8 +156,8 @@ def history_indicators(
                 *_lags(deliveries, survey, wave, vintage=vintage, releases=releases, library=library),
             )
         ]
-    texts = dict.fromkeys(_REASON_TEXTS)
-    frame = pl.DataFrame([{**row, **texts} for row in rows], infer_schema_length=None)
+    known = {name: type_ for name, type_ in FOUND.items() if not name.startswith("domain")}
+    frame = pl.DataFrame(rows, schema=known | dict.fromkeys(_REASON_TEXTS, pl.String))
     return indicator_rows(_placed(frame, library), library=library, statements=statements)
 
 

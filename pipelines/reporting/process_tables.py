@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from pipelines.contracts.classifications import Item
 from pipelines.reporting import numbers
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
@@ -43,8 +44,8 @@ def quality_table(data: ReportData, languages: Sequence[Texts]) -> Table:
     for contract in data.surveys.values():
         columns.append(Column("\n".join(short_name(contract, texts.language) for texts in languages), "ratio"))
     columns += words.per_language("text", "tables.column.unit")
-    columns += words.per_language("text", "tables.column.no_value")
     columns += words.per_language("text", "tables.column.definition")
+    columns += words.per_language("text", "tables.column.no_value")
     with_source = len(languages) > 1
     if with_source:
         columns += [Column(words.heading(f"tables.column.{key}"), "text") for key in ("made_from", "made_by")]
@@ -62,14 +63,19 @@ def quality_table(data: ReportData, languages: Sequence[Texts]) -> Table:
                 *(text_cell(getattr(item, f"label_{texts.language}")) for texts in languages),
                 text_cell(item.code),
                 *(_in_its_unit(row, unit.code, languages[0]) for row in values),
-                *(text_cell(getattr(unit, f"label_{texts.language}")) for texts in languages),
-                *(optional_text(_reasons(there, texts) or "–") for texts in languages),
+                *(text_cell(_unit_name(unit, texts)) for texts in languages),
                 *(text_cell(there[0][f"definition_{texts.language}"]) for texts in languages),
+                *(optional_text(_reasons(there, texts) or "–") for texts in languages),
                 *sources,
             )
         )
     title = joined_title(languages, "quality.indicators_title", lambda texts: {"wave": data.wave})
     return Table("quality", title, tuple(columns), tuple(rows))
+
+
+def _unit_name(unit: Item, texts: Texts) -> str:
+    """Shares are printed as per cent here."""
+    return texts("quality.per_cent") if unit.code == "share" else str(getattr(unit, f"label_{texts.language}"))
 
 
 def _reasons(rows: Sequence[Mapping[str, object]], texts: Texts) -> str:

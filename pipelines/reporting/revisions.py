@@ -97,13 +97,14 @@ def _why(data: ReportData, texts: Texts, steps: pl.DataFrame) -> list[str]:
         reason = row[f"reason_{texts.language}"]
         key = "corrections.undeclared" if row["kind"] == _UNDECLARED else "corrections.declared"
         label = getattr(kinds.item(row["kind"]), f"label_{texts.language}")
-        said.append(texts(key, kind=label, causes=_causes(data, row["cause"], texts), reason=reason or ""))
+        causes = texts.listed([texts("corrections.cause", cause=cause) for cause in _causes(data, row["cause"], texts)])
+        said.append(texts(key, kind=label, causes=causes, reason=reason or ""))
     return list(dict.fromkeys(said))
 
 
-def _causes(data: ReportData, codes: str, texts: Texts) -> str:
+def _causes(data: ReportData, codes: str, texts: Texts) -> list[str]:
     listed = data.classifications["revision_causes"]
-    return texts.listed([getattr(listed.item(code), f"label_{texts.language}") for code in codes.split(";")])
+    return [getattr(listed.item(code), f"label_{texts.language}") for code in codes.split(";")]
 
 
 def revised_sentence(data: ReportData, texts: Texts) -> str:
@@ -178,7 +179,7 @@ def changes_table(data: ReportData, languages: Sequence[Texts]) -> Table:
             number_cell(None if row["se"] is None else numbers.hundredfold(row["se"]), "points", languages[0]),
             *(_points(row[name], languages[0]) for name in ("change_pp", "change_from_first_pp")),
             *(text_cell(getattr(kinds.item(row["kind"]), f"label_{texts.language}")) for texts in languages),
-            *(text_cell(_causes(data, row["cause"], texts)) for texts in languages),
+            *(text_cell("; ".join(_causes(data, row["cause"], texts))) for texts in languages),
             *(optional_text(row[f"reason_{texts.language}"] or "–") for texts in languages),
         )
         for row in changed.sort("publication_order", "survey", "wave").iter_rows(named=True)
