@@ -192,7 +192,7 @@ def _lags(
     of_wave = sorted({release for release in (*releases, vintage) if release.wave == wave})
     lags = timeliness(
         reference_end=end,
-        announced=library.calendar.publication_date(wave),
+        announced=library.calendar.publication_dates.get(wave),
         # A wave whose own release was never made is first printed here
         releases=[str(release) for release in of_wave] or [str(vintage)],
         being_made=str(vintage),

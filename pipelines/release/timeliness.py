@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 NOT_OUT_YET = "not_out_yet"
+NOT_ANNOUNCED = "not_announced"
 DAY_NOT_RECORDED = "day_not_recorded"
 
 
@@ -22,7 +23,7 @@ class Lag:
 def timeliness(
     *,
     reference_end: datetime.date,
-    announced: datetime.date,
+    announced: datetime.date | None,
     releases: Sequence[str],
     being_made: str,
     published_on: Mapping[str, datetime.date],
@@ -35,7 +36,7 @@ def timeliness(
 
     Args:
         reference_end: last day of the reference period.
-        announced: day of publication by the calendar.
+        announced: day of publication by the calendar; None where it has none, which holds the release back.
         releases: releases of the wave in their order, up to the one in which the indicators are printed.
         being_made: the release in which they are printed; the day on which it goes out is not known yet.
         published_on: days on which releases went out, by release.
@@ -44,6 +45,8 @@ def timeliness(
         by indicator.
     """
     first, latest = releases[0], releases[-1]
+    if announced is None:
+        return dict.fromkeys(("TP1", "TP2", "TP3"), Lag(None, NOT_ANNOUNCED))
     first_day = published_on.get(first, announced)
     final_day = first_day if latest == first else published_on.get(latest)
     went_out = published_on.get(first)

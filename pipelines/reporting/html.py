@@ -183,6 +183,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         "dates": _dates(data, texts),
         "corrections": revisions.correction_notice(data, texts),
         "headlines": headlines,
+        "notices": [notice.sentence(texts) for notice in data.notices],
         "trend": trend,
         "breaks": sentences.break_sentences(data, texts),
         "readings": {

@@ -28,6 +28,13 @@ def test_a_later_wave_knows_when_it_went_out_if_somebody_recorded_it() -> None:
     assert lags(["2025.1"], "2026.1", {}) == [Lag(19), Lag(19), Lag(None, "day_not_recorded")]
 
 
+def test_without_an_announced_day_nothing_can_be_counted() -> None:
+    found = timeliness(
+        reference_end=END, announced=None, releases=["2025.1"], being_made="2025.1", published_on={"2025.1": ANNOUNCED}
+    )
+    assert set(found.values()) == {Lag(None, "not_announced")}
+
+
 def test_final_results_are_those_of_the_last_release() -> None:
     days = {"2025.1": ANNOUNCED, "2025.2": datetime.date(2026, 3, 2)}
     # 2 November days, 31 of December, 31, 28, and 2 of March

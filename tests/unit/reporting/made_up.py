@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipelines.contracts.compiler import data_dictionary
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.contracts.surveys import Domain, Survey
 from pipelines.orchestration.plans import aim, segment
@@ -23,6 +24,7 @@ from pipelines.stats.rate_series import KEY, RateSeries
 from pipelines.stats.revisions import revision_triangle
 from pipelines.stats.scenario import scenarios
 from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.published import publishable
 
 ROOT = Path(__file__).resolve().parents[3]
 ANNUAL = ROOT / "reports" / "annual"
@@ -507,6 +509,27 @@ def _marts() -> dict[str, pl.DataFrame]:
         "flow": _flows(changes),
         "small_area": _small_areas(rates),
         "benchmark": _benchmarks(rates),
+    }
+
+
+def built_marts(wave: int) -> dict[str, pl.DataFrame]:
+    """Marts as the runs of all waves up to `wave` leave them, in the form in which they are published.
+
+    Indicators that are made at a release are not there yet, nor are revisions.
+    """
+    marts = {
+        name: publishable(
+            frame.filter(pl.col("wave") <= wave) if "wave" in frame.columns else frame, library().marts[f"mart.{name}"]
+        )
+        for name, frame in made_up_report(wave=wave).marts.items()
+    }
+    items = library().classifications["quality_indicators"].items
+    in_run = pl.col("indicator").is_in([item.code for item in items if item.properties["made"] == "run"])
+    return {
+        **marts,
+        "quality_indicator": marts["quality_indicator"].filter(in_run),
+        "revision": marts["revision"].clear(),
+        "dictionary": publishable(data_dictionary(library()), library().marts["mart.dictionary"]),
     }
 
 
