@@ -27,6 +27,8 @@ from pipelines.contracts.file_faults import FileFault, FileFaults
 from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
+from pipelines.contracts.quality_values import QualityValues
+from pipelines.contracts.revisions import Revisions
 from pipelines.contracts.series import Series
 from pipelines.contracts.signed import Explanation, ExplanationFile, Override, OverrideFile, PreAccessFile
 from pipelines.contracts.sources import SourceFile
@@ -39,10 +41,15 @@ ANSWER_STATUSES = "answer_statuses"
 _CODEBOOKS = "codebooks.yaml"
 _FILE_FAULTS = "file_faults.yaml"
 _SOURCES = "sources.yaml"
+_QUALITY_VALUES = "quality_values.yaml"
+_REVISIONS = "revisions.yaml"
 _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS = "explanations.yaml", "overrides.yaml", "pre_access.yaml"
 _GATE_RULES = "classifications/gate_rules.yaml"
-# No number rests on these: their versions are none of a fingerprint's.
-_WITHOUT_NUMBERS = (_CODEBOOKS, _FILE_FAULTS, _SOURCES, _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS, _GATE_RULES)
+# No number that a run makes rests on these: their versions are none of a fingerprint's.
+_WITHOUT_NUMBERS = (
+    _CODEBOOKS, _FILE_FAULTS, _SOURCES, _QUALITY_VALUES, _REVISIONS, _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS,
+    _GATE_RULES,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +73,13 @@ class ContractLibrary:
         codebooks: how contractors head the tables of their codebooks.
         file_faults: what is wrong with a file as a whole, by code.
         sources: where deliveries come from.
+        quality_values: quality indicators that are handed in, and the days on which releases went out.
+        revisions: declared changes of published figures.
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
             sources, codebooks, faults and what persons sign: no number rests on where a file was fetched, how a
-            codebook is headed, a fault is worded or who lets a release out.
+            codebook is headed, a fault is worded or who lets a release out; nor those of quality values and revisions,
+            which are about releases and not about a run.
     """
 
     root: Path
@@ -89,6 +99,8 @@ class ContractLibrary:
     codebooks: CodebookForm
     file_faults: Mapping[str, FileFault]
     sources: SourceFile
+    quality_values: QualityValues
+    revisions: Revisions
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -153,6 +165,8 @@ def load_library(root: Path) -> ContractLibrary:
     codebooks = reader.one(_CODEBOOKS, CodebookForm)
     fault_file = reader.one(_FILE_FAULTS, FileFaults)
     sources = reader.one(_SOURCES, SourceFile)
+    quality_values = reader.one(_QUALITY_VALUES, QualityValues)
+    revisions = reader.one(_REVISIONS, Revisions)
     survey_files = reader.each("surveys", Survey)
     series_files = reader.each("benchmarks", Series)
     deliveries = reader.contracts(("deliveries",))
@@ -171,6 +185,8 @@ def load_library(root: Path) -> ContractLibrary:
     assert codebooks is not None
     assert fault_file is not None
     assert sources is not None
+    assert quality_values is not None
+    assert revisions is not None
 
     for values, what, where in (
         ([survey.survey for survey in survey_files], "survey", "surveys"),
@@ -183,6 +199,8 @@ def load_library(root: Path) -> ContractLibrary:
         ),
         ([source.id for source in sources.sources], "source", _SOURCES),
         ([fault.code for fault in fault_file.faults], "fault", _FILE_FAULTS),
+        ([repr(entry.scope) for entry in quality_values.values], "value", _QUALITY_VALUES),
+        ([repr(entry.scope) for entry in revisions.revisions], "revision", _REVISIONS),
     ):
         findings.add_duplicates(values, what, where)
     measures = _expand_measures(measure_file, classifications, findings)
@@ -211,6 +229,8 @@ def load_library(root: Path) -> ContractLibrary:
         codebooks=codebooks,
         file_faults=MappingProxyType({fault.code: fault for fault in fault_file.faults}),
         sources=sources,
+        quality_values=quality_values,
+        revisions=revisions,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(
             {path: version for path, version in sorted(reader.versions.items()) if path not in _WITHOUT_NUMBERS}

@@ -1,7 +1,7 @@
-"""The quality indicators there are: coefficient of variation, coverage, response, imputation, edits.
+"""The quality indicators that need microdata: coverage, response, imputation, edits.
 
-Belongs here: gathering figures that `stats` made into rows of `mart.quality_indicator`. Does not belong here: a
-formula. The full list of indicators comes with the release issue.
+Belongs here: gathering figures that `stats` made into rows of `mart.quality_indicator` in the run of a wave. Does not
+belong here: a formula, or an indicator that published tables or earlier releases give (release).
 """
 
 import polars as pl
@@ -10,26 +10,29 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import WaveInput
 from pipelines.orchestration.plans import domains
+from pipelines.release.indicators import FOUND, INDICATORS, indicator_rows
 from pipelines.stats.nonresponse import response_rates
+from pipelines.warehouse.catalogue import SqlCatalogue
 
 RATES = ("rr1", "rr2", "rr3", "rr4", "rr5", "rr6")
 
 
 def quality_indicators(
-    read: WaveInput, rates: pl.DataFrame, edits: pl.DataFrame, *, survey: Survey, library: ContractLibrary
+    read: WaveInput,
+    edits: pl.DataFrame,
+    *,
+    survey: Survey,
+    wave: int,
+    library: ContractLibrary,
+    statements: SqlCatalogue,
 ) -> pl.DataFrame:
-    """Rows of `mart.quality_indicator` without survey and wave: of the total, response rates of each domain too.
+    """Rows of `mart.quality_indicator`: of the survey as a whole, response rates of each domain of one column too.
 
     Args:
         edits: one row a cell that was edited, column `why`.
     """
     choice = survey.headline
-    [headline] = rates.filter(
-        pl.col("domain_type") == choice.domain_type,
-        pl.col("measure") == choice.measure,
-        pl.col("base") == choice.base,
-        pl.col("unit_weighting") == choice.unit_weighting,
-    ).to_dicts()
+    [whole] = [domain.code for domain in survey.domains if domain.type == choice.domain_type]
     sample = read.sample.join(read.frame.drop("take_all"), on="unit_id", how="left").with_columns(
         (1.0 / pl.col("inclusion_probability")).alias("design_weight")
     )
@@ -37,15 +40,13 @@ def quality_indicators(
     [plain] = response_rates(sample).to_dicts()
     [designed] = response_rates(sample, weight="design_weight").to_dicts()
     [sized] = response_rates(sample, weight="size_weight").to_dicts()
-    known = designed["complete"] + designed["partial"] + designed["eligible_nonrespondent"]
-    asked = headline["n"] + headline["n_missing"] + headline["n_dont_know"]
     of_total = {
-        "A1": headline["cv"],
-        "A2": designed["out_of_scope"] / (known + designed["out_of_scope"]),
-        "A4_unweighted": 1.0 - plain["rr4"],
-        "A4_design_weighted": 1.0 - designed["rr4"],
-        "A4_size_weighted": 1.0 - sized["rr4"],
-        "A5": (headline["n_missing"] + headline["n_dont_know"]) / asked,
+        # e is the share of eligible units among those known, also assumed of the others
+        "A2": _rest(designed["e"]),
+        "A3": sample.filter(status="respondent")["on_frame"].mean(),
+        "A4_unweighted": _rest(plain["rr4"]),
+        "A4_design_weighted": _rest(designed["rr4"]),
+        "A4_size_weighted": _rest(sized["rr4"]),
         **_imputation_rates(read, choice.measure),
         **{name.upper(): plain[name] for name in RATES},
         "EDIT": float(edits.height),
@@ -54,29 +55,35 @@ def quality_indicators(
             for reason in library.classifications["edit_reasons"].codes
         },
     }
-    found = [(code, choice.domain_type, headline["domain_code"], value) for code, value in of_total.items()]
+    found = [(code, choice.domain_type, whole, value) for code, value in of_total.items()]
     for domain in domains(survey):
         if domain.type == choice.domain_type or domain.by_field or len(domain.columns) > 1:
             continue
         inside = sample.with_columns(domain.code()).filter(pl.col("domain_code").is_not_null())
         for row in response_rates(inside, by=["domain_code"]).iter_rows(named=True):
             found += [(name.upper(), domain.type, row["domain_code"], row[name]) for name in RATES]
-    items = library.classifications["quality_indicators"]
-    return pl.DataFrame(
+    items = library.classifications[INDICATORS]
+    rows = pl.DataFrame(
         [
-            {
-                "indicator": code,
-                "domain_type": domain_type,
-                "domain_code": domain_code,
-                "value": value,
-                "label_ko": items.item(code).label_ko,
-                "label_en": items.item(code).label_en,
-                "reason": None if value is not None else "no selected unit of known or unknown eligibility",
-            }
+            (
+                survey.survey,
+                wave,
+                code,
+                domain_type,
+                domain_code,
+                value,
+                items.item(code).properties["no_value"] if value is None else None,
+            )
             for code, domain_type, domain_code, value in found
         ],
-        schema_overrides={"value": pl.Float64, "reason": pl.String},
+        schema=FOUND,
+        orient="row",
     )
+    return indicator_rows(rows, library=library, statements=statements)
+
+
+def _rest(share: float | None) -> float | None:
+    return None if share is None else 1.0 - share
 
 
 def _imputation_rates(read: WaveInput, measure: str) -> dict[str, float | None]:

@@ -22,8 +22,11 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.signed import Override
 from pipelines.release.candidate import Candidate, FailedCheck, WrittenFiles
 from pipelines.release.causes import Cause, causes
+from pipelines.release.completion import with_history, with_own_indicators
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
+from pipelines.release.history import ORDER, past_releases
 from pipelines.release.protection import Leak
+from pipelines.release.revision_causes import survey_settings
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
@@ -39,8 +42,11 @@ from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
 from pipelines.reporting.notices import Notice
 from pipelines.reporting.numbers import Language
+from pipelines.reporting.revisions import correction_notice
+from pipelines.reporting.texts import Texts
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
+from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
@@ -185,12 +191,24 @@ def _prepared(
 
     An override is no content: it is for one vintage, and with it gone the release that it let out still stands.
     """
-    release = str(next_vintage(settings.published_dir, given.wave))
+    vintage = next_vintage(settings.published_dir, given.wave)
+    release = str(vintage)
+    statements = SqlCatalogue(settings.sql_dir)
+    given = replace(given, marts=with_own_indicators(given.marts, library=library, statements=statements))
+    whole = with_history(
+        given.marts,
+        given.deliveries,
+        past_releases(settings.published_dir),
+        vintage=vintage,
+        basis=_basis(settings, library, given),
+        library=library,
+        statements=statements,
+    )
     candidate = Candidate(
         release=release,
         wave=given.wave,
         library=library,
-        marts=given.marts,
+        marts=whole,
         failed_checks=given.failed_checks,
         leaks=given.leaks,
         now=now,
@@ -198,7 +216,9 @@ def _prepared(
     )
     by_rows = judge_rows(candidate)
     given = replace(given, notices=notices(by_rows, candidate, LANGUAGES))
-    return candidate, by_rows, given, _content(settings, library, given)
+    # Without what is taken from the releases that stand already: they alone are no reason for a new one
+    content = _content(settings, library, given)
+    return candidate, by_rows, replace(given, marts=whole), content
 
 
 def _build(
@@ -311,6 +331,11 @@ def _write_manifest(
         "overrides": [override.model_dump() for override in verdict.overrides],
         "answered_for": [str(finding) for finding in verdict.findings if not finding.refuses],
     }
+    manifest[ORDER] = len(past_releases(settings.published_dir)) + 1
+    data = _report_data(vintage, settings, library, given)
+    manifest["corrections"] = {
+        language: correction_notice(data, Texts(settings.annual_dir, language)) for language in LANGUAGES
+    }
     manifest["because"] = [asdict(cause) for cause in _because(settings, vintage, manifest)]
     text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True, default=str)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -332,31 +357,39 @@ def _manifest(
     library: ContractLibrary,
     given: ReleaseInput,
     content: str,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What the release is, what it was made from, and what is in it. Holds no run time and no path."""
-    lock = settings.lock_file
     return {
         "release": str(vintage),
         "wave": given.wave,
         "synthetic": given.synthetic,
         "publication_date": library.calendar.publication_date(given.wave).isoformat(),
         "content_sha256": content,
-        "made_with": {
-            "axstat": version("axstat"),
-            "git_revision": git_revision(),
-            "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
-            "contracts": dict(library.versions),
-            "words_sha256": _words_sha256(settings),
-        },
+        **_basis(settings, library, given),
         "rests_on": given.rests_on,
-        "edit_files": given.edit_files.to_dicts(),
         "outside_series": folder_sha256(settings.benchmarks_dir),
-        "deliveries": given.deliveries.to_dicts(),
         "rows": {
             "balance": given.row_balance.to_dicts(),
             "marts": {name: frame.height for name, frame in sorted(given.marts.items())},
         },
         "files": folder_sha256(folder),
+    }
+
+
+def _basis(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> dict[str, Any]:
+    """What the numbers rest on: the part of the manifest by which a change between two releases is explained."""
+    lock = settings.lock_file
+    return {
+        "made_with": {
+            "axstat": version("axstat"),
+            "git_revision": git_revision(),
+            "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
+            "contracts": dict(library.versions),
+            "settings": survey_settings(library),
+            "words_sha256": _words_sha256(settings),
+        },
+        "deliveries": given.deliveries.to_dicts(),
+        "edit_files": given.edit_files.sort("survey", "wave", "edit_sha256").to_dicts(),
     }
 
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError, Violation
+from pipelines.release import indicators
 from pipelines.release.candidate import Candidate, FailedCheck, Reason
 from pipelines.stats.plausibility import KEY, PROJECTION, STANDARD_ERRORS, departures, turned_gradients
 from pipelines.warehouse.published import query_published
@@ -146,28 +147,25 @@ def _turned(candidate: Candidate, survey: Survey) -> Iterator[Reason]:
 
 
 def missing_indicators(candidate: Candidate) -> list[Reason]:
-    """Surveys without quality indicators, and indicators with neither a value nor a reason for having none."""
-    of_wave = candidate.marts["quality_indicator"].filter(pl.col("wave") == candidate.wave)
+    """Quality indicators that a survey and wave lacks: each needs a value, or a reason for having none."""
+    found = indicators.missing_indicators(
+        candidate.marts["quality_indicator"], printed=candidate.marts["adoption_rate"], library=candidate.library
+    )
     reasons = []
-    for survey in candidate.library.surveys:
-        rows = of_wave.filter(pl.col("survey") == survey)
-        silent = rows.filter(pl.col("value").is_null(), pl.col("reason").fill_null("").str.strip_chars() == "")
-        missing = [
-            f"{row['indicator']} of {row['domain_type']} {row['domain_code']}" for row in silent.iter_rows(named=True)
-        ]
-        if rows.is_empty() or missing:
-            reasons.append(
-                Reason(
+    for survey, wave in found.select("survey", "wave").unique(maintain_order=True).iter_rows():
+        rows = found.filter(survey=survey, wave=wave).select("indicator", "problem").iter_rows()
+        reasons.append(
+            Reason(
+                "missing_indicator",
+                Violation(
                     "missing_indicator",
-                    Violation(
-                        "missing_indicator",
-                        f"{survey} {candidate.wave}",
-                        "each quality indicator with a value, or a reason for having none",
-                        ", ".join(missing) if missing else "no indicator at all",
-                        "run the wave again; an indicator that does not apply needs its reason",
-                    ),
-                )
+                    f"{survey} {wave}",
+                    "each quality indicator with a value, or a reason for having none",
+                    ", ".join(f"{indicator} ({problem})" for indicator, problem in rows),
+                    f"run wave {wave} again; an indicator that does not apply needs its reason in quality_values.yaml",
+                ),
             )
+        )
     return reasons
 
 

@@ -24,7 +24,7 @@ from pipelines.reporting.notices import Notice
 
 MARTS = (
     "adoption_rate", "progress", "projection", "hindcast", "scenario", "domain", "measure", "quality_indicator",
-    "weight_diagnostic", *COMPARISONS,
+    "revision", "weight_diagnostic", *COMPARISONS,
 )  # fmt: skip
 
 PUBLISH = "publish"

@@ -24,6 +24,7 @@ from pipelines.reporting import (
     outlook,
     outside,
     process_tables,
+    revisions,
     sentences,
 )
 from pipelines.reporting.blanking import CONFIDENTIAL
@@ -181,6 +182,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         "data": data,
         "heading": _heading(data, texts),
         "dates": _dates(data, texts),
+        "corrections": revisions.correction_notice(data, texts),
         "headlines": headlines,
         "notices": [notice.sentence(texts) for notice in data.notices],
         "trend": trend,
@@ -351,9 +353,15 @@ def _suppressed(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[s
 
 def _quality(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
     response = _response_rates(data, texts)
-    made = [process_tables.quality_table(data, [texts]), process_tables.weights_table(data, [texts])]
+    made = [
+        process_tables.quality_table(data, [texts]),
+        revisions.triangle_table(data, [texts]),
+        revisions.changes_table(data, [texts]),
+        process_tables.weights_table(data, [texts]),
+    ]
     return {
         "response": texts("quality.response", rates=texts.listed(response)) if response else "",
+        "revised": revisions.revised_sentence(data, texts),
         "tables": [numbering.table(table) for table in made if table.rows],
     }
 

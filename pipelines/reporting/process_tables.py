@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from pipelines.contracts.classifications import Item
 from pipelines.reporting import numbers
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
@@ -19,13 +20,18 @@ from pipelines.reporting.tables import (
     Table,
     joined_title,
     number_cell,
+    optional_text,
     text_cell,
 )
 from pipelines.reporting.texts import Texts
 
 
 def quality_table(data: ReportData, languages: Sequence[Texts]) -> Table:
-    """Quality indicators of this wave for whole surveys; one column a survey."""
+    """Quality indicators of this wave for whole surveys, each with its definition; one column a survey.
+
+    Where there is no value the reason stands beside it. In several languages there is also what makes each value: the
+    query to the published file, the function, or the file that supplies it.
+    """
     words = Headings(languages)
     frame = data.marts["quality_indicator"].filter(
         (pl.col("wave") == data.wave) & pl.col("domain_type").is_in(["total"])
@@ -37,30 +43,55 @@ def quality_table(data: ReportData, languages: Sequence[Texts]) -> Table:
     ]
     for contract in data.surveys.values():
         columns.append(Column("\n".join(short_name(contract, texts.language) for texts in languages), "ratio"))
+    columns += words.per_language("text", "tables.column.unit")
+    columns += words.per_language("text", "tables.column.definition")
+    columns += words.per_language("text", "tables.column.no_value")
+    with_source = len(languages) > 1
+    if with_source:
+        columns += [Column(words.heading(f"tables.column.{key}"), "text") for key in ("made_from", "made_by")]
+    units = data.classifications["measurement_units"]
     rows = []
     for item in data.classifications["quality_indicators"].items:
         values = [found.get((item.code, survey)) for survey in data.surveys]
-        if not any(values):
+        there = [row for row in values if row is not None]
+        if not there:
             continue
+        unit = units.item(there[0]["unit"])
+        sources = [text_cell(there[0][key]) for key in ("rests_on", "source")] if with_source else []
         rows.append(
             (
                 *(text_cell(getattr(item, f"label_{texts.language}")) for texts in languages),
                 text_cell(item.code),
-                *(_in_its_unit(row, item.properties.get("unit", "ratio"), languages[0]) for row in values),
+                *(_in_its_unit(row, unit.code, languages[0]) for row in values),
+                *(text_cell(_unit_name(unit, texts)) for texts in languages),
+                *(text_cell(there[0][f"definition_{texts.language}"]) for texts in languages),
+                *(optional_text(_reasons(there, texts) or "–") for texts in languages),
+                *sources,
             )
         )
     title = joined_title(languages, "quality.indicators_title", lambda texts: {"wave": data.wave})
     return Table("quality", title, tuple(columns), tuple(rows))
 
 
+def _unit_name(unit: Item, texts: Texts) -> str:
+    """Shares are printed as per cent here."""
+    return texts("quality.per_cent") if unit.code == "share" else str(getattr(unit, f"label_{texts.language}"))
+
+
+def _reasons(rows: Sequence[Mapping[str, object]], texts: Texts) -> str:
+    """Why a survey has no value; said once where it is the same for all."""
+    reasons = [str(row[f"reason_{texts.language}"]) for row in rows if row["value"] is None]
+    return "; ".join(dict.fromkeys(reasons))
+
+
 def _in_its_unit(row: Mapping[str, object] | None, unit: str, texts: Texts) -> Cell:
     """A value whose unit is named by its row. Shares are printed with the sign: the column cannot say it."""
     if row is None or row["value"] is None:
-        return Cell(None, NOT_AVAILABLE, "" if row is None else str(row.get("reason") or ""))
+        return Cell(None, NOT_AVAILABLE, "" if row is None else str(row.get(f"reason_{texts.language}") or ""))
     value = float(str(row["value"]))
     if unit == "share":
         return Cell(value, numbers.per_cent(value, texts.language), kind="share")
-    digits = {"count": 0, "weight": 2, "ratio": 3}.get(unit, 3)
+    digits = {"count": 0, "days": 0, "weight": 2, "percentage_points": 2, "ratio": 3}.get(unit, 3)
     return Cell(value, numbers.decimal(value, texts.language, digits=digits), kind="count" if digits == 0 else None)
 
 

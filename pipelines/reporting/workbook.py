@@ -14,7 +14,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines.reporting import comparison_tables, estimate_tables, numbers, outlook, outside, process_tables
+from pipelines.reporting import comparison_tables, estimate_tables, numbers, outlook, outside, process_tables, revisions
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import Kind, Table
@@ -146,6 +146,8 @@ def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Tab
     made += [
         (name("sources"), outside.sources_table(data, languages)),
         (name("quality"), process_tables.quality_table(data, languages)),
+        (name("revision_triangle"), revisions.triangle_table(data, languages)),
+        (name("revision_changes"), revisions.changes_table(data, languages)),
         (name("weights"), process_tables.weights_table(data, languages)),
         (name("definitions"), process_tables.definitions_table(data, languages)),
         (name("deliveries"), process_tables.deliveries_table(data, languages)),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import dropwhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -24,6 +25,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "core": ("core", "meta"),
         "cells": ("cells",),
         "marts": ("mart",),
+        "indicators": ("indicators",),
         "checks": ("checks",),
     }
 )
@@ -67,12 +69,18 @@ class Statement:
         """The part of the name after the dot."""
         return self.name.split(".")[1]
 
+    @property
+    def body(self) -> str:
+        """The text without the header, for readers."""
+        lines = self.sql.splitlines()
+        return "\n".join(dropwhile(lambda line: line.startswith("--"), lines)).strip()
+
 
 class SqlCatalogue:
     """All statements by name; iterating gives them layer by layer in building order.
 
     Args:
-        root: the folder that holds `macros/`, `staging/`, `core/`, `cells/`, `marts/` and `checks/`.
+        root: the folder that holds `macros/`, `staging/`, `core/`, `cells/`, `marts/`, `indicators/` and `checks/`.
 
     Raises:
         ViolationsError: every header that is missing, incomplete or at odds with its statement, at once.

@@ -200,6 +200,35 @@ def query_published(path: Path, sql: str) -> pl.DataFrame:
     return found
 
 
+def query_marts(marts: Mapping[str, pl.DataFrame], sql: str) -> pl.DataFrame:
+    """The rows of one question to tables that are about to be published, as the published file will answer it.
+
+    Args:
+        marts: frames by ``mart.<table>``; the question sees no other table.
+        sql: one SELECT without parameters.
+
+    Raises:
+        AxstatError: the database refuses it.
+    """
+    with duckdb.connect(config={**CONNECTION_CONFIG, "enable_external_access": "false", "threads": "1"}) as connection:
+        connection.execute("create schema mart")
+        for name, frame in sorted(marts.items()):
+            view = name.split(".")[1]
+            connection.register(f"given_{view}", frame)
+            connection.execute(f"create view mart.{quoted(view)} as select * from {quoted(f'given_{view}')}")
+        try:
+            found: pl.DataFrame = connection.sql(sql).pl()
+        except duckdb.Error as error:
+            raise AxstatError(
+                "query_failed",
+                where="query",
+                expected="SQL that DuckDB understands, about the tables given",
+                got=str(error),
+                hint="its header lists the tables it reads; mend the statement",
+            ) from error
+    return found
+
+
 def _text(value: str) -> str:
     """A string literal: ATTACH and COMMENT take no parameters. Paths and our own comments only."""
     return "'" + value.replace("'", "''") + "'"

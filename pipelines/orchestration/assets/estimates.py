@@ -75,11 +75,13 @@ def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
             ties=cell_ties(survey, library),
             before=published_cells(settings.published_dir, rates.with_columns(placed)),
         )
-        indicators = quality_indicators(read, rates, edits, survey=survey, library=library)
+        indicators = quality_indicators(
+            read, edits, survey=survey, wave=wave, library=library, statements=warehouse.catalogue
+        )
         with warehouse.session() as session:
             session.replace("estimates.adoption_rate", rates.with_columns(placed), where=scope)
             session.replace("estimates.disclosure", cells.with_columns(placed), where=scope)
-            session.replace("mart.quality_indicator", indicators.with_columns(placed), where=scope)
+            session.replace("mart.quality_indicator", indicators, where=scope)
             record_step(session, library, **scope, step="estimates")
         headline = rates.filter(
             pl.col("domain_type").is_in(["total", "ax_total"]),

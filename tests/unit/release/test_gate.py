@@ -189,7 +189,7 @@ def test_several_reasons_are_all_told(clean: Candidate) -> None:
     for told in (
         "check_failed: [weights] industry 2025", "engines_disagree: [engines_disagree] public 2025",
         "industry 2025 ax_industry AX3, by unit, change since 2024", "250+ against 50-249",
-        "A5 of total total", "2025-12-17T12:00+09:00 or later", "2025-12-17T11:59+09:00",
+        "A5 (neither value nor reason)", "2025-12-17T12:00+09:00 or later", "2025-12-17T11:59+09:00",
         "embargo: [embargo]", "a good reason", "mart.change in axstat.duckdb", "mart.quality_indicator in csv/",
     ):  # fmt: skip
         assert told in text, told
@@ -205,8 +205,10 @@ def test_rows_of_a_check_are_shown_with_what_to_do(clean: Candidate) -> None:
 
 def test_both_surveys_need_indicators(clean: Candidate) -> None:
     indicators = clean.marts["quality_indicator"].filter(pl.col("survey") != "public")
-    [reason] = judge_rows(replace(clean, marts={**clean.marts, "quality_indicator": indicators})).reasons
-    assert (reason.reason.violation.where, reason.reason.violation.got) == ("public 2025", "no indicator at all")
+    reasons = judge_rows(replace(clean, marts={**clean.marts, "quality_indicator": indicators})).reasons
+    violations = [reason.reason.violation for reason in reasons]
+    assert [violation.where for violation in violations] == [f"public {wave}" for wave in range(2021, WAVE + 1)]
+    assert all("R1 (no row)" in violation.got for violation in violations)
 
 
 def test_an_indicator_without_value_needs_a_reason_only(clean: Candidate) -> None:

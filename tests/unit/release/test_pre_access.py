@@ -20,8 +20,7 @@ from pipelines.release.pre_access import open_to_listed
 from pipelines.release.publish import ReleaseInput
 from pipelines.reporting.data import ReportData
 from pipelines.settings import Settings
-from pipelines.warehouse.published import publishable
-from tests.unit.reporting.made_up import made_up_report
+from tests.unit.reporting.made_up import built_marts, made_up_report
 
 WAVE = 2022
 MOMENT = datetime.datetime(2022, 12, 21, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=9)))
@@ -44,15 +43,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def given(library: ContractLibrary) -> ReleaseInput:
+def given() -> ReleaseInput:
     made_up = made_up_report(wave=WAVE)
     upto = pl.col("wave") <= WAVE
     return ReleaseInput(
         wave=WAVE,
-        marts={
-            name: publishable(frame.filter(upto) if "wave" in frame.columns else frame, library.marts[f"mart.{name}"])
-            for name, frame in made_up.marts.items()
-        },
+        marts=built_marts(WAVE),
         deliveries=made_up.deliveries.filter(upto),
         row_balance=made_up.row_balance.filter(upto),
         edit_files=pl.DataFrame(schema={"survey": pl.String, "wave": pl.Int32, "edit_sha256": pl.String}),

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.quality_values import SuppliedValue
 from pipelines.contracts.signed import Override
 from pipelines.errors import AxstatError
 from pipelines.release import publish as module
@@ -21,8 +22,7 @@ from pipelines.release.gate import RefusedError
 from pipelines.release.publish import Published, ReleaseInput, git_revision, rehearse
 from pipelines.reporting.data import ReportData
 from pipelines.settings import Settings
-from pipelines.warehouse.published import publishable
-from tests.unit.reporting.made_up import made_up_report
+from tests.unit.reporting.made_up import built_marts, made_up_report
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
@@ -30,11 +30,7 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 @pytest.fixture
 def given(library: ContractLibrary) -> ReleaseInput:
     made_up = made_up_report(wave=2022)
-    marts = {
-        name: publishable(frame.filter(pl.col("wave") <= 2022) if "wave" in frame.columns else frame, contract)
-        for name, frame in made_up.marts.items()
-        if (contract := library.marts[f"mart.{name}"])
-    }
+    marts = built_marts(2022)
     upto = pl.col("wave") <= 2022
     return ReleaseInput(
         wave=2022,
@@ -82,7 +78,12 @@ def test_a_release_and_its_manifest(settings: Settings, library: ContractLibrary
     assert set(manifest["files"]) == files - {"manifest.json"}
     for name, sha256 in manifest["files"].items():
         assert hashlib.sha256((published.folder / name).read_bytes()).hexdigest() == sha256, name
-    assert manifest["rows"]["marts"] == {name: frame.height for name, frame in given.marts.items()}
+    # Every indicator of two surveys and two waves; four figures of enterprises and two of institutions in each wave
+    listed = len(library.classifications["quality_indicators"].items)
+    added = {"quality_indicator": listed * 2 * 2, "revision": (4 + 2) * 2}
+    assert manifest["rows"]["marts"] == {name: frame.height for name, frame in given.marts.items()} | added
+    assert manifest["publication_order"] == 1
+    assert manifest["corrections"] == {"ko": [], "en": []}
     assert manifest["publication_date"] == library.calendar.publication_date(2022).isoformat()
     assert settings.lock_file is not None
     assert manifest["made_with"]["lock_sha256"] == hashlib.sha256(settings.lock_file.read_bytes()).hexdigest()
@@ -127,12 +128,56 @@ def test_anything_that_changed_makes_one(settings: Settings, library: ContractLi
     assert str(publish(settings, library, given).vintage) == "2022.5"
 
 
+def test_a_release_among_others_is_no_reason_for_another(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
+    """What earlier releases said is in a release, but only what is its own makes it new: else runs would never end."""
+    publish(settings, library, given)
+    changed = replace(given, row_balance=given.row_balance.with_columns(pl.col("quarantined") + 1))
+    assert str(publish(settings, library, changed).vintage) == "2022.2"
+    again = publish(settings, library, changed)
+    assert (str(again.vintage), again.new) == ("2022.2", False)
+    # A day that is recorded afterwards is told by the next release, and makes none
+    days = library.quality_values.model_copy(update={"published_on": {"2022.1": datetime.date(2022, 12, 22)}})
+    assert not publish(settings, replace(library, quality_values=days), changed).new
+    # A value that is supplied is content
+    value = SuppliedValue(indicator="AC1", value=1200.0, source="web server")
+    supplied = library.quality_values.model_copy(update={"values": (value,)})
+    assert str(publish(settings, replace(library, quality_values=supplied), changed).vintage) == "2022.3"
+
+
+def test_a_changed_headline_is_told_in_the_manifest(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
+    publish(settings, library, given)
+    headline = (
+        (pl.col("survey") == "industry") & (pl.col("wave") == 2022) & (pl.col("domain_type") == "total")
+        & (pl.col("measure") == "ai_adoption") & (pl.col("base") == "answered") & (pl.col("unit_weighting") == "unit")
+    )  # fmt: skip
+    rates = given.marts["adoption_rate"].with_columns(
+        pl.when(headline).then(pl.col("estimate") + 0.012).otherwise("estimate").alias("estimate")
+    )
+    # Another file of answers with as many rows: data were corrected
+    other = pl.when((pl.col("contract") == "industry_response") & (pl.col("wave") == 2022)).then(pl.lit("e" * 64))
+    deliveries = given.deliveries.with_columns(other.otherwise("file_sha256").alias("file_sha256"))
+    changed = replace(given, marts={**given.marts, "adoption_rate": rates}, deliveries=deliveries)
+    manifest = manifest_of(publish(settings, library, changed).folder)
+    assert manifest["publication_order"] == 2
+    [said] = manifest["corrections"]["en"]
+    assert "Industry, 2022" in said
+    assert "+1.2\u00a0percentage points" in said
+    assert "corrected survey data" in said
+    [told] = manifest["corrections"]["ko"]
+    assert "조사 자료의 정정" in told
+
+
 def test_other_words_in_the_report_make_one(
     settings: Settings, library: ContractLibrary, given: ReleaseInput, tmp_path: Path
 ) -> None:
     words = tmp_path / "annual"
     words.mkdir()
-    (words / "texts.en.yaml").write_text("a: one")
+    for language in ("ko", "en"):
+        (words / f"texts.{language}.yaml").write_text("a: one")
     publish(replace(settings, annual_dir=words), library, given)
     (words / "texts.en.yaml").write_text("a: two")
     assert str(publish(replace(settings, annual_dir=words), library, given).vintage) == "2022.2"

@@ -13,13 +13,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipelines.contracts.compiler import data_dictionary
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.contracts.surveys import Domain, Survey
 from pipelines.orchestration.plans import aim, segment
+from pipelines.release.indicators import FOUND, indicator_rows
 from pipelines.reporting.data import ReportData
 from pipelines.stats.projection import hindcast, project, status_of
 from pipelines.stats.rate_series import KEY, RateSeries
+from pipelines.stats.revisions import revision_triangle
 from pipelines.stats.scenario import scenarios
+from pipelines.warehouse.catalogue import SqlCatalogue
+from pipelines.warehouse.published import publishable
 
 ROOT = Path(__file__).resolve().parents[3]
 ANNUAL = ROOT / "reports" / "annual"
@@ -409,19 +414,47 @@ def _domains() -> pl.DataFrame:
 
 
 def _quality() -> pl.DataFrame:
-    rows = []
-    for survey in library().surveys:
-        for number, item in enumerate(library().classifications["quality_indicators"].items):
-            for wave in WAVES:
-                value = None if item.code == "A3" and wave == 2021 else 0.02 + 0.05 * number
-                rows.append(
-                    {
-                        "survey": survey, "wave": wave, "indicator": item.code, "domain_type": "total",
-                        "domain_code": "total", "value": value, "label_ko": item.label_ko,
-                        "label_en": item.label_en, "reason": None if value else "first wave",
-                    }
-                )  # fmt: skip
-    return pl.DataFrame(rows, infer_schema_length=None)
+    """Every indicator with a value, but for PANEL of the first wave."""
+    found = pl.DataFrame(
+        [
+            (survey, wave, item.code, "total", "total", *(
+                (None, "no_comparable_wave") if item.code == "PANEL" and wave == WAVES[0] else (0.02 + 0.05 * n, None)
+            ))
+            for survey in library().surveys
+            for n, item in enumerate(library().classifications["quality_indicators"].items)
+            for wave in WAVES
+        ],
+        schema=FOUND,
+        orient="row",
+    )  # fmt: skip
+    return indicator_rows(found, library=library(), statements=SqlCatalogue(ROOT / "sql"))
+
+
+def _revisions(rates: pl.DataFrame) -> pl.DataFrame:
+    """The first release of each wave, in order: each prints all waves up to its own, and nothing ever changed."""
+    headline = (
+        (pl.col("domain_type") == "total") & (pl.col("measure") == "ai_adoption") & (pl.col("base") == "answered")
+    )
+    figures = rates.filter(headline, unit_weighting="unit").select(
+        "survey", "wave", "domain_type", "domain_code", "measure", "base", "unit_weighting", "estimate", "se"
+    )
+    prints = [
+        figures.filter(pl.col("wave") <= wave).with_columns(
+            pl.lit(f"{wave}.1").alias("vintage"), pl.lit(order).alias("publication_order")
+        )
+        for order, wave in enumerate(WAVES, start=1)
+    ]
+    is_first = pl.col("previous_vintage").is_null()
+    return (
+        revision_triangle(pl.concat(prints), figure=["survey", "wave"])
+        .with_columns(
+            pl.lit(True).alias("is_headline"),
+            pl.when(is_first).then(pl.lit("first")).otherwise(pl.lit("none")).alias("cause"),
+            pl.when(is_first).then(pl.lit("first")).otherwise(pl.lit("unchanged")).alias("kind"),
+            *(pl.lit(None, pl.String).alias(name) for name in ("reason_ko", "reason_en", "declared_by")),
+        )
+        .select(library().marts["mart.revision"].column_names)
+    )
 
 
 def _weights() -> pl.DataFrame:
@@ -469,6 +502,7 @@ def _marts() -> dict[str, pl.DataFrame]:
         "domain": _domains(),
         "measure": measures,
         "quality_indicator": _quality(),
+        "revision": _revisions(rates),
         "weight_diagnostic": _weights(),
         "change": changes,
         "decomposition": _decomposition(changes),
@@ -478,8 +512,31 @@ def _marts() -> dict[str, pl.DataFrame]:
     }
 
 
+def built_marts(wave: int) -> dict[str, pl.DataFrame]:
+    """Marts as the runs of all waves up to `wave` leave them, in the form in which they are published.
+
+    Indicators that are made at a release are not there yet, nor are revisions.
+    """
+    marts = {
+        name: publishable(
+            frame.filter(pl.col("wave") <= wave) if "wave" in frame.columns else frame, library().marts[f"mart.{name}"]
+        )
+        for name, frame in made_up_report(wave=wave).marts.items()
+    }
+    items = library().classifications["quality_indicators"].items
+    in_run = pl.col("indicator").is_in([item.code for item in items if item.properties["made"] == "run"])
+    return {
+        **marts,
+        "quality_indicator": marts["quality_indicator"].filter(in_run),
+        "revision": marts["revision"].clear(),
+        "dictionary": publishable(data_dictionary(library()), library().marts["mart.dictionary"]),
+    }
+
+
 def made_up_report(*, wave: int = 2025, synthetic: bool = True, **replaced: pl.DataFrame) -> ReportData:
     """A release to print; keyword arguments replace marts."""
+    up_to_wave = pl.col("vintage") <= f"{wave}.1"
+    marts = {**_marts(), "revision": _marts()["revision"].filter(up_to_wave), **replaced}
     deliveries = _deliveries().with_columns(pl.lit(synthetic).alias("synthetic"))
     balance = deliveries.group_by("survey", "wave", "contract", maintain_order=True).agg(
         pl.col("rows_in").sum(),
@@ -493,7 +550,7 @@ def made_up_report(*, wave: int = 2025, synthetic: bool = True, **replaced: pl.D
         release=f"{wave}.1",
         synthetic=synthetic,
         publication_date=library().calendar.publication_date(wave),
-        marts={**_marts(), **replaced},
+        marts=marts,
         deliveries=deliveries,
         row_balance=balance,
         surveys=library().surveys,

@@ -57,6 +57,22 @@ def test_a_check_finds_nothing_in_empty_tables_and_says_what_to_do(
     assert ("what_to_do" in found.columns) == name.startswith("checks.")
 
 
+@pytest.mark.parametrize("name", [statement.name for statement in STATEMENTS if statement.layer == "indicators"])
+def test_an_indicator_gives_a_value_a_survey_and_wave(
+    name: str,
+    connection: duckdb.DuckDBPyConnection,
+    make_tables: Callable[[Sequence[str]], None],
+    catalogue: SqlCatalogue,
+) -> None:
+    """Without parameters, from published tables: an analyst runs it as it stands."""
+    statement = catalogue[name]
+    found = run_empty(name, connection, make_tables, catalogue)
+    assert dict(found.schema) == {"survey": pl.String, "wave": pl.Int32, "value": pl.Float64}
+    assert statement.params == ()
+    assert all(table.startswith("mart.") for table in statement.reads)
+    assert statement.body.startswith(("select", "with"))
+
+
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
 def test_a_file_holds_one_statement_whose_parameters_are_those_of_its_header(
     statement, connection: duckdb.DuckDBPyConnection

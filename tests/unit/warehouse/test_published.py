@@ -19,6 +19,7 @@ from pipelines.warehouse.published import (
     export_csv,
     export_parquet,
     publishable,
+    query_marts,
     query_published,
     write_published,
 )
@@ -268,3 +269,12 @@ def test_a_question_reaches_no_other_file(published: Path, tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(AxstatError, match="nowhere"):
         query_published(tmp_path / "nowhere.duckdb", "select 1")
+
+
+def test_tables_can_be_asked_before_they_are_published() -> None:
+    rates = pl.DataFrame({"wave": [2022, 2023], "n": [3, 4]})
+    marts = {"mart.rates": rates, "mart.names": pl.DataFrame({"wave": [2023], "name": ["now"]})}
+    sql = "select n.name, r.n from mart.rates as r inner join mart.names as n on r.wave = n.wave"
+    assert query_marts(marts, sql).rows() == [("now", 4)]
+    with pytest.raises(AxstatError, match="query_failed"):
+        query_marts({"mart.rates": rates}, sql)
