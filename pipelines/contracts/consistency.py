@@ -11,6 +11,7 @@ from pipelines.contracts.classifications import Classification
 from pipelines.contracts.compiler import polars_type
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import QualityRule, TableContract
+from pipelines.contracts.output_checks import check_outputs
 from pipelines.contracts.surveys import Domain, Survey
 from pipelines.errors import AxstatError
 
@@ -43,6 +44,7 @@ def cross_checks(library: "ContractLibrary", findings: Findings) -> None:
         _check_survey(survey, library, findings)
     _check_targets(library, findings)
     _check_sources(library, findings)
+    check_outputs(library, findings)
     _check_manifest_schema(library, findings)
 
 

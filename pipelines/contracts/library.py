@@ -27,6 +27,7 @@ from pipelines.contracts.file_faults import FileFault, FileFaults
 from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
+from pipelines.contracts.outputs import OutputForms
 from pipelines.contracts.series import Series
 from pipelines.contracts.sources import SourceFile
 from pipelines.contracts.surveys import CollapseStep, Survey
@@ -37,9 +38,10 @@ from pipelines.errors import AxstatError
 ANSWER_STATUSES = "answer_statuses"
 _CODEBOOKS = "codebooks.yaml"
 _FILE_FAULTS = "file_faults.yaml"
+_OUTPUTS = "outputs.yaml"
 _SOURCES = "sources.yaml"
 # No number rests on these: their versions are none of a fingerprint's.
-_WITHOUT_NUMBERS = (_CODEBOOKS, _FILE_FAULTS, _SOURCES)
+_WITHOUT_NUMBERS = (_CODEBOOKS, _FILE_FAULTS, _OUTPUTS, _SOURCES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +62,11 @@ class ContractLibrary:
         codebooks: how contractors head the tables of their codebooks.
         file_faults: what is wrong with a file as a whole, by code.
         sources: where deliveries come from.
+        outputs: what the forms of a release need beside the marts' contracts.
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
-            sources, codebooks and faults: no number rests on where a file was fetched, how a codebook is headed or a
-            fault is worded.
+            sources, codebooks, faults and outputs: no number rests on where a file was fetched, how a codebook is
+            headed, a fault is worded or a form is laid out.
     """
 
     root: Path
@@ -80,6 +83,7 @@ class ContractLibrary:
     codebooks: CodebookForm
     file_faults: Mapping[str, FileFault]
     sources: SourceFile
+    outputs: OutputForms
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -141,6 +145,7 @@ def load_library(root: Path) -> ContractLibrary:
     codebooks = reader.one(_CODEBOOKS, CodebookForm)
     fault_file = reader.one(_FILE_FAULTS, FileFaults)
     sources = reader.one(_SOURCES, SourceFile)
+    outputs = reader.one(_OUTPUTS, OutputForms)
     survey_files = reader.each("surveys", Survey)
     series_files = reader.each("benchmarks", Series)
     deliveries = reader.contracts(("deliveries",))
@@ -156,6 +161,7 @@ def load_library(root: Path) -> ContractLibrary:
     assert codebooks is not None
     assert fault_file is not None
     assert sources is not None
+    assert outputs is not None
 
     for values, what, where in (
         ([survey.survey for survey in survey_files], "survey", "surveys"),
@@ -193,6 +199,7 @@ def load_library(root: Path) -> ContractLibrary:
         codebooks=codebooks,
         file_faults=MappingProxyType({fault.code: fault for fault in fault_file.faults}),
         sources=sources,
+        outputs=outputs,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(
             {path: version for path, version in sorted(reader.versions.items()) if path not in _WITHOUT_NUMBERS}

@@ -29,6 +29,7 @@ from pipelines.reporting.html import render_report
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
+from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
@@ -94,6 +95,7 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
     for name, frame in (("deliveries", given.deliveries), ("row_balance", given.row_balance)):
         digest.update(f"{name}\n{frame.write_csv()}".encode())
     digest.update(repr(sorted(library.versions.items())).encode())
+    digest.update(library.outputs.model_dump_json().encode())
     for path in sorted(settings.annual_dir.rglob("*")):
         if path.is_file():
             digest.update(path.relative_to(settings.annual_dir).as_posix().encode() + path.read_bytes())
@@ -104,7 +106,7 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
     data = _report_data(vintage, settings, library, given)
     # The database writes the tables while Python makes the report
     with ThreadPoolExecutor(max_workers=1) as pool:
-        tables = pool.submit(_write_tables, folder, library, given)
+        tables = pool.submit(_write_tables, folder, settings, library, given)
         write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
         for language in LANGUAGES:
             text = render_report(data, language, template_dir=settings.annual_dir)
@@ -112,12 +114,13 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
         tables.result()
 
 
-def _write_tables(folder: Path, library: ContractLibrary, given: ReleaseInput) -> None:
+def _write_tables(folder: Path, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
     write_published(
         {f"mart.{name}": frame for name, frame in given.marts.items()},
         folder / "axstat.duckdb",
         library,
         synthetic=given.synthetic,
+        macros=SqlCatalogue(settings.sql_dir).layer("published"),
     )
     for form in ("parquet", "csv"):
         (folder / form).mkdir()

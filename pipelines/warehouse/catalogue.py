@@ -25,6 +25,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cells": ("cells",),
         "marts": ("mart",),
         "checks": ("checks",),
+        # Table macros of the published file
+        "published": ("published",),
     }
 )
 PARAMETERS = ("survey", "wave")
@@ -72,7 +74,8 @@ class SqlCatalogue:
     """All statements by name; iterating gives them layer by layer in building order.
 
     Args:
-        root: the folder that holds `macros/`, `staging/`, `core/`, `cells/`, `marts/` and `checks/`.
+        root: the folder that holds `macros/`, `staging/`, `core/`, `cells/`, `marts/`, `checks/` and
+            `published/`.
 
     Raises:
         ViolationsError: every header that is missing, incomplete or at odds with its statement, at once.
