@@ -1,8 +1,8 @@
 """What the forms of a release need beyond the tables' own contracts, as the frozen model of `outputs.yaml`.
 
 Belongs here: which tables go into SDMX, JSON-stat and KOSIS and under which identifiers, units and marks of those
-forms, and the example queries. Does not belong here: columns, codes and labels (the marts' contracts and code lists
-have them), writing a form (reporting).
+forms, what the codebook says of the surveys, and the example queries. Does not belong here: columns, codes and labels
+(the marts' contracts and code lists have them), writing a form (reporting).
 """
 
 from collections.abc import Mapping
@@ -111,14 +111,34 @@ class KosisForm(_Part):
     Attributes:
         headers: KOSIS's name of a field -> its Korean header; `{n}` in both stands for the classification's number.
         period: KOSIS's code of yearly figures.
+        synthetic: stands before the name of a table of made-up data.
         units: by code of `measurement_units`.
     """
 
     headers: Mapping[str, str]
     period: str
+    synthetic: str
     marks: KosisMarks
     units: Mapping[str, KosisUnit]
     tables: tuple[KosisTable, ...] = Field(min_length=1)
+
+
+class Study(_Part):
+    """What the codebook says of both surveys beside their own contracts; `nation_code` as ISO 3166 has it."""
+
+    nation_ko: str
+    nation_en: str
+    nation_code: str = Field(pattern=r"^[A-Z]{2}$")
+    subject_ko: str
+    subject_en: str
+    data_kind_ko: str
+    data_kind_en: str
+    sampling_ko: str
+    sampling_en: str
+    weighting_ko: str
+    weighting_en: str
+    error_ko: str
+    error_en: str
 
 
 class ExampleQuery(_Part):
@@ -139,4 +159,5 @@ class OutputForms(_Part):
     sdmx: SdmxForm
     json_stat: JsonStatForm
     kosis: KosisForm
+    study: Study
     examples: tuple[ExampleQuery, ...] = Field(min_length=1)

@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.release.forms import write_forms
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
@@ -106,7 +107,7 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
     data = _report_data(vintage, settings, library, given)
     # The database writes the tables while Python makes the report
     with ThreadPoolExecutor(max_workers=1) as pool:
-        tables = pool.submit(_write_tables, folder, settings, library, given)
+        tables = pool.submit(_write_tables, folder, data, settings, library, given)
         write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
         for language in LANGUAGES:
             text = render_report(data, language, template_dir=settings.annual_dir)
@@ -114,7 +115,9 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
         tables.result()
 
 
-def _write_tables(folder: Path, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
+def _write_tables(
+    folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
     write_published(
         {f"mart.{name}": frame for name, frame in given.marts.items()},
         folder / "axstat.duckdb",
@@ -127,6 +130,7 @@ def _write_tables(folder: Path, settings: Settings, library: ContractLibrary, gi
     for name, frame in given.marts.items():
         export_parquet(frame, folder / "parquet" / f"{name}.parquet")
         export_csv(frame, folder / "csv" / f"{name}.csv")
+    write_forms(folder, library, given.marts, data)
 
 
 def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> ReportData:

@@ -45,8 +45,14 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     def write(data: ReportData, path: Path, *, template_dir: Path) -> None:
         path.write_text(data.release)
 
+    def write_others(
+        folder: Path, library: ContractLibrary, marts: Mapping[str, pl.DataFrame], printed: ReportData
+    ) -> None:
+        (folder / "codebook.xml").write_text(f"{printed.release} {sorted(marts)}")
+
     monkeypatch.setattr(module, "render_report", draw)
     monkeypatch.setattr(module, "write_workbook", write)
+    monkeypatch.setattr(module, "write_forms", write_others)
     return handed
 
 
@@ -60,6 +66,7 @@ def test_a_release_and_its_manifest(settings: Settings, library: ContractLibrary
     manifest = manifest_of(published.folder)
     files = {path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*") if path.is_file()}
     assert set(manifest["files"]) == files - {"manifest.json"}
+    assert "codebook.xml" in files
     for name, sha256 in manifest["files"].items():
         assert hashlib.sha256((published.folder / name).read_bytes()).hexdigest() == sha256, name
     assert manifest["rows"]["marts"] == {name: frame.height for name, frame in given.marts.items()}
