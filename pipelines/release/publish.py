@@ -16,6 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.errors import Violation, ViolationsError
+from pipelines.release.equality import unequal_cells
 from pipelines.release.forms import write_forms
 from pipelines.release.vintages import (
     MANIFEST,
@@ -71,6 +73,7 @@ def publish(settings: Settings, library: ContractLibrary, given: ReleaseInput) -
 
     Raises:
         AxstatError: if a part cannot be written; nothing is published then.
+        ViolationsError: a form that says something else than the marts, with every cell; nothing is published then.
     """
     published = settings.published_dir
     content = _content(settings, library, given)
@@ -113,6 +116,21 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
             text = render_report(data, language, template_dir=settings.annual_dir)
             (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
         tables.result()
+    differences = unequal_cells(folder, library, given.marts, data, template_dir=settings.annual_dir)
+    if differences:
+        raise ViolationsError(
+            f"release {vintage}",
+            [
+                Violation(
+                    "unequal_outputs",
+                    f"{found.form} {found.table} {found.column} {found.key}".strip(),
+                    str(found.expected),
+                    str(found.got),
+                    "this is a fault of the form's writer, not of the data: nothing is published; report it",
+                )
+                for found in differences
+            ],
+        )
 
 
 def _write_tables(

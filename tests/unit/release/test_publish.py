@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
-from pipelines.errors import AxstatError
+from pipelines.errors import AxstatError, ViolationsError
 from pipelines.release import publish as module
+from pipelines.release.equality import Difference
 from pipelines.release.publish import ReleaseInput, git_revision, publish
 from pipelines.reporting.data import ReportData
 from pipelines.settings import Settings
@@ -53,6 +54,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     monkeypatch.setattr(module, "render_report", draw)
     monkeypatch.setattr(module, "write_workbook", write)
     monkeypatch.setattr(module, "write_forms", write_others)
+    monkeypatch.setattr(module, "unequal_cells", lambda *_, **__: [])
     return handed
 
 
@@ -139,6 +141,25 @@ def test_what_cannot_be_drawn_is_not_published(
         publish(settings, library, changed)
     assert sorted(entry.name for entry in settings.published_dir.iterdir()) == ["2022.1", "latest"]
     assert manifest_of(settings.published_dir / "latest") == manifest_of(first.folder)
+
+
+def test_a_form_that_says_something_else_is_not_published(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    different = Difference(
+        form="sdmx", table="adoption_rate", key="wave=2022", column="estimate", expected="0.3", got="0.4"
+    )
+    monkeypatch.setattr(module, "unequal_cells", lambda *_, **__: [different])
+    with pytest.raises(ViolationsError) as raised:
+        publish(settings, library, given)
+    [violation] = raised.value.violations
+    assert violation.code == "unequal_outputs"
+    assert (violation.where, violation.expected, violation.got) == (
+        "sdmx adoption_rate estimate wave=2022",
+        "0.3",
+        "0.4",
+    )
+    assert list(settings.published_dir.iterdir()) == []
 
 
 def test_a_wave_without_announced_date_is_not_published(
