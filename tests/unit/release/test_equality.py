@@ -14,11 +14,8 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.release.equality import FILE, MORE, MOST, NOT_THERE, ROW, THERE, Difference, unequal_cells
-from pipelines.release.forms import write_forms
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.workbook import write_workbook
-from pipelines.warehouse.published import export_csv, export_parquet, publishable, write_published
-from tests.unit.reporting.made_up import ANNUAL, made_up_report
+from tests.unit.reporting.made_up import ANNUAL
 
 KEY = (
     "survey=industry, wave=2022, domain_type=ax_industry, domain_code=AX1, measure=ai_adoption, base=answered, "
@@ -32,47 +29,10 @@ HERE = (
 Check = Callable[[], list[Difference]]
 
 
-@pytest.fixture(scope="module")
-def marts(library: ContractLibrary) -> Mapping[str, pl.DataFrame]:
-    made_up = made_up_report(wave=2022)
-    return {
-        name: publishable(frame.filter(pl.col("wave") <= 2022) if "wave" in frame.columns else frame, contract)
-        for name, frame in made_up.marts.items()
-        if (contract := library.marts[f"mart.{name}"])
-    }
-
-
-@pytest.fixture(scope="module")
-def printed(marts: Mapping[str, pl.DataFrame]) -> ReportData:
-    return made_up_report(wave=2022, **marts)
-
-
-@pytest.fixture(scope="module")
-def whole(
-    tmp_path_factory: pytest.TempPathFactory,
-    library: ContractLibrary,
-    marts: Mapping[str, pl.DataFrame],
-    printed: ReportData,
-) -> Path:
-    """A release folder as publishing makes it, without the report."""
-    folder = tmp_path_factory.mktemp("release")
-    for form in ("parquet", "csv"):
-        (folder / form).mkdir()
-    write_published(
-        {f"mart.{name}": frame for name, frame in marts.items()}, folder / "axstat.duckdb", library, synthetic=True
-    )
-    for name, frame in marts.items():
-        export_parquet(frame, folder / "parquet" / f"{name}.parquet")
-        export_csv(frame, folder / "csv" / f"{name}.csv")
-    write_forms(folder, library, marts, printed)
-    write_workbook(printed, folder / "axstat.xlsx", template_dir=ANNUAL)
-    return folder
-
-
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
+def folder(written: Path, tmp_path: Path) -> Path:
     """A copy of the release to change."""
-    return Path(shutil.copytree(whole, tmp_path / "release"))
+    return Path(shutil.copytree(written, tmp_path / "release"))
 
 
 @pytest.fixture
