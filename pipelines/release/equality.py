@@ -8,7 +8,7 @@ compared as decimals shifted by two places. In forms for readers (KOSIS, workboo
 be a mark there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -22,7 +22,6 @@ from pipelines.contracts.outputs import KosisTable
 from pipelines.errors import AxstatError
 from pipelines.release import read_back
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.tables import NOT_AVAILABLE, NOT_SHOWN
 from pipelines.reporting.texts import Texts
 
 # A file that is missing, damaged, or has other tables, columns or keys than it should
@@ -282,36 +281,22 @@ def _shifted(value: float | None, times: int) -> str | None:
 
 
 def _workbook(folder: Path, printed: ReportData, texts: Texts) -> list[Difference]:
-    """The workbook's tables of rates by domain and by measure against the rates of the wave that may be printed."""
-    rates = printed.marts["adoption_rate"].filter(pl.col("wave") == printed.wave)
+    """The workbook's tables of rates and of progress against the marts as they may be printed."""
     try:
-        sheets = list(read_back.read_workbook(folder, printed, texts))
+        sheets = read_back.read_workbook(folder, printed, texts)
     except _UNREADABLE as error:
         return [_unreadable("xlsx", "axstat.xlsx", error)]
-    return [difference for sheet in sheets for difference in _sheet(sheet, rates, printed)]
+    return [difference for sheet in sheets for difference in _sheet(sheet, printed, set(texts.raw("workbook.marks")))]
 
 
-def _sheet(sheet: read_back.SheetRows, rates: pl.DataFrame, printed: ReportData) -> Iterator[Difference]:
-    survey, _, part = sheet.name.rpartition("_")
-    headline = printed.survey(survey).headline
-    chosen = rates.filter(pl.col("survey") == survey, pl.col("base") == headline.base)
-    if part == "domains":
-        # A domain whose measures are its own has a table of its own
-        chosen = chosen.filter(pl.col("measure") == headline.measure)
-        key = ["domain_type", "domain_code", "measure", "unit_weighting"]
-    else:
-        chosen = chosen.filter(pl.col("domain_type") == headline.domain_type)
-        key = ["domain_type", "measure", "unit_weighting"]
-    points = {"se": 100}
-    figures = ["n", *read_back.SHEET_FIGURES]
+def _sheet(sheet: read_back.SheetRows, printed: ReportData, marks: set[str]) -> list[Difference]:
+    chosen = read_back.chosen(sheet, printed)
     expected = chosen.select(
-        *key,
+        *sheet.key,
         *(
-            pl.Series(
-                name, [_shifted(value, points.get(name, 1)) for value in chosen.get_column(name)], dtype=pl.String
-            )
-            for name in figures
+            pl.Series(name, [_shifted(value, times) for value in chosen.get_column(name)], dtype=pl.String)
+            for name, times in sheet.times.items()
         ),
     )
-    got = _plain(sheet.rows, key, {NOT_SHOWN, NOT_AVAILABLE})
-    yield from _differences("xlsx", sheet.name, key, expected, got.select(expected.columns))
+    got = _plain(sheet.rows, sheet.key, marks)
+    return _differences("xlsx", sheet.name, sheet.key, expected, got.select(expected.columns))

@@ -9,9 +9,10 @@ finding of it.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import fastexcel
@@ -30,8 +31,18 @@ from pipelines.reporting.texts import Texts
 from pipelines.warehouse.published import query_published
 
 Marts = Mapping[str, pl.DataFrame]
-# Columns of a rate in the workbook, each under a heading of its name
-SHEET_FIGURES = ("estimate", "ci_low", "ci_high", "se")
+# Column -> the values that a table has of it
+_Where = Mapping[str, Sequence[str | int]]
+# Figures of a rate in the workbook, each under the heading of its name, and their factor: an SE is in points there
+_RATE: Mapping[str, int] = MappingProxyType({"n": 1, "estimate": 1, "ci_low": 1, "ci_high": 1, "se": 100})
+# Column of mart.progress -> the heading of its figure in the workbook
+_PROGRESS: Mapping[str, str] = MappingProxyType(
+    {
+        "target": "target", "estimate": "estimate", "gap_pp": "gap", "gap_se_pp": "gap_se",
+        "share_of_distance": "share_of_distance", "observed_pp_per_year": "observed",
+        "observed_se_pp": "observed_se", "required_pp_per_year": "required", "progress_ratio": "ratio",
+    }
+)  # fmt: skip
 
 
 def read_database(folder: Path, name: str) -> pl.DataFrame:
@@ -106,25 +117,63 @@ def read_kosis(folder: Path, table: KosisTable, library: ContractLibrary) -> pl.
 
 @dataclass(frozen=True, kw_only=True)
 class SheetRows:
-    """A table of the workbook: rows of mart.adoption_rate with their key, `n` and `SHEET_FIGURES`, every cell text."""
+    """A table of the workbook under the names and codes of the mart it is from, every cell text.
+
+    Attributes:
+        mart: name without schema.
+        where: column -> the values that the table has of it.
+        key: columns that tell its rows apart.
+        times: figure -> what the mart's number is multiplied by in the workbook.
+    """
 
     name: str
+    mart: str
+    where: _Where
+    key: tuple[str, ...]
+    times: Mapping[str, int]
     rows: pl.DataFrame
 
 
-def read_workbook(folder: Path, printed: ReportData, texts: Texts) -> Iterator[SheetRows]:
-    """The tables of rates by domain and by measure, under the codes that their English labels stand for.
+def read_workbook(folder: Path, printed: ReportData, texts: Texts) -> list[SheetRows]:
+    """The tables of rates by domain, measure and field, and that of progress; labels are read as the codes they name.
 
     Args:
         texts: the English texts, for the headings.
     """
     book = fastexcel.read_excel(folder / "axstat.xlsx")
-    names = set(book.table_names())
+    found = []
     for survey in printed.surveys.values():
-        for part in ("domains", "measures"):
-            name = f"{survey.survey}_{part}"
-            if f"axstat_{name}" in names:
-                yield SheetRows(name=name, rows=_sheet_rows(_cells(book, name), part, survey, printed, texts))
+        headline, code = survey.headline, survey.survey
+        parts: list[tuple[str, Sequence[str], Sequence[str]]] = [
+            ("domains", [domain.type for domain in survey.domains if not domain.measures], [headline.measure]),
+            ("measures", [headline.domain_type], list(printed.marts["measure"]["measure"])),
+        ]
+        parts += [(domain.type, [domain.type], [measure]) for domain in survey.domains for measure in domain.measures]
+        for part, domain_types, measures in parts:
+            where: _Where = {
+                "survey": [code], "wave": [printed.wave], "base": [headline.base], "domain_type": domain_types,
+                "measure": measures,
+            }  # fmt: skip
+            expected = printed.marts["adoption_rate"].filter(_where(where))
+            if expected.height:
+                rows = _rates(_cells(book, f"{code}_{part}"), survey, where, printed, texts)
+                key = ("survey", "domain_type", "domain_code", "measure", "unit_weighting")
+                found.append(
+                    SheetRows(name=f"{code}_{part}", mart="adoption_rate", where=where, key=key, times=_RATE, rows=rows)
+                )
+    where = _progress_rows(printed)
+    if printed.marts["progress"].filter(_where(where)).height:
+        found.append(_progress(_cells(book, "progress"), where, printed, texts))
+    return found
+
+
+def _where(where: _Where) -> list[pl.Expr]:
+    return [pl.col(name).is_in(list(values)) for name, values in where.items()]
+
+
+def chosen(sheet: SheetRows, printed: ReportData) -> pl.DataFrame:
+    """The rows of the mart that a table of the workbook has."""
+    return printed.marts[sheet.mart].filter(_where(sheet.where))
 
 
 def _cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
@@ -138,52 +187,99 @@ def _cells(book: fastexcel.ExcelReader, name: str) -> pl.DataFrame:
     )
 
 
-def _sheet_rows(sheet: pl.DataFrame, part: str, survey: Survey, printed: ReportData, texts: Texts) -> pl.DataFrame:
-    # The English heading is the last line
-    english = {name.split("\n")[-1]: name for name in sheet.columns}
+def _by_english(sheet: pl.DataFrame) -> dict[str, str]:
+    """Last line of a heading, which is English -> the heading."""
+    return {name.split("\n")[-1]: name for name in sheet.columns}
+
+
+def _rates(
+    sheet: pl.DataFrame,
+    survey: Survey,
+    where: _Where,
+    printed: ReportData,
+    texts: Texts,
+) -> pl.DataFrame:
+    """A row a domain or measure and weighting; what no column names is what the whole table is about."""
+    english = _by_english(sheet)
     words = unit_names(survey, texts.language)
 
-    def column(key: str, weighting: str | None = None) -> pl.Expr:
-        group = f"{weighting_text(survey, weighting, texts)}: " if weighting else ""
-        return pl.col(english[f"{group}{texts(f'tables.column.{key}', **words)}"])
+    def heading(key: str) -> str:
+        return texts(f"tables.column.{key}", **words)
 
-    made = []
-    for weighting in survey.unit_weightings:
-        labels = (
-            [column("domain").alias("_domain"), column("domain_type").alias("_type")]
-            if part == "domains"
-            else [column("measure").alias("_measure")]
+    labels = {
+        column: english[heading(key)]
+        for column, key in (("domain_code", "domain"), ("domain_type", "domain_type"), ("measure", "measure"))
+        if heading(key) in english
+    }
+    fixed = {
+        "survey": survey.survey, "domain_type": where["domain_type"][0], "measure": where["measure"][0],
+        # A table without domains is of the total
+        "domain_code": next((domain.code for domain in survey.domains if domain.type == where["domain_type"][0]), None),
+    }  # fmt: skip
+    made = [
+        sheet.select(
+            *(pl.col(name).alias(column) for column, name in labels.items()),
+            *(pl.lit(value).alias(column) for column, value in fixed.items() if column not in labels),
+            pl.lit(weighting).alias("unit_weighting"),
+            pl.col(english[heading("n")]).alias("n"),
+            *(
+                pl.col(english[f"{weighting_text(survey, weighting, texts)}: {heading(figure)}"]).alias(figure)
+                for figure in _RATE
+                if figure != "n"
+            ),
         )
-        made.append(
-            sheet.select(
-                *labels,
-                pl.lit(weighting).alias("unit_weighting"),
-                column("n").alias("n"),
-                *(column(figure, weighting).alias(figure) for figure in SHEET_FIGURES),
-            )
-        )
-    return _coded(pl.concat(made), part, survey, printed)
+        for weighting in survey.unit_weightings
+    ]
+    return _coded(pl.concat(made), list(labels), printed)
 
 
-def _coded(rows: pl.DataFrame, part: str, survey: Survey, printed: ReportData) -> pl.DataFrame:
-    headline = survey.headline
-    if part == "measures":
-        codes = {label: code for code, label in printed.marts["measure"].select("measure", "label_en").iter_rows()}
-        return rows.select(
-            pl.lit(headline.domain_type).alias("domain_type"),
-            pl.col("_measure").replace(codes).alias("measure"),
-            pl.exclude("_measure"),
-        )
-    types = {item.label_en: item.code for item in printed.classifications["domain_types"].items}
-    domains = printed.marts["domain"].filter(pl.col("survey") == survey.survey)
-    return (
-        rows.with_columns(pl.col("_type").replace(types).alias("domain_type"))
-        .join(
-            domains.select("domain_type", pl.col("label_en").alias("_domain"), "domain_code"),
-            on=["domain_type", "_domain"],
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(pl.col("domain_code").fill_null(pl.col("_domain")), pl.lit(headline.measure).alias("measure"))
-        .drop("_domain", "_type")
+def _progress_rows(printed: ReportData) -> _Where:
+    """Which rows of mart.progress the workbook has: headlines of domains that are no crosses."""
+    headlines = [survey.headline for survey in printed.surveys.values()]
+    return {
+        "wave": [printed.wave],
+        "domain_type": [
+            domain.type for survey in printed.surveys.values() for domain in survey.domains
+            if len(domain.columns) < 2 and not domain.measures
+        ],
+        "measure": [headline.measure for headline in headlines],
+        "unit_weighting": [headline.unit_weighting for headline in headlines],
+    }  # fmt: skip
+
+
+def _progress(sheet: pl.DataFrame, where: _Where, printed: ReportData, texts: Texts) -> SheetRows:
+    english = _by_english(sheet)
+    labels = {"domain_code": "domain", "domain_type": "domain_type", "survey": "survey"}
+    rows = sheet.select(
+        *(pl.col(english[texts(f"tables.column.{key}")]).alias(column) for column, key in labels.items()),
+        *(pl.col(english[texts(f"tables.column.{key}")]).alias(column) for column, key in _PROGRESS.items()),
     )
+    names = {survey.short_label_en: code for code, survey in printed.surveys.items()}
+    coded = rows.with_columns(pl.col("survey").replace(names))
+    return SheetRows(
+        name="progress",
+        mart="progress",
+        where=where,
+        key=("survey", "domain_type", "domain_code"),
+        times=dict.fromkeys(_PROGRESS, 1),
+        rows=_coded(coded, list(labels), printed),
+    )
+
+
+def _coded(rows: pl.DataFrame, labelled: Sequence[str], printed: ReportData) -> pl.DataFrame:
+    """English labels replaced by the codes they stand for; a label that stands for none stays."""
+    measures = {label: code for code, label in printed.marts["measure"].select("measure", "label_en").iter_rows()}
+    types = {item.label_en: item.code for item in printed.classifications["domain_types"].items}
+    made = rows.with_columns(
+        pl.col(name).replace(codes)
+        for name, codes in (("measure", measures), ("domain_type", types))
+        if name in labelled
+    )
+    if "domain_code" not in labelled:
+        return made
+    place = ["survey", "domain_type"]
+    domains = printed.marts["domain"].select(
+        *place, pl.col("label_en").alias("domain_code"), pl.col("domain_code").alias("_code")
+    )
+    joined = made.join(domains, on=[*place, "domain_code"], how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("_code", "domain_code").alias("domain_code")).drop("_code")

@@ -1,6 +1,7 @@
 """A changed cell, planted in each form of a release, is found; a release as it was written has none."""
 
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import fastexcel
 import openpyxl
 import polars as pl
 import pytest
@@ -184,12 +186,16 @@ def test_a_suppressed_number_that_kosis_prints(folder: Path, check: Check, marts
 
 @pytest.mark.parametrize(
     ("sheet", "part", "domain_type", "domain_code"),
-    [("산업 영역별", "industry_domains", "ax_industry", "AX1"), ("공공 지표별", "public_measures", "total", "total")],
+    [
+        ("산업 영역별", "industry_domains", "ax_industry", "AX1"),
+        ("공공 지표별", "public_measures", "total", "total"),
+        ("목표와 거리", "progress", "ax_industry", "AX1"),
+    ],
 )
 def test_a_cell_of_the_workbook(
     folder: Path, check: Check, printed: ReportData, sheet: str, part: str, domain_type: str, domain_code: str
 ) -> None:
-    survey = part.partition("_")[0]
+    survey = "public" if part == "public_measures" else "industry"
     [rate] = [rate for rate in printed.rates(survey, domain_type) if rate.domain_code == domain_code]
     path = folder / "axstat.xlsx"
     number = openpyxl.load_workbook(path, read_only=True).sheetnames.index(sheet) + 1
@@ -229,6 +235,40 @@ def test_a_file_that_cannot_be_read_is_a_finding(folder: Path, check: Check, nam
     assert found
     assert {each.form for each in found} == {form}
     assert damage == "damaged" or {each.column for each in found} == {FILE}
+
+
+def test_a_suppressed_number_that_the_workbook_prints(folder: Path, check: Check, printed: ReportData) -> None:
+    path = folder / "axstat.xlsx"
+    suppressed = next(
+        rate for rate in printed.rates("public", "public_sector", weighting="employment") if not rate.is_shown
+    )
+    book = fastexcel.read_excel(path).load_table("axstat_public_domains", eager=True)
+    sheet = openpyxl.load_workbook(path)["공공 영역별"]
+    (table,) = sheet.tables.values()
+    left, top, _, _ = openpyxl.utils.range_boundaries(table.ref)
+    names = [str(cell.value) for cell in sheet[top]]
+    assert len(names) == book.num_columns
+    row = next(
+        number for number in range(top + 1, sheet.max_row + 1)
+        if sheet.cell(number, left + 1).value == suppressed.labels["en"]
+    )  # fmt: skip
+    column = next(place for place, name in enumerate(names) if name.endswith("weighted by employment: Estimate (%)"))
+    place = sheet.cell(row, column + 1)
+    assert place.value == "[u]"
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    name = f"xl/worksheets/sheet{openpyxl.load_workbook(path, read_only=True).sheetnames.index('공공 영역별') + 1}.xml"
+    pattern = rf'<c r="{place.coordinate}"( s="\d+") t="s"><v>\d+</v></c>'.encode()
+    parts[name], count = re.subn(pattern, f'<c r="{place.coordinate}"\\1><v>0.4</v></c>'.encode(), parts[name])
+    assert count == 1
+    with zipfile.ZipFile(path, "w") as packed:
+        for each, content in parts.items():
+            packed.writestr(each, content)
+    [found] = check()
+    assert (found.form, found.table, found.column, found.expected, found.got) == (
+        "xlsx", "public_domains", "estimate", None, "0.4",
+    )  # fmt: skip
+    assert f"domain_code={suppressed.domain_code}" in found.key
 
 
 def test_many_differences_are_counted(folder: Path, check: Check, marts: Mapping[str, pl.DataFrame]) -> None:
