@@ -45,7 +45,7 @@ def write_forms(folder: Path, library: ContractLibrary, marts: Mapping[str, pl.D
     )
     write_json_stat(library, marts, folder / "jsonstat", release=printed.release, published=published, remark=remark)
     write_kosis(library, printed.marts, folder / "kosis", published=published, synthetic=printed.synthetic)
-    write_csvw(library, sorted(marts), folder / "csv", release=printed.release, published=published, remark=remark)
+    write_csvw(library, marts, folder / "csv", release=printed.release, published=published, remark=remark)
     write_codebook(
         library,
         dict(sorted(marts.items())),

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import polars as pl
+
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import Column, TableContract
 
@@ -31,7 +33,7 @@ _LABELS = ("mart.domain", "mart.measure")
 
 def write_csvw(
     library: ContractLibrary,
-    tables: Sequence[str],
+    marts: Mapping[str, pl.DataFrame],
     folder: Path,
     *,
     release: str,
@@ -41,14 +43,13 @@ def write_csvw(
     """Describe the CSV files of a folder, `<table>.csv` for each table.
 
     Args:
-        tables: names of marts without schema.
+        marts: published tables by name without schema.
         remark: stands as a comment on all of them, e.g. that the data are synthetic.
 
     Raises:
         KeyError: a column of a type that no mart has.
     """
     publisher = library.outputs.publisher
-    contracts = [library.marts[f"mart.{name}"] for name in tables]
     content: dict[str, Any] = {
         "@context": ["http://www.w3.org/ns/csvw", {"@language": "en"}],
         "dc:identifier": release,
@@ -56,15 +57,17 @@ def write_csvw(
         "dc:publisher": _both(publisher.label_en, publisher.label_ko),
         **({"rdfs:comment": remark} if remark else {}),
         "dialect": {"encoding": "utf-8", "header": True, "delimiter": ",", "doubleQuote": True},
-        "tables": [_table(contract, contracts) for contract in contracts],
+        "tables": [_table(library.marts[f"mart.{name}"], library, marts) for name in sorted(marts)],
     }
     text = json.dumps(content, ensure_ascii=False, indent=1)
     (folder / METADATA).write_text(text + "\n", encoding="utf-8")
 
 
-def _table(contract: TableContract, all_: Sequence[TableContract]) -> dict[str, Any]:
+def _table(contract: TableContract, library: ContractLibrary, marts: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    own = _name(contract)
+    labels = [library.marts[name] for name in _LABELS if name != contract.name and name.partition(".")[2] in marts]
     return {
-        "url": _url(contract),
+        "url": f"{own}.csv",
         "dc:title": _both(contract.title_en, contract.title_ko),
         "dc:description": contract.description,
         "dc:license": contract.licence,
@@ -74,17 +77,22 @@ def _table(contract: TableContract, all_: Sequence[TableContract]) -> dict[str, 
             "foreignKeys": [
                 {
                     "columnReference": list(other.key),
-                    "reference": {"resource": _url(other), "columnReference": list(other.key)},
+                    "reference": {"resource": f"{_name(other)}.csv", "columnReference": list(other.key)},
                 }
-                for other in all_
-                if other.name in _LABELS and other.name != contract.name and set(other.key) <= set(contract.key)
+                for other in labels
+                if set(other.key) <= set(contract.key) and _refers(marts[own], marts[_name(other)], other.key)
             ],
         },
     }
 
 
-def _url(contract: TableContract) -> str:
-    return f"{contract.name.partition('.')[2]}.csv"
+def _refers(frame: pl.DataFrame, other: pl.DataFrame, key: Sequence[str]) -> bool:
+    """True when every row finds its own in the other table; one of all domains together is in no list of domains."""
+    return frame.join(other, on=list(key), how="anti").is_empty()
+
+
+def _name(contract: TableContract) -> str:
+    return contract.name.partition(".")[2]
 
 
 def _column(column: Column) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         partitions_def=waves,
         pool="warehouse",
         kinds={"duckdb", "parquet", "csv", "excel"},
-        description="DuckDB, Parquet, CSV, SDMX, JSON-stat, KOSIS, codebook, workbook and report, published as a whole.",
+        description="DuckDB, Parquet, CSV, SDMX, JSON-stat, KOSIS, codebook, workbook, report; published as a whole.",
     )
     def release(
         context: dg.AssetExecutionContext,
