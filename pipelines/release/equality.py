@@ -49,8 +49,8 @@ class Difference:
         form: ``duckdb``, ``parquet``, ``csv``, ``sdmx``, ``jsonstat``, ``kosis`` or ``xlsx``.
         table: the mart; of KOSIS the table's id, of the workbook the sheet's table.
         key: the row, as ``survey=industry, wave=2025, …``; empty for a whole file or column.
-        column: the column, `ROW` for a row that is there in one of the two only, `FILE` for a file that cannot be
-            read, `MORE` for the number of cells that are not told one by one.
+        column: the column; `ROW` for a row and `FILE` for a table that is there in one of the two only, `FILE` also for
+            what cannot be read, `MORE` for the number of cells that are not told one by one.
         expected, got: the values as text, None for NULL.
     """
 
@@ -81,16 +81,11 @@ def unequal_cells(
         printed: the same release as it may be printed.
         template_dir: the folder `reports/annual`, for the headings of the workbook.
     """
-    found: list[Difference] = []
-    readers: dict[str, Callable[[Path, str], pl.DataFrame]] = {
-        "duckdb": read_back.read_database,
-        "parquet": read_back.read_parquet,
-        "csv": read_back.read_csv,
-    }
+    found = _database(folder, library, marts)
+    readers = {"parquet": read_back.read_parquet, "csv": read_back.read_csv}
     for form, reader in readers.items():
         for name, mart in marts.items():
-            key = library.marts[f"mart.{name}"].key
-            found += _check(form, name, key, mart, partial(reader, folder, name))
+            found += _check(form, name, library.marts[f"mart.{name}"].key, mart, partial(reader, folder, name))
     for entry in library.outputs.sdmx.tables:
         name = entry.table.partition(".")[2]
         read = partial(read_back.read_sdmx, folder, entry, library, marts)
@@ -102,6 +97,21 @@ def unequal_cells(
     for table in library.outputs.kosis.tables:
         found += _kosis(folder, table, library, printed)
     found += _workbook(folder, printed, Texts(template_dir, "en"))
+    return found
+
+
+def _database(folder: Path, library: ContractLibrary, marts: Mapping[str, pl.DataFrame]) -> list[Difference]:
+    try:
+        tables = read_back.read_database(folder)
+    except _UNREADABLE as error:
+        return [_unreadable("duckdb", read_back.DATABASE, error)]
+    found = []
+    for name in sorted({*marts, *tables}):
+        if name in marts and name in tables:
+            found += _differences("duckdb", name, library.marts[f"mart.{name}"].key, marts[name], tables[name])
+        else:
+            expected, got = (THERE if name in one else NOT_THERE for one in (marts, tables))
+            found.append(Difference(form="duckdb", table=name, key="", column=FILE, expected=expected, got=got))
     return found
 
 
@@ -285,7 +295,7 @@ def _workbook(folder: Path, printed: ReportData, texts: Texts) -> list[Differenc
     try:
         sheets = read_back.read_workbook(folder, printed, texts)
     except _UNREADABLE as error:
-        return [_unreadable("xlsx", "axstat.xlsx", error)]
+        return [_unreadable("xlsx", read_back.WORKBOOK, error)]
     return [difference for sheet in sheets for difference in _sheet(sheet, printed, set(texts.raw("workbook.marks")))]
 
 

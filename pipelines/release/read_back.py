@@ -28,8 +28,9 @@ from pipelines.reporting.kosis import kosis_headers
 from pipelines.reporting.sdmx import code_ids, component_id
 from pipelines.reporting.sentences import unit_names, weighting_text
 from pipelines.reporting.texts import Texts
-from pipelines.warehouse.published import query_published
+from pipelines.warehouse.published import read_published
 
+DATABASE, WORKBOOK = "axstat.duckdb", "axstat.xlsx"
 Marts = Mapping[str, pl.DataFrame]
 # Column -> the values that a table has of it
 _Where = Mapping[str, Sequence[str | int]]
@@ -45,9 +46,9 @@ _PROGRESS: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 
 
-def read_database(folder: Path, name: str) -> pl.DataFrame:
-    """A table of the published DuckDB file."""
-    return query_published(folder / "axstat.duckdb", f'select * from mart."{name}"')
+def read_database(folder: Path) -> dict[str, pl.DataFrame]:
+    """The tables of the published DuckDB file."""
+    return read_published(folder / DATABASE)
 
 
 def read_parquet(folder: Path, name: str) -> pl.DataFrame:
@@ -140,7 +141,7 @@ def read_workbook(folder: Path, printed: ReportData, texts: Texts) -> list[Sheet
     Args:
         texts: the English texts, for the headings.
     """
-    book = fastexcel.read_excel(folder / "axstat.xlsx")
+    book = fastexcel.read_excel(folder / WORKBOOK)
     found = []
     for survey in printed.surveys.values():
         headline, code = survey.headline, survey.survey

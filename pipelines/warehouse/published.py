@@ -172,18 +172,7 @@ def query_published(path: Path, sql: str) -> pl.DataFrame:
     Raises:
         AxstatError: the file cannot be opened; `sql` is not one such statement; the database refuses it.
     """
-    config: dict[str, ConfigValue] = {**CONNECTION_CONFIG, "enable_external_access": False}
-    try:
-        connection = duckdb.connect(str(path), read_only=True, config=config)
-    except duckdb.Error as error:
-        raise AxstatError(
-            "published_file",
-            where=str(path),
-            expected="a published DuckDB file",
-            got=str(error).splitlines()[0],
-            hint="run `axstat run` first, or name another file",
-        ) from error
-    with connection:
+    with _open(path) as connection:
         connection.execute("set lock_configuration = true")
         try:
             statements = connection.extract_statements(sql)
@@ -206,6 +195,42 @@ def query_published(path: Path, sql: str) -> pl.DataFrame:
                 hint="`show all tables` lists the tables, `describe mart.adoption_rate` the columns of one",
             ) from error
     return found
+
+
+def read_published(path: Path) -> dict[str, pl.DataFrame]:
+    """Every table of a published file, by name without schema.
+
+    Raises:
+        AxstatError: the file cannot be opened, or is damaged.
+    """
+    with _open(path) as connection:
+        try:
+            names = connection.execute("select table_name from duckdb_tables() where schema_name = 'mart'").fetchall()
+            return {name: connection.sql(f"select * from mart.{quoted(name)}").pl() for (name,) in sorted(names)}
+        except duckdb.Error as error:
+            raise AxstatError(
+                "published_file",
+                where=str(path),
+                expected="tables that can be read to their end",
+                got=str(error).splitlines()[0],
+                hint="publish the wave again; the file was damaged after it was written",
+            ) from error
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    """A published file, read-only and cut off from all other files."""
+    config: dict[str, ConfigValue] = {**CONNECTION_CONFIG, "enable_external_access": False}
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=config)
+    except duckdb.Error as error:
+        raise AxstatError(
+            "published_file",
+            where=str(path),
+            expected="a published DuckDB file",
+            got=str(error).splitlines()[0],
+            hint="run `axstat run` first, or name another file",
+        ) from error
+    return connection
 
 
 def _text(value: str) -> str:

@@ -68,6 +68,15 @@ def test_a_cell_of_the_database(folder: Path, check: Check, estimate: float) -> 
     )
 
 
+def test_a_table_too_few_and_too_many_in_the_database(folder: Path, check: Check) -> None:
+    with duckdb.connect(str(folder / "axstat.duckdb")) as connection:
+        connection.execute("alter table mart.measure rename to units")
+    assert [(each.form, each.table, each.column, each.expected, each.got) for each in check()] == [
+        ("duckdb", "measure", FILE, THERE, NOT_THERE),
+        ("duckdb", "units", FILE, NOT_THERE, THERE),
+    ]
+
+
 def test_a_cell_of_parquet(folder: Path, check: Check) -> None:
     path = folder / "parquet" / "adoption_rate.parquet"
     rows = pl.read_parquet(path)

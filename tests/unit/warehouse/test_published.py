@@ -23,6 +23,7 @@ from pipelines.warehouse.published import (
     export_parquet,
     publishable,
     query_published,
+    read_published,
     write_published,
 )
 from pipelines.warehouse.reference import reference_frames
@@ -272,6 +273,31 @@ def test_a_question_reaches_no_other_file(published: Path, tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(AxstatError, match="nowhere"):
         query_published(tmp_path / "nowhere.duckdb", "select 1")
+
+
+def test_all_tables_are_read_back(
+    tmp_path: Path, library: ContractLibrary, marts: dict[str, pl.DataFrame], rates: pl.DataFrame
+) -> None:
+    given = {**marts, "mart.adoption_rate": publishable(rates, library.marts["mart.adoption_rate"])}
+    write_published(given, tmp_path / "a.duckdb", library, synthetic=False)
+    found = read_published(tmp_path / "a.duckdb")
+    assert {f"mart.{name}" for name in found} == set(given)
+    assert all(frame.equals(given[f"mart.{name}"]) for name, frame in found.items())
+
+
+def test_a_file_that_was_damaged_is_named(
+    tmp_path: Path, library: ContractLibrary, marts: dict[str, pl.DataFrame], rates: pl.DataFrame
+) -> None:
+    target = tmp_path / "damaged.duckdb"
+    rows = publishable(large_rates(rates), library.marts["mart.adoption_rate"])
+    write_published({**marts, "mart.adoption_rate": rows}, target, library, synthetic=False)
+    content = bytearray(target.read_bytes())
+    # The first block after the three headers holds rows; its checksum no longer fits
+    content[3 * 4096 + 100] ^= 0xFF
+    target.write_bytes(content)
+    with pytest.raises(AxstatError, match=r"damaged\.duckdb") as raised:
+        read_published(target)
+    assert raised.value.code == "published_file"
 
 
 @pytest.fixture(scope="module")
