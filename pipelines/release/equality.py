@@ -77,8 +77,9 @@ def unequal_cells(
 
     Args:
         folder: the release, whole or under construction.
-        marts: published tables by name without schema, as `publishable` gives them.
-        printed: the same release as it may be printed.
+        marts: published tables by name without schema, without what may not be printed (`printable`), as
+            `publishable` gives them.
+        printed: the same release as the report has it; the workbook is held against it.
         template_dir: the folder `reports/annual`, for the headings of the workbook.
     """
     found = _database(folder, library, marts)
@@ -95,7 +96,7 @@ def unequal_cells(
     figures = marts[name].select(*key, *cubes.figures, *cubes.status)
     found += _check("jsonstat", name, key, figures, partial(read_back.read_json_stat, folder, library))
     for table in library.outputs.kosis.tables:
-        found += _kosis(folder, table, library, printed)
+        found += _kosis(folder, table, library, marts)
     found += _workbook(folder, printed, Texts(template_dir, "en"))
     return found
 
@@ -240,12 +241,14 @@ def _text(value: object) -> str | None:
     return None if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
-def _kosis(folder: Path, table: KosisTable, library: ContractLibrary, printed: ReportData) -> list[Difference]:
-    """A KOSIS table against the mart as it may be printed: numbers in the unit's decimals, a mark for none."""
+def _kosis(
+    folder: Path, table: KosisTable, library: ContractLibrary, marts: Mapping[str, pl.DataFrame]
+) -> list[Difference]:
+    """A KOSIS table against the mart: numbers in the unit's decimals, a mark for none."""
     form = library.outputs.kosis
     mart = library.marts[table.table]
     key = [*table.classifications, "wave"]
-    rows = printed.marts[mart.name.partition(".")[2]].filter(
+    rows = marts[mart.name.partition(".")[2]].filter(
         *(pl.col(column).is_in(list(codes)) for column, codes in table.where.items())
     )
     expected = rows.select(

@@ -25,8 +25,9 @@ def write_forms(folder: Path, library: ContractLibrary, marts: Mapping[str, pl.D
     """Write the forms into a release folder that has its `csv/` already; the same tables give the same bytes.
 
     Args:
-        marts: published tables by name without schema, as `publishable` gives them.
-        printed: the same release as it may be printed; KOSIS has its numbers, suppressed ones left out.
+        marts: published tables by name without schema, without what may not be printed (`printable`), as
+            `publishable` gives them.
+        printed: the same release as the report has it: dates and what it is called.
     """
     remark = SYNTHETIC_REMARK if printed.synthetic else None
     published = printed.publication_date
@@ -44,7 +45,7 @@ def write_forms(folder: Path, library: ContractLibrary, marts: Mapping[str, pl.D
         remark=remark,
     )
     write_json_stat(library, marts, folder / "jsonstat", release=printed.release, published=published, remark=remark)
-    write_kosis(library, printed.marts, folder / "kosis", published=published, synthetic=printed.synthetic)
+    write_kosis(library, marts, folder / "kosis", published=published, synthetic=printed.synthetic)
     write_csvw(library, marts, folder / "csv", release=printed.release, published=published, remark=remark)
     write_codebook(
         library,

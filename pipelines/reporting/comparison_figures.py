@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import comparison_charts, numbers
-from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.blanking import CONFIDENTIAL, HIDDEN, SUPPRESS
 from pipelines.reporting.charts import Frame
 from pipelines.reporting.comparison_tables import change_table, flow_name, small_area_table
 from pipelines.reporting.comparisons import Change, SmallArea, changes, flows, parts, small_areas, wave_before
@@ -17,7 +17,7 @@ from pipelines.reporting.drawing import NARROW, WIDE
 from pipelines.reporting.figures import Figure, accent_of, source_of
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.sentences import level, short_name, unit_names, weighting_text
-from pipelines.reporting.tables import NOT_AVAILABLE, NOT_SHOWN, WITH_CAUTION
+from pipelines.reporting.tables import mark_beside, mark_without
 from pipelines.reporting.texts import Texts
 
 MODELLED = "[m]"
@@ -58,11 +58,14 @@ def change_figure(data: ReportData, texts: Texts, survey_code: str, domain_type:
     )
     notes = [texts("changes.note")]
     hidden = [change.labels[language] for change in ordered if change.reliability == SUPPRESS]
-    without = [change.labels[language] for change in ordered if change.low is None and change.reliability != SUPPRESS]
+    without = [change.labels[language] for change in ordered if change.low is None and change.reliability not in HIDDEN]
+    secret = [change.labels[language] for change in ordered if change.reliability == CONFIDENTIAL]
     if without:
         notes.append(texts("changes.without_note", names=texts.listed(without)))
     if hidden:
         notes.append(texts("changes.hidden_note", names=texts.listed(hidden)))
+    if secret:
+        notes.append(texts("changes.secret_note", names=texts.listed(secret)))
     cautioned = [
         change.labels[language] for change in ordered if change.low is not None and change.reliability == CAUTION
     ]
@@ -84,12 +87,13 @@ def change_figure(data: ReportData, texts: Texts, survey_code: str, domain_type:
 
 def _shift(change: Change, texts: Texts) -> comparison_charts.Shift:
     language = texts.language
-    label, n = change.labels[language], numbers.count(change.n_common, language)
+    label = change.labels[language]
+    n = mark_without(change.reliability) if change.n_common is None else numbers.count(change.n_common, language)
     if change.points is None or change.low is None or change.high is None:
-        mark = NOT_SHOWN if change.reliability == SUPPRESS else NOT_AVAILABLE
+        mark = mark_without(change.reliability)
         return comparison_charts.Shift(label, mark, mark, n)
     number = numbers.decimal(change.points, language, sign=True)
-    mark = f" {WITH_CAUTION}" if change.reliability == CAUTION else ""
+    mark = f" {mark_beside(change.reliability)}".rstrip()
     return comparison_charts.Shift(
         label=label,
         text=f"{number} ({numbers.points_interval(change.low, change.high, language)}){mark}",
@@ -157,7 +161,7 @@ def _flow_sentence(data: ReportData, texts: Texts, survey: Survey) -> list[str]:
         return []
     values = {name: numbers.per_cent(flow.share or 0.0, texts.language) for name, flow in shares.items()}
     names = {f"{name}_name": flow_name(name, texts) for name in shares}
-    count = numbers.count(next(iter(shares.values())).n, texts.language)
+    count = numbers.count(next(iter(shares.values())).n or 0, texts.language)
     return [texts("changes.flows", count=count, **unit_names(survey, texts.language), **values, **names)]
 
 
@@ -187,7 +191,7 @@ def small_area_figure(data: ReportData, texts: Texts, survey_code: str) -> Figur
         if (direct := area.interval("direct")) is not None and (model := area.interval("model")) is not None
     ]
     narrower = sum(model[2] - model[1] < direct[2] - direct[1] for direct, model in both)
-    title = texts("small_area.title", count=narrower, all=len(both))
+    title = texts("small_area.title", count=narrower, all=len(both)) if both else texts("small_area.title_none")
     kind = getattr(data.classifications["domain_types"].item(rule.domain_type), f"label_{language}")
     subtitle = texts(
         "small_area.subtitle",
@@ -224,15 +228,17 @@ def _pair(area: SmallArea, texts: Texts) -> comparison_charts.Pair:
     language = texts.language
     direct, model = area.interval("direct"), area.interval("model")
     mark = f" {MODELLED}"
-    without = "" if not area.is_modelled else NOT_SHOWN + mark
-    short = [numbers.number_of_per_cent(direct[0], language) if direct else NOT_SHOWN]
+    no_direct = mark_without(area.row["direct_reliability"])
+    no_model = mark_without(area.row["reliability"])
+    without = "" if not area.is_modelled else no_model + mark
+    short = [numbers.number_of_per_cent(direct[0], language) if direct else no_direct]
     if area.is_modelled:
-        short.append((numbers.number_of_per_cent(model[0], language) if model else NOT_SHOWN) + mark)
+        short.append((numbers.number_of_per_cent(model[0], language) if model else no_model) + mark)
     return comparison_charts.Pair(
         label=area.labels[language],
-        n=numbers.count(area.row["n"], language),
+        n=no_direct if area.row["n"] is None else numbers.count(area.row["n"], language),
         short=" · ".join(short),
-        filled=_estimate(direct, language, "", NOT_SHOWN),
+        filled=_estimate(direct, language, "", no_direct),
         hollow=_estimate(model, language, mark, without),
     )
 

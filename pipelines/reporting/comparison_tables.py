@@ -5,21 +5,19 @@ Belongs here: rows and columns of these tables. Does not belong here: other tabl
 
 from collections.abc import Sequence
 
-from pipelines.reporting.blanking import SUPPRESS
 from pipelines.reporting.comparisons import Change, Flow, SmallArea, changes, flows, parts, small_areas, wave_before
-from pipelines.reporting.data import CAUTION, ReportData
+from pipelines.reporting.data import ReportData
 from pipelines.reporting.estimate_tables import domain_type_label
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import (
-    NOT_AVAILABLE,
-    NOT_SHOWN,
-    WITH_CAUTION,
     Cell,
     Column,
     Headings,
     Kind,
     Table,
     joined_title,
+    mark_beside,
+    mark_without,
     number_cell,
     text_cell,
 )
@@ -101,8 +99,9 @@ def parts_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
             part.share_before, part.share_after, part.within, part.within_se, part.composition,
             part.composition_se, part.contribution, part.contribution_se,
         )  # fmt: skip
-        hidden = SUPPRESS if part.within is None else ""
-        cells = [_cell(value, kind, languages[0], hidden) for value, (_, kind) in zip(values, _PARTS, strict=True)]
+        cells = [
+            _cell(value, kind, languages[0], part.reliability) for value, (_, kind) in zip(values, _PARTS, strict=True)
+        ]
         made.append((*names, *cells))
     return Table(f"{survey}_parts", _title(data, languages, survey, "parts"), tuple(columns), tuple(made))
 
@@ -127,7 +126,7 @@ def flows_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
     made = []
     for rows in lists:
         cells = [*(text_cell(rows[0].labels[texts.language]) for texts in languages)]
-        cells.append(number_cell(rows[0].n, "count", languages[0]))
+        cells.append(_cell(rows[0].n, "count", languages[0], rows[0].reliability))
         for flow in rows:
             factor = 100.0 if flow.flow == "net" else 1.0
             kind = "points" if flow.flow == "net" else "share"
@@ -195,10 +194,10 @@ def _division(data: ReportData, whole: str, parts_of: str, texts: Texts) -> str:
 
 def _cell(value: float | None, kind: Kind, texts: Texts, reliability: str) -> Cell:
     if value is None:
-        return Cell(None, NOT_SHOWN if reliability == SUPPRESS else NOT_AVAILABLE)
+        return Cell(None, mark_without(reliability))
     return number_cell(value, kind, texts)
 
 
 def _mark(flow: Flow) -> Cell:
-    mark = {SUPPRESS: NOT_SHOWN, CAUTION: WITH_CAUTION}.get(flow.reliability, "")
+    mark = mark_beside(flow.reliability)
     return Cell(mark, mark)

@@ -23,7 +23,7 @@ class Change:
     wave_before: int
     domain_type: str
     labels: Mapping[str, str]
-    n_common: int
+    n_common: int | None
     before: float | None
     after: float | None
     points: float | None
@@ -41,14 +41,15 @@ class Part:
     whole_type: str
     domain_type: str
     labels: Mapping[str, str] | None
-    share_before: float
-    share_after: float
+    share_before: float | None
+    share_after: float | None
     within: float | None
     within_se: float | None
     composition: float | None
     composition_se: float | None
     contribution: float | None
     contribution_se: float | None
+    reliability: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Flow:
     flow: str
     domain_type: str
     labels: Mapping[str, str]
-    n: int
+    n: int | None
     share: float | None
     low: float | None
     high: float | None
@@ -137,6 +138,7 @@ def parts(data: ReportData, survey: str) -> list[Part]:
                     composition_se=row["composition_se_pp"],
                     contribution=row["contribution_pp"],
                     contribution_se=row["contribution_se_pp"],
+                    reliability=row["reliability"],
                 )
             )
     return made

@@ -3,8 +3,8 @@
 Belongs here: the frozen input of every output (HTML, workbook) and selections of estimates from it. Does
 not belong here: reading a database (warehouse), words or number formats, or any estimation.
 
-An estimate that the reliability rule suppresses is blanked once, here, when `ReportData` is made. Nothing
-further down can print what it does not get.
+An estimate that the reliability rule suppresses, or that is confidential, is blanked once, here, when `ReportData` is
+made. Nothing further down can print what it does not get.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from pipelines.contracts.classifications import Classification, QuestionVersion
 from pipelines.contracts.surveys import Survey
 from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
-from pipelines.reporting.blanking import COMPARISONS, SUPPRESS, blank, blanked_comparisons
+from pipelines.reporting.blanking import COMPARISONS, blanked
 
 MARTS = (
     "adoption_rate", "progress", "projection", "hindcast", "scenario", "domain", "measure", "quality_indicator",
@@ -30,23 +30,6 @@ PUBLISH = "publish"
 CAUTION = "caution"
 # Reason code of stats.reliability
 _CENSUS = "census_full_response"
-
-# Everything that would tell a suppressed estimate, or let it be worked out
-_BLANKED_RATE = (
-    "adopters", "adopters_se", "estimate", "se", "ci_low", "ci_high", "deff", "n_effective", "cv",
-)  # fmt: skip
-# The same for a row of mart.progress: where its own estimate is suppressed, and where only its baseline is
-_BLANKED_PROGRESS = (
-    "estimate", "se", "gap_pp", "gap_se_pp", "required_pp_per_year", "required_se_pp",
-    "projected", "projected_low", "projected_high", "p_target",
-)  # fmt: skip
-_BLANKED_WITH_BASELINE = (
-    "baseline", "share_of_distance", "share_se", "observed_pp_per_year", "observed_se_pp",
-    "required_from_baseline_pp_per_year", "progress_ratio", "progress_ratio_low", "progress_ratio_high",
-    "pace_status",
-)  # fmt: skip
-
-_BLANKED_SCENARIO = ("estimate", "pp_per_year", "logit_per_year", "in_target_year", "contribution_pp")
 
 _TAKEN_AS_THEY_ARE = (
     "survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting", "n", "n_dont_know",
@@ -66,8 +49,9 @@ class Rate:
     """One estimated share with everything it must travel with. Shares are 0 to 1.
 
     Attributes:
-        estimate, se, ci_low, ci_high, adopters: None when suppressed, or where the mart has none.
-        reliability: ``publish``, ``caution`` or ``suppress``.
+        estimate, se, ci_low, ci_high, adopters: None when suppressed or confidential, or where the mart has none.
+        n, n_dont_know, population: None when confidential.
+        reliability: ``publish``, ``caution``, ``suppress`` or, over all of them, ``confidential``.
         is_break: first point of a new comparability segment.
         is_census: every unit of the domain answered, so there is no sampling error.
     """
@@ -79,8 +63,8 @@ class Rate:
     measure: str
     unit_weighting: str
     labels: Mapping[str, str]
-    n: int
-    n_dont_know: int
+    n: int | None
+    n_dont_know: int | None
     population: float | None
     adopters: float | None
     estimate: float | None
@@ -168,16 +152,10 @@ class ReportData:
                 got=f"no {', '.join(missing)}",
                 hint="hand over every mart the report reads",
             )
-        rates = self.marts["adoption_rate"].filter(pl.col("wave") <= self.wave)
-        progress = self.marts["progress"].filter(pl.col("wave") <= self.wave)
-        cleaned = {name: self.marts[name] for name in MARTS}
-        cleaned["adoption_rate"] = blank(rates, pl.col("reliability") == SUPPRESS, _BLANKED_RATE)
-        cleaned["progress"] = _blank_progress(progress, rates)
-        cleaned |= blanked_comparisons(self.marts, self.wave)
-        for name in ("projection", "hindcast"):
-            cleaned[name] = _without_suppressed(self.marts[name].filter(pl.col("wave") == self.wave), rates)
-        cleaned["scenario"] = _blank_scenario(self.marts["scenario"].filter(pl.col("wave") == self.wave), rates)
-        object.__setattr__(self, "marts", cleaned)
+        of_report = {name: _upto(self.marts[name], self.wave) for name in MARTS}
+        for name in ("projection", "hindcast", "scenario"):
+            of_report[name] = of_report[name].filter(pl.col("wave") == self.wave)
+        object.__setattr__(self, "marts", blanked(of_report))
 
     def survey(self, survey: str) -> Survey:
         """The survey's contract."""
@@ -345,36 +323,5 @@ class ReportData:
         )
 
 
-def _without_suppressed(rows: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Rows whose estimate of this wave may be printed: they are made of it, and say what it is."""
-    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
-    return rows.join(rates.filter(pl.col("reliability") == SUPPRESS), on=key, how="anti", maintain_order="left")
-
-
-def _blank_scenario(scenario: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Blank parts whose estimate is suppressed; the rest and the whole have no mark of their own."""
-    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
-    suppressed = rates.filter(pl.col("reliability") == SUPPRESS).select(*key, pl.lit(True).alias("_own")).unique()
-    marked = scenario.join(suppressed, on=key, how="left", maintain_order="left")
-    return blank(marked, pl.col("_own").fill_null(False), _BLANKED_SCENARIO).select(scenario.columns)
-
-
-def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Blank rows whose estimate is suppressed, and of others what a suppressed baseline would tell."""
-    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
-    # A rate suppressed on either base: a row of mart.progress does not say which base it stands on
-    suppressed = (
-        rates.filter(pl.col("reliability") == SUPPRESS)
-        .select(*key, pl.lit(True).alias("_own"))
-        .unique(maintain_order=True)
-    )
-    marked = progress.join(suppressed, on=key, how="left", maintain_order="left").join(
-        suppressed.rename({"wave": "baseline_wave", "_own": "_baseline"}),
-        on=["baseline_wave" if name == "wave" else name for name in key],
-        how="left",
-        maintain_order="left",
-    )
-    own = pl.col("_own").fill_null(False)
-    blanked = blank(marked, own, _BLANKED_PROGRESS)
-    either = own | pl.col("_baseline").fill_null(False)
-    return blank(blanked, either, _BLANKED_WITH_BASELINE).select(progress.columns)
+def _upto(frame: pl.DataFrame, wave: int) -> pl.DataFrame:
+    return frame.filter(pl.col("wave") <= wave) if "wave" in frame.columns else frame

@@ -93,7 +93,19 @@ def ticks(top: float, length: float, *, apart: float) -> list[float]:
 
 def labels_width(labels: Sequence[str], most: float) -> float:
     """Width of a column of labels, each broken onto two lines where it is wider than `most`."""
-    return max(text_width(line, LABEL) for label in labels for line in label_lines(label, most))
+    return max((text_width(line, LABEL) for label in labels for line in label_lines(label, most)), default=0.0)
+
+
+def wrapped(text: str, room: float) -> list[str]:
+    """A sentence on as many lines as it needs in this many pixels, broken at spaces."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, LABEL) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def label_lines(label: str, room: float) -> list[str]:
@@ -113,6 +125,24 @@ def point_mark(color: str, size: int) -> Layer:
         "type": "point", "filled": True, "color": color, "stroke": PALETTE["paper"], "strokeWidth": 1.2,
         "size": size, "opacity": 1,
     }  # fmt: skip
+
+
+def words_only(lines: Sequence[str], *, small_print: str, width: int) -> str:
+    """A picture of words alone, in the place of a chart that has nothing to draw."""
+    board = Board(width)
+    top, bottom = 16.0, 52.0 if small_print else 28.0
+    height = LEADING * 1.4 * len(lines)
+    # A quiet frame says that a picture belongs here
+    board.draw(
+        [{"a": 0, "b": width, "y": y} for y in (0.0, height + 8)],
+        {"type": "rule", "color": PALETTE["grid"]},
+        x=pixels("a"),
+        x2={"field": "b"},
+        y=pixels("y"),
+    )
+    board.text([(0, LEADING * 1.4 * (number + 0.7), line) for number, line in enumerate(lines)], color="muted")
+    board.text([(0, height + 30, small_print)], color="target", size=SMALL)
+    return board.svg(height=height, top=top, bottom=bottom)
 
 
 class Board:

@@ -7,7 +7,7 @@ Belongs here: which estimates a table holds. Does not belong here: how a row of 
 import dataclasses
 from collections.abc import Sequence
 
-from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.blanking import HIDDEN
 from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.sentences import reasons, short_name, weighting_text
 from pipelines.reporting.tables import (
@@ -248,7 +248,7 @@ def _domain_names(data: ReportData, languages: Sequence[Texts], rate: Rate) -> l
 
 
 def suppressed_rates(data: ReportData) -> tuple[list[Rate], int, int]:
-    """Suppressed estimates of the headline measure in this wave; how many there are, and how many marked [e]."""
+    """Estimates of the headline measure in this wave that are not shown; how many there are; how many are [e]."""
     everything = [
         rate
         for survey, contract in data.surveys.items()
@@ -256,7 +256,7 @@ def suppressed_rates(data: ReportData) -> tuple[list[Rate], int, int]:
         for weighting in contract.unit_weightings
         for rate in data.rates(survey, domain_type, weighting=weighting)
     ]
-    hidden = [rate for rate in everything if rate.reliability == SUPPRESS]
+    hidden = [rate for rate in everything if rate.reliability in HIDDEN]
     return hidden, len(everything), sum(rate.reliability == CAUTION for rate in everything)
 
 
@@ -278,7 +278,7 @@ def suppressed_table(data: ReportData, languages: Sequence[Texts]) -> Table:
         rows.append(
             (
                 *(text_cell(name) for name in names),
-                number_cell(rate.n, "count", languages[0]),
+                number_cell(rate.n, "count", languages[0], rate),
                 *(text_cell("; ".join(reasons(data, rate, texts.language))) for texts in languages),
             )
         )

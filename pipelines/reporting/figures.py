@@ -11,9 +11,9 @@ from itertools import pairwise
 from pipelines.contracts.classifications import Item
 from pipelines.contracts.surveys import Survey
 from pipelines.reporting import charts, numbers, outlook, stacked_charts
-from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.blanking import CONFIDENTIAL, SUPPRESS
 from pipelines.reporting.data import CAUTION, Rate, ReportData
-from pipelines.reporting.drawing import NARROW, WIDE, Accent
+from pipelines.reporting.drawing import NARROW, WIDE, Accent, words_only, wrapped
 from pipelines.reporting.estimate_tables import series_rows
 from pipelines.reporting.sentences import (
     level,
@@ -23,7 +23,7 @@ from pipelines.reporting.sentences import (
     unit_names,
     weighting_text,
 )
-from pipelines.reporting.tables import NOT_AVAILABLE, NOT_SHOWN, WITH_CAUTION, RateRow, Table, rate_table
+from pipelines.reporting.tables import NOT_AVAILABLE, RateRow, Table, mark_beside, mark_without, rate_table
 from pipelines.reporting.texts import Texts
 
 
@@ -68,11 +68,12 @@ def _sorted(rates: Sequence[Rate]) -> list[Rate]:
 
 
 def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
-    n = numbers.count(rate.n, texts.language)
+    n = mark_without(rate.reliability) if rate.n is None else numbers.count(rate.n, texts.language)
     if not rate.is_shown:
-        return charts.Dot(label, NOT_SHOWN, NOT_SHOWN, n, reason=_reason(data, rate, texts))
+        mark = mark_without(rate.reliability)
+        return charts.Dot(label, mark, mark, n, reason=_reason(data, rate, texts))
     share, low, high = rate.value()
-    mark = f" {WITH_CAUTION}" if rate.reliability == CAUTION else ""
+    mark = f" {mark_beside(rate.reliability)}".rstrip()
     earlier = data.previous(rate)
     text = (
         numbers.per_cent(share, texts.language)
@@ -173,10 +174,15 @@ def _reason(data: ReportData, rate: Rate, texts: Texts) -> str:
     return next(iter(reasons(data, rate, texts.language)), NOT_AVAILABLE)
 
 
+_NOTES_BY_MARK = (
+    (SUPPRESS, "chart.suppressed_note"), (CONFIDENTIAL, "chart.secret_note"), (CAUTION, "chart.caution_note"),
+)  # fmt: skip
+
+
 def _mark_notes(data: ReportData, texts: Texts, rates: Sequence[Rate], *, by_measure: bool) -> list[str]:
     """What is not shown, and what is to be used with caution, by the weightiest reason."""
     notes = []
-    for reliability, key in ((SUPPRESS, "chart.suppressed_note"), (CAUTION, "chart.caution_note")):
+    for reliability, key in _NOTES_BY_MARK:
         by_reason: dict[str, list[str]] = {}
         for rate in rates:
             if rate.reliability == reliability:
@@ -271,6 +277,8 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
     """The headline over the waves with its breaks, the target and the way still to go."""
     survey, language = data.survey(survey_code), texts.language
     series = [rate for rate in data.series(survey_code) if rate.is_shown]
+    if not series:
+        return _nothing_to_draw(data, texts, survey_code)
     last, goal = series[-1], data.targets[survey_code]
     target = numbers.whole_per_cent(goal.value, language)
     points = []
@@ -326,16 +334,6 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         breaks=breaks,
         fan=outlook.fan(data, last),
     )
-    table = rate_table(
-        data,
-        [texts],
-        series_rows(data, [texts], survey_code),
-        survey=survey_code,
-        name=name,
-        title=f"{title} — {subtitle}",
-        label_keys=("survey", "wave", "question"),
-        weightings=(last.unit_weighting,),
-    )
     return Figure(
         name=name,
         title=title,
@@ -345,7 +343,48 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
         alternative=f"{title}. {subtitle}",
         notes=tuple(outlook.projection_notes(data, last, texts)),
         source=source_of(data, texts, survey),
-        table=table,
+        table=_series_table(data, texts, survey_code, name, f"{title} — {subtitle}"),
+    )
+
+
+def _nothing_to_draw(data: ReportData, texts: Texts, survey_code: str) -> Figure:
+    """The series where no wave's estimate may be shown: why, and the table of marks."""
+    survey, language = data.survey(survey_code), texts.language
+    last = data.headline(survey_code)
+    name = f"{survey_code}_series"
+    title = texts("trend.title_none", name=short_name(survey, language))
+    subtitle = texts(
+        "trend.subtitle",
+        measure=data.measure_text(last.measure, "label", language),
+        weighting=weighting_text(survey, last.unit_weighting, texts),
+        level=level(survey, language),
+        years=str(last.wave),
+    )
+    why = texts("chart.nothing", reason=_reason(data, last, texts))
+    small_print = texts("synthetic.small_print") if data.synthetic else ""
+    return Figure(
+        name=name,
+        title=title,
+        subtitle=subtitle,
+        narrow=words_only(wrapped(why, NARROW), small_print=small_print, width=NARROW),
+        wide=None,
+        alternative=f"{title}. {why}",
+        notes=(),
+        source=source_of(data, texts, survey),
+        table=_series_table(data, texts, survey_code, name, f"{title} — {subtitle}"),
+    )
+
+
+def _series_table(data: ReportData, texts: Texts, survey_code: str, name: str, title: str) -> Table:
+    return rate_table(
+        data,
+        [texts],
+        series_rows(data, [texts], survey_code),
+        survey=survey_code,
+        name=name,
+        title=title,
+        label_keys=("survey", "wave", "question"),
+        weightings=(data.survey(survey_code).headline.unit_weighting,),
     )
 
 
@@ -357,7 +396,7 @@ def ladder_figure(
     *,
     both_widths: bool = True,
 ) -> Figure | None:
-    """The stages of adoption as bars that add to 1; None where the survey's total cannot be drawn.
+    """The stages of adoption as bars that add to 1; None where no bar can be drawn.
 
     A domain with a suppressed stage has no bar: it is named in a note and stands in the table.
     """
@@ -372,6 +411,8 @@ def ladder_figure(
         for rate, parts in _ladders(data, survey_code, domain_type, stages)
     ]
     drawn = [ladder for ladder in ladders if all(rate.is_shown for rate in (ladder[1], *ladder[2]))]
+    if not drawn:
+        return None
     stacks = [
         stacked_charts.Stack(
             name,

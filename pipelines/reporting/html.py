@@ -26,6 +26,7 @@ from pipelines.reporting import (
     process_tables,
     sentences,
 )
+from pipelines.reporting.blanking import CONFIDENTIAL
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import (
@@ -199,6 +200,8 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
 
 def _heading(data: ReportData, texts: Texts) -> str:
     values: dict[str, object] = {"wave": data.wave}
+    if not all(data.headline(survey).is_shown for survey in data.surveys):
+        return texts("document.heading_without", **values)
     for survey, contract in data.surveys.items():
         values[survey] = numbers.per_cent(data.headline(survey).value()[0], texts.language)
         values[f"{survey}_name"] = sentences.short_name(contract, texts.language)
@@ -248,6 +251,10 @@ def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator
         }
 
 
+# Asked with the technologies, so that a wave has both or neither
+_ANY_STAGE = "stage_none"
+
+
 def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
     """Region, stages and technologies, with what each technology is."""
 
@@ -256,7 +263,14 @@ def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str,
 
     language = texts.language
     regions = data.rates("industry", "region")
+    missing = [
+        texts("profile.nothing", survey=sentences.short_name(contract, language))
+        for survey, contract in data.surveys.items()
+        if data.rates(survey, contract.headline.domain_type, measure=_ANY_STAGE)
+        and technology_figure(data, texts, survey) is None
+    ]
     return {
+        "missing": missing,
         "stages": numbered(
             ladder_figure(data, texts, "industry", ("total", "ax_industry")),
             ladder_figure(data, texts, "public", ("total", "institution_type"), both_widths=False),
@@ -319,18 +333,16 @@ def _suppressed(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[s
     hidden, everything, cautioned = estimate_tables.suppressed_rates(data)
     language = texts.language
     values = {"wave": data.wave, "measure": _measure_label(data, texts)}
-    lead = (
-        texts(
-            "suppressed.lead",
-            total=numbers.count(everything, language),
-            count=numbers.count(len(hidden), language),
-            **values,
-        )
-        if hidden
-        else texts("suppressed.none", **values)
-    )
+    lead = []
+    secret = sum(rate.reliability == CONFIDENTIAL for rate in hidden)
+    counts = {"total": numbers.count(everything, language), "count": numbers.count(len(hidden) - secret, language)}
+    if len(hidden) > secret:
+        lead.append(texts("suppressed.lead", **counts, **values))
+    if secret:
+        counts["count"] = numbers.count(secret, language)
+        lead.append(texts("suppressed.secret", **counts, **values))
     return {
-        "lead": lead,
+        "lead": " ".join(lead) or texts("suppressed.none", **values),
         "caution": texts("suppressed.caution", count=numbers.count(cautioned, language)) if cautioned else "",
         "table": numbering.table(estimate_tables.suppressed_table(data, [texts])) if hidden else None,
     }

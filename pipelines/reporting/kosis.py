@@ -3,7 +3,7 @@
 Belongs here: the rows and files of those tables. Does not belong here: which tables, headers, units and marks (contract
 `outputs.yaml`), labels and codes (the marts' contracts).
 
-The numbers are those that may be printed (`ReportData.marts`): where one is withheld, suppressed as unreliable or not
+The numbers are those that may be printed (`blanking.printable`): where one is withheld, suppressed as unreliable or not
 there, a mark stands in its place.
 """
 
@@ -17,11 +17,8 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import Column, TableContract
 from pipelines.contracts.outputs import KosisTable, KosisUnit
-from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.blanking import FREE, SUPPRESS
 from pipelines.reporting.code_lists import codes_by_column
-
-# CONF_STATUS of what is free for publication
-FREE = "F"
 
 
 def write_kosis(

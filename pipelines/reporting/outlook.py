@@ -9,12 +9,10 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.reporting import numbers
-from pipelines.reporting.blanking import SUPPRESS
 from pipelines.reporting.charts import Ahead
 from pipelines.reporting.data import Rate, ReportData
 from pipelines.reporting.sentences import level, probability, short_name, weighting_text
 from pipelines.reporting.tables import (
-    NOT_SHOWN,
     Cell,
     Column,
     Headings,
@@ -126,15 +124,16 @@ def scenario_table(data: ReportData, languages: Sequence[Texts], survey_code: st
             else texts(f"tables.scenario_{code}", survey=short_name(survey, texts.language))
             for texts in languages
         ]
-        hidden = code in rates and rates[code].reliability == SUPPRESS
+        rate = rates.get(code)
 
-        def cell(value: float | None, kind: Kind, hidden: bool = hidden) -> Cell:
-            return Cell(None, NOT_SHOWN) if hidden else number_cell(value, kind, first)
+        def cell(value: float | None, kind: Kind, rate: Rate | None = rate) -> Cell:
+            hidden = rate is not None and not rate.is_shown
+            return number_cell(None if hidden else value, kind, first, rate)
 
         body.append(
             (
                 *(text_cell(name) for name in names),
-                number_cell(needed["share"], "share", first),
+                number_cell(needed["share"], "share", first, rate),
                 cell(needed["estimate"], "share"),
                 cell(needed["pp_per_year"], "points"),
                 cell(needed["logit_per_year"], "ratio"),

@@ -9,16 +9,16 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.blanking import HIDDEN
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import (
-    NOT_SHOWN,
     Cell,
     Column,
     Headings,
     Kind,
     Table,
+    mark_without,
     number_cell,
     optional_text,
     text_cell,
@@ -64,12 +64,12 @@ def sources_table(data: ReportData, languages: Sequence[Texts]) -> Table:
 def _row(data: ReportData, languages: Sequence[Texts], row: dict[str, Any]) -> tuple[Cell, ...]:
     first = languages[0]
     survey = data.survey(row["survey"])
-    hidden = row["reliability"] == SUPPRESS
+    hidden = row["reliability"] in HIDDEN
     places = [row[name] for name in _PLACES if row[name] not in (_ALL, _HOME)]
 
     def ours(name: str) -> Cell:
         kind: Kind = "points" if name == "difference_pp" else "share"
-        return Cell(None, NOT_SHOWN) if hidden else number_cell(row[name], kind, first)
+        return Cell(None, mark_without(row["reliability"])) if hidden else number_cell(row[name], kind, first)
 
     return (
         *(text_cell(short_name(survey, texts.language)) for texts in languages),

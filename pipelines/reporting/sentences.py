@@ -61,7 +61,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Headline:
-    """The texts of one large figure on page one; empty strings are not printed."""
+    """The texts of one large figure on page one; empty strings are not printed, no estimate has no bar."""
 
     name: str
     population: str
@@ -74,7 +74,7 @@ class Headline:
     status: str
     sentences: tuple[str, ...]
     also: tuple[tuple[str, str], ...]
-    bar: Bar
+    bar: Bar | None
     bar_description: str
     bar_target: str
 
@@ -162,6 +162,8 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
     language = texts.language
     survey, rate = data.survey(survey_code), data.headline(survey_code)
     goal = data.targets[survey_code]
+    if not rate.is_shown:
+        return _hidden_headline(data, survey_code, texts)
     progress = data.progress(rate)
     estimate, low, high = rate.value()
     target = numbers.whole_per_cent(goal.value, language)
@@ -208,6 +210,28 @@ def headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
             level=level(survey, language),
         ),
         bar_target=texts("headline.bar_target", target=target),
+    )
+
+
+def _hidden_headline(data: ReportData, survey_code: str, texts: Texts) -> Headline:
+    """The card of a headline that may not be shown: the target stands, and why there is no figure."""
+    language = texts.language
+    survey, rate, goal = data.survey(survey_code), data.headline(survey_code), data.targets[survey_code]
+    return Headline(
+        name=short_name(survey, language),
+        population=str(getattr(survey, f"population_{language}")),
+        estimate="–",
+        interval="",
+        target_heading=texts("headline.target", year=goal.year),
+        target=numbers.whole_per_cent(goal.value, language),
+        distance="–",
+        distance_interval="",
+        status=texts("headline.status.hidden"),
+        sentences=(texts("chart.nothing", reason="; ".join(reasons(data, rate, language))),),
+        also=tuple(_beside(data, survey_code, texts)),
+        bar=None,
+        bar_description="",
+        bar_target="",
     )
 
 
@@ -314,23 +338,31 @@ def ranking_sentences(data: ReportData, rates: Sequence[Rate], texts: Texts) -> 
     if not shown:
         return []
     survey = data.survey(shown[0].survey)
-    total = data.headline(survey.survey).value()[0]
+    sentences = _apart_sentences(data, shown, survey, texts)
+    sentences += _change_sentences(data, shown, survey, texts)
+    hidden = len(rates) - len(shown)
+    if hidden:
+        sentences.append(texts("ranking.not_shown", count=numbers.count(hidden, language)))
+    return sentences
+
+
+def _apart_sentences(data: ReportData, shown: Sequence[Rate], survey: Survey, texts: Texts) -> list[str]:
+    """What stands wholly above or below the total; nothing where the total is not shown."""
+    language, headline_rate = texts.language, data.headline(survey.survey)
+    if not headline_rate.is_shown:
+        return []
+    total = headline_rate.value()[0]
     against = {
         "total_name": texts("common.total_name", survey=short_name(survey, language)),
         "total": numbers.per_cent(total, language),
     }
     above = [rate.labels[language] for rate in shown if rate.value()[1] > total]
     below = [rate.labels[language] for rate in reversed(shown) if rate.value()[2] < total]
-    sentences = [
+    return [
         texts(f"ranking.{side}", names=texts.listed(names), **against)
         for side, names in (("above", above), ("below", below))
         if names
     ] or [texts("ranking.none_apart", **against)]
-    sentences += _change_sentences(data, shown, survey, texts)
-    hidden = len(rates) - len(shown)
-    if hidden:
-        sentences.append(texts("ranking.not_shown", count=numbers.count(hidden, language)))
-    return sentences
 
 
 def _change_sentences(data: ReportData, shown: Sequence[Rate], survey: Survey, texts: Texts) -> list[str]:

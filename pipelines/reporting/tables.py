@@ -4,7 +4,7 @@ Belongs here: which rows and columns a table has, and each cell's value and text
 markup, sheet formats, or sentences.
 
 A table is made in one language (HTML) or in several (workbook): names then take a column a language, and
-headings a line a language. No cell is blank: `[u]` is suppressed, `[x]` not available.
+headings a line a language. No cell is blank: `[u]` is suppressed, `[c]` confidential, `[x]` not available.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.reporting import numbers
-from pipelines.reporting.blanking import SUPPRESS
+from pipelines.reporting.blanking import CONFIDENTIAL, HIDDEN, SUPPRESS
 from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.sentences import reasons, unit_names, weighting_text
 from pipelines.reporting.texts import Texts
@@ -21,9 +21,24 @@ from pipelines.reporting.texts import Texts
 Kind = Literal["label", "text", "code", "year", "count", "share", "points", "ratio", "mark"]
 
 NOT_SHOWN = "[u]"
+SECRET = "[c]"
 WITH_CAUTION = "[e]"
 BREAK = "[b]"
 NOT_AVAILABLE = "[x]"
+
+
+# What stands in the place of a number that may not be printed, by reliability
+_HIDDEN_MARKS: Mapping[str, str] = {SUPPRESS: NOT_SHOWN, CONFIDENTIAL: SECRET}
+
+
+def mark_without(reliability: str | None) -> str:
+    """The mark in the place of a number that is not there: why it is not."""
+    return _HIDDEN_MARKS.get(reliability or "", NOT_AVAILABLE)
+
+
+def mark_beside(reliability: str | None) -> str:
+    """The mark beside an estimate, empty where there is nothing to say."""
+    return WITH_CAUTION if reliability == CAUTION else _HIDDEN_MARKS.get(reliability or "", "")
 
 
 @dataclass(frozen=True)
@@ -97,8 +112,7 @@ class Headings:
 def number_cell(value: float | None, kind: Kind, texts: Texts, rate: Rate | None = None) -> Cell:
     """A cell of a number; a mark where there is none."""
     if value is None:
-        hidden = rate is not None and rate.reliability == SUPPRESS
-        return Cell(None, NOT_SHOWN if hidden else NOT_AVAILABLE)
+        return Cell(None, mark_without(rate.reliability if rate else None))
     language = texts.language
     if kind == "count":
         return Cell(value, numbers.count(value, language))
@@ -126,8 +140,8 @@ def optional_text(text: str) -> Cell:
 def _mark(data: ReportData, rate: Rate | None, texts: Texts, extra: str = "") -> Cell:
     """The marks beside an estimate; an empty mark is not a blank cell but says there is nothing to say."""
     marks, note = [], ""
-    if rate is not None and rate.reliability in (SUPPRESS, CAUTION):
-        marks.append(NOT_SHOWN if rate.reliability == SUPPRESS else WITH_CAUTION)
+    if rate is not None and rate.reliability in (*HIDDEN, CAUTION):
+        marks.append(mark_beside(rate.reliability))
         note = "; ".join(reasons(data, rate, texts.language))
     if extra:
         marks.append(extra)
@@ -187,7 +201,7 @@ def rate_table(
             text_cell(row.names[texts.language][position]) for position in range(len(label_keys)) for texts in languages
         ]
         some = next((rate for rate in row.rates.values() if rate is not None), None)
-        cells.append(number_cell(some.n if some else None, "count", first))
+        cells.append(number_cell(some.n if some else None, "count", first, some))
         for weighting in weightings:
             rate = row.rates.get(weighting)
             cells += [

@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
-from pipelines.contracts.models import Code
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.kosis import kosis_rows, write_kosis
 from tests.unit.reporting.made_up import library as contracts
@@ -69,19 +67,6 @@ def test_numbers_are_the_marts_in_per_cent_to_the_last_digit(folder: Path, repor
     assert not rows["수치값"].str.contains("[eE]").any()
 
 
-def knowing_confidential(library: ContractLibrary) -> ContractLibrary:
-    """Contracts whose rates may be confidential."""
-    rates = library.tables["mart.adoption_rate"]
-    codes = (
-        Code(value="F", label_ko="공개", label_en="Free"),
-        Code(value="C", label_ko="비밀", label_en="Confidential"),
-    )
-    columns = tuple(
-        replace(column, codes=codes) if column.name == "conf_status" else column for column in rates.columns
-    )
-    return replace(library, tables={**library.tables, "mart.adoption_rate": replace(rates, columns=columns)})
-
-
 def test_a_withheld_number_is_marked_as_confidential(library: ContractLibrary, report: ReportData) -> None:
     place = (pl.col("domain_code") == "AX1") & (pl.col("wave") == 2025)
     rates = report.marts["adoption_rate"].with_columns(
@@ -91,7 +76,7 @@ def test_a_withheld_number_is_marked_as_confidential(library: ContractLibrary, r
     table = next(each for each in library.outputs.kosis.tables if each.id == "DT_AX_IND_01")
     rows = kosis_rows(
         table,
-        knowing_confidential(library),
+        library,
         {**report.marts, "adoption_rate": rates},
         published=PUBLISHED,
         synthetic=False,
