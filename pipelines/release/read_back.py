@@ -10,7 +10,7 @@ finding of it.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,7 +35,7 @@ Marts = Mapping[str, pl.DataFrame]
 # Column -> the values that a table has of it
 _Where = Mapping[str, Sequence[str | int]]
 # Figures of a rate in the workbook, each under the heading of its name, and their factor: an SE is in points there
-_RATE: Mapping[str, int] = MappingProxyType({"n": 1, "estimate": 1, "ci_low": 1, "ci_high": 1, "se": 100})
+_RATE: Mapping[str, int] = MappingProxyType({"estimate": 1, "ci_low": 1, "ci_high": 1, "se": 100})
 # Column of mart.progress -> the heading of its figure in the workbook
 _PROGRESS: Mapping[str, str] = MappingProxyType(
     {
@@ -159,9 +159,18 @@ def read_workbook(folder: Path, printed: ReportData, texts: Texts) -> list[Sheet
             if expected.height:
                 rows = _rates(_cells(book, f"{code}_{part}"), survey, where, printed, texts)
                 key = ("survey", "domain_type", "domain_code", "measure", "unit_weighting")
-                found.append(
-                    SheetRows(name=f"{code}_{part}", mart="adoption_rate", where=where, key=key, times=_RATE, rows=rows)
+                rates = SheetRows(
+                    name=f"{code}_{part}", mart="adoption_rate", where=where, key=key, times=_RATE, rows=rows
                 )
+                # One number of respondents stands for all weightings: that of the first
+                first = survey.unit_weightings[0]
+                counts = replace(
+                    rates,
+                    where={**where, "unit_weighting": [first]},
+                    times={"n": 1},
+                    rows=rows.filter(pl.col("unit_weighting") == first),
+                )
+                found += [rates, counts]
     where = _progress_rows(printed)
     if printed.marts["progress"].filter(_where(where)).height:
         found.append(_progress(_cells(book, "progress"), where, printed, texts))
@@ -226,7 +235,6 @@ def _rates(
             *(
                 pl.col(english[f"{weighting_text(survey, weighting, texts)}: {heading(figure)}"]).alias(figure)
                 for figure in _RATE
-                if figure != "n"
             ),
         )
         for weighting in survey.unit_weightings

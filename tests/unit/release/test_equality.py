@@ -16,8 +16,11 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.release.equality import FILE, MORE, MOST, NOT_THERE, ROW, THERE, Difference, unequal_cells
+from pipelines.reporting.blanking import printable
 from pipelines.reporting.data import ReportData
-from tests.unit.reporting.made_up import ANNUAL
+from pipelines.reporting.workbook import write_workbook
+from pipelines.warehouse.published import publishable
+from tests.unit.reporting.made_up import ANNUAL, made_up_report
 
 KEY = (
     "survey=industry, wave=2022, domain_type=ax_industry, domain_code=AX1, measure=ai_adoption, base=answered, "
@@ -295,3 +298,29 @@ def test_a_column_that_is_missing_or_too_many(folder: Path, check: Check) -> Non
         ("label_ko", THERE, NOT_THERE),
         ("label", NOT_THERE, THERE),
     ]
+
+
+def test_a_confidential_rate_of_one_weighting_leaves_the_other_ones_number_of_respondents(
+    tmp_path: Path, library: ContractLibrary
+) -> None:
+    """The workbook has one n for both weightings; where one of them is withheld, it is that of the other."""
+    made_up = made_up_report(wave=2022).marts
+    place = (
+        (pl.col("survey") == "industry") & (pl.col("domain_type") == "ax_industry") & (pl.col("domain_code") == "AX1")
+        & (pl.col("unit_weighting") == "employment")
+    )  # fmt: skip
+    rates = made_up["adoption_rate"].with_columns(
+        pl.when(place).then(pl.lit("C")).otherwise("conf_status").alias("conf_status")
+    )
+    marts = {
+        name: publishable(
+            frame.filter(pl.col("wave") <= 2022) if "wave" in frame.columns else frame, library.marts[f"mart.{name}"]
+        )
+        for name, frame in printable({**made_up, "adoption_rate": rates}).items()
+    }
+    printed = made_up_report(wave=2022, **marts)
+    write_workbook(printed, tmp_path / "axstat.xlsx", template_dir=ANNUAL)
+    found = unequal_cells(tmp_path, library, marts, printed, template_dir=ANNUAL)
+    assert [str(each) for each in found if each.form == "xlsx"] == []
+    hidden = marts["adoption_rate"].filter(place, pl.col("wave") == 2022)
+    assert hidden.height == hidden["n"].null_count() == hidden["estimate"].null_count() > 0
