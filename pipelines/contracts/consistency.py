@@ -12,6 +12,7 @@ from pipelines.contracts.compiler import polars_type
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.indicator_checks import check_indicators
 from pipelines.contracts.models import QualityRule, TableContract
+from pipelines.contracts.output_checks import check_outputs
 from pipelines.contracts.surveys import Domain, Survey
 from pipelines.errors import AxstatError
 
@@ -45,6 +46,7 @@ def cross_checks(library: "ContractLibrary", findings: Findings) -> None:
     _check_targets(library, findings)
     _check_sources(library, findings)
     _check_signed(library, findings)
+    check_outputs(library, findings)
     _check_manifest_schema(library, findings)
     check_indicators(library, findings)
 

@@ -27,6 +27,7 @@ from pipelines.contracts.file_faults import FileFault, FileFaults
 from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
+from pipelines.contracts.outputs import OutputForms
 from pipelines.contracts.quality_values import QualityValues
 from pipelines.contracts.revisions import Revisions
 from pipelines.contracts.series import Series
@@ -40,6 +41,7 @@ from pipelines.errors import AxstatError
 ANSWER_STATUSES = "answer_statuses"
 _CODEBOOKS = "codebooks.yaml"
 _FILE_FAULTS = "file_faults.yaml"
+_OUTPUTS = "outputs.yaml"
 _SOURCES = "sources.yaml"
 _QUALITY_VALUES = "quality_values.yaml"
 _REVISIONS = "revisions.yaml"
@@ -47,7 +49,7 @@ _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS = "explanations.yaml", "overrides.yaml", 
 _GATE_RULES = "classifications/gate_rules.yaml"
 # No number that a run makes rests on these: their versions are none of a fingerprint's.
 _WITHOUT_NUMBERS = (
-    _CODEBOOKS, _FILE_FAULTS, _SOURCES, _QUALITY_VALUES, _REVISIONS, _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS,
+    _CODEBOOKS, _FILE_FAULTS, _OUTPUTS, _SOURCES, _QUALITY_VALUES, _REVISIONS, _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS,
     _GATE_RULES,
 )  # fmt: skip
 
@@ -75,10 +77,11 @@ class ContractLibrary:
         sources: where deliveries come from.
         quality_values: quality indicators that are handed in, and the days on which releases went out.
         revisions: declared changes of published figures.
+        outputs: what the forms of a release need beside the marts' contracts.
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
-            sources, codebooks, faults and what persons sign: no number rests on where a file was fetched, how a
-            codebook is headed, a fault is worded or who lets a release out; nor those of quality values and revisions,
+            sources, codebooks, faults, outputs and what persons sign: no number rests on where a file was fetched, how
+            a codebook is headed, a fault is worded, a form is laid out or who lets a release out; nor those of quality values and revisions,
             which are about releases and not about a run.
     """
 
@@ -101,6 +104,7 @@ class ContractLibrary:
     sources: SourceFile
     quality_values: QualityValues
     revisions: Revisions
+    outputs: OutputForms
     manifest_schema: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -167,6 +171,7 @@ def load_library(root: Path) -> ContractLibrary:
     sources = reader.one(_SOURCES, SourceFile)
     quality_values = reader.one(_QUALITY_VALUES, QualityValues)
     revisions = reader.one(_REVISIONS, Revisions)
+    outputs = reader.one(_OUTPUTS, OutputForms)
     survey_files = reader.each("surveys", Survey)
     series_files = reader.each("benchmarks", Series)
     deliveries = reader.contracts(("deliveries",))
@@ -187,6 +192,7 @@ def load_library(root: Path) -> ContractLibrary:
     assert sources is not None
     assert quality_values is not None
     assert revisions is not None
+    assert outputs is not None
 
     for values, what, where in (
         ([survey.survey for survey in survey_files], "survey", "surveys"),
@@ -231,6 +237,7 @@ def load_library(root: Path) -> ContractLibrary:
         sources=sources,
         quality_values=quality_values,
         revisions=revisions,
+        outputs=outputs,
         manifest_schema=MappingProxyType(manifest_schema),
         versions=MappingProxyType(
             {path: version for path, version in sorted(reader.versions.items()) if path not in _WITHOUT_NUMBERS}

@@ -23,6 +23,7 @@ from pipelines.contracts.signed import Override
 from pipelines.release.candidate import Candidate, FailedCheck, WrittenFiles
 from pipelines.release.causes import Cause, causes
 from pipelines.release.completion import with_history, with_own_indicators
+from pipelines.release.forms import write_forms
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
 from pipelines.release.history import ORDER, past_releases
 from pipelines.release.protection import Leak
@@ -250,6 +251,7 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
     for name, frame in (("deliveries", given.deliveries), ("row_balance", given.row_balance)):
         digest.update(f"{name}\n{frame.write_csv()}".encode())
     digest.update(repr(sorted(library.versions.items())).encode())
+    digest.update(library.outputs.model_dump_json().encode())
     digest.update(repr([notice for notice in given.notices if notice.kind == "explanation"]).encode())
     digest.update(_words_sha256(settings).encode())
     return digest.hexdigest()
@@ -267,7 +269,7 @@ def _words_sha256(settings: Settings) -> str:
 def _write(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
     # The database writes the tables while Python makes the report
     with ThreadPoolExecutor(max_workers=1) as pool:
-        tables = pool.submit(_write_tables, folder, library, given)
+        tables = pool.submit(_write_tables, folder, data, settings, library, given)
         write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
         for language in LANGUAGES:
             text = render_report(data, language, template_dir=settings.annual_dir)
@@ -275,18 +277,22 @@ def _write(folder: Path, data: ReportData, settings: Settings, library: Contract
         tables.result()
 
 
-def _write_tables(folder: Path, library: ContractLibrary, given: ReleaseInput) -> None:
+def _write_tables(
+    folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
     write_published(
         {f"mart.{name}": frame for name, frame in given.marts.items()},
         folder / "axstat.duckdb",
         library,
         synthetic=given.synthetic,
+        macros=SqlCatalogue(settings.sql_dir).layer("published"),
     )
     for form in ("parquet", "csv"):
         (folder / form).mkdir()
     for name, frame in given.marts.items():
         export_parquet(frame, folder / "parquet" / f"{name}.parquet")
         export_csv(frame, folder / "csv" / f"{name}.csv")
+    write_forms(folder, library, given.marts, data)
 
 
 def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> ReportData:

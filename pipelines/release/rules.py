@@ -13,8 +13,8 @@ from pipelines.contracts.surveys import Survey
 from pipelines.errors import AxstatError, Violation
 from pipelines.release import indicators
 from pipelines.release.candidate import Candidate, FailedCheck, Reason
+from pipelines.release.equality import unequal_cells
 from pipelines.stats.plausibility import KEY, PROJECTION, STANDARD_ERRORS, departures, turned_gradients
-from pipelines.warehouse.published import query_published
 
 _ENGINES = "engines_disagree"
 _SHOWN = 3
@@ -170,43 +170,22 @@ def missing_indicators(candidate: Candidate) -> list[Reason]:
 
 
 def unequal_outputs(candidate: Candidate) -> list[Reason]:
-    """Tables that are not the marts, cell by cell, in the DuckDB file, as Parquet or as CSV."""
-    reasons = []
-    folder = candidate.files.folder
-    for name, rows in sorted(candidate.marts.items()):
-        parquet, csv = folder / "parquet" / f"{name}.parquet", folder / "csv" / f"{name}.csv"
-        copies = {
-            "axstat.duckdb": query_published(folder / "axstat.duckdb", f'select * from mart."{name}"'),
-            f"parquet/{parquet.name}": pl.read_parquet(parquet),
-            f"csv/{csv.name}": pl.read_csv(csv, schema=rows.schema),
-        }
-        for file, copy in copies.items():
-            if not rows.equals(copy):
-                reasons.append(
-                    Reason(
-                        "unequal_outputs",
-                        Violation(
-                            "unequal_outputs",
-                            f"mart.{name} in {file}",
-                            f"the {rows.height} rows of the mart, cell by cell",
-                            _difference(rows, copy),
-                            "find out which writer changes the values; nothing may be published in two versions",
-                        ),
-                    )
-                )
-    return reasons
-
-
-def _difference(rows: pl.DataFrame, copy: pl.DataFrame) -> str:
-    if rows.columns != copy.columns or rows.height != copy.height:
-        return f"{copy.height} rows, columns {', '.join(copy.columns)}"
-    cells = [
-        f"{name}, row {(rows[name].ne_missing(copy[name])).arg_true()[0] + 1}"
-        for name in rows.columns
-        if rows[name].dtype == copy[name].dtype and rows[name].ne_missing(copy[name]).any()
+    """Cells in which a form of the release is not what the marts are."""
+    files = candidate.files
+    found = unequal_cells(files.folder, candidate.library, candidate.marts, files.data, template_dir=files.template_dir)
+    return [
+        Reason(
+            "unequal_outputs",
+            Violation(
+                "unequal_outputs",
+                f"{cell.form} {cell.table} {cell.column} {cell.key}".strip(),
+                str(cell.expected),
+                str(cell.got),
+                "this is a fault of the form's writer, not of the data: report it",
+            ),
+        )
+        for cell in found
     ]
-    kinds = [f"{name} as {copy[name].dtype}" for name in rows.columns if rows[name].dtype != copy[name].dtype]
-    return f"other values: {'; '.join([*cells, *kinds][:_SHOWN])}"
 
 
 def before_its_moment(candidate: Candidate) -> list[Reason]:

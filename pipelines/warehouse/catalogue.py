@@ -27,6 +27,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "marts": ("mart",),
         "indicators": ("indicators",),
         "checks": ("checks",),
+        # Table macros of the published file
+        "published": ("published",),
     }
 )
 PARAMETERS = ("survey", "wave")
@@ -80,7 +82,8 @@ class SqlCatalogue:
     """All statements by name; iterating gives them layer by layer in building order.
 
     Args:
-        root: the folder that holds `macros/`, `staging/`, `core/`, `cells/`, `marts/`, `indicators/` and `checks/`.
+        root: the folder that holds `macros/`, `staging/`, `core/`, `cells/`, `marts/`, `indicators/`, `checks/` and
+            `published/`.
 
     Raises:
         ViolationsError: every header that is missing, incomplete or at odds with its statement, at once.

@@ -4,7 +4,7 @@ Belongs here: the form in which marts leave the warehouse, the same bytes for th
 here: which rows are published and where (release), how a table is laid out for readers (reporting).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -14,6 +14,7 @@ from pipelines.contracts.compiler import create_table_sql
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.models import TableContract
 from pipelines.errors import AxstatError
+from pipelines.warehouse.catalogue import Statement
 from pipelines.warehouse.database import CONNECTION_CONFIG, ConfigValue
 from pipelines.warehouse.session import quoted
 
@@ -93,8 +94,9 @@ def write_published(
     library: ContractLibrary,
     *,
     synthetic: bool,
+    macros: Sequence[Statement] = (),
 ) -> None:
-    """Make the published DuckDB file: every mart given.
+    """Make the published DuckDB file: every mart given, and the table macros over them.
 
     It is built beside `target` and takes its name only when whole. The same rows give the same bytes.
 
@@ -102,6 +104,7 @@ def write_published(
         marts: frames by ``mart.<table>``, as `publishable` gives them.
         target: must not exist; its folder must.
         synthetic: say in every table's COMMENT that the data are made up.
+        macros: the catalogue's layer ``published``; one comes into the file with the tables that it reads.
 
     Raises:
         AxstatError: `target` exists; a name without contract.
@@ -137,6 +140,11 @@ def write_published(
                 connection.register("incoming_rows", frame)
                 connection.execute(f"insert into {quoted(name)} by name select * from incoming_rows").fetchall()
                 connection.unregister("incoming_rows")
+            for macro in macros:
+                if set(macro.reads) <= set(marts):
+                    connection.execute(macro.sql)
+                    comment = " ".join((macro.description, *([remark] if remark else [])))
+                    connection.execute(f"comment on macro table {quoted(macro.table)} is {_text(comment)}")
             connection.execute("checkpoint published")
             connection.execute("use memory")
             connection.execute("detach published")
@@ -164,18 +172,7 @@ def query_published(path: Path, sql: str) -> pl.DataFrame:
     Raises:
         AxstatError: the file cannot be opened; `sql` is not one such statement; the database refuses it.
     """
-    config: dict[str, ConfigValue] = {**CONNECTION_CONFIG, "enable_external_access": False}
-    try:
-        connection = duckdb.connect(str(path), read_only=True, config=config)
-    except duckdb.Error as error:
-        raise AxstatError(
-            "published_file",
-            where=str(path),
-            expected="a published DuckDB file",
-            got=str(error).splitlines()[0],
-            hint="run `axstat run` first, or name another file",
-        ) from error
-    with connection:
+    with _open(path) as connection:
         connection.execute("set lock_configuration = true")
         try:
             statements = connection.extract_statements(sql)
@@ -227,6 +224,42 @@ def query_marts(marts: Mapping[str, pl.DataFrame], sql: str) -> pl.DataFrame:
                 hint="its header lists the tables it reads; mend the statement",
             ) from error
     return found
+
+
+def read_published(path: Path) -> dict[str, pl.DataFrame]:
+    """Every table of a published file, by name without schema.
+
+    Raises:
+        AxstatError: the file cannot be opened, or is damaged.
+    """
+    with _open(path) as connection:
+        try:
+            names = connection.execute("select table_name from duckdb_tables() where schema_name = 'mart'").fetchall()
+            return {name: connection.sql(f"select * from mart.{quoted(name)}").pl() for (name,) in sorted(names)}
+        except duckdb.Error as error:
+            raise AxstatError(
+                "published_file",
+                where=str(path),
+                expected="tables that can be read to their end",
+                got=str(error).splitlines()[0],
+                hint="publish the wave again; the file was damaged after it was written",
+            ) from error
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    """A published file, read-only and cut off from all other files."""
+    config: dict[str, ConfigValue] = {**CONNECTION_CONFIG, "enable_external_access": False}
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=config)
+    except duckdb.Error as error:
+        raise AxstatError(
+            "published_file",
+            where=str(path),
+            expected="a published DuckDB file",
+            got=str(error).splitlines()[0],
+            hint="run `axstat run` first, or name another file",
+        ) from error
+    return connection
 
 
 def _text(value: str) -> str:

@@ -16,7 +16,7 @@ from pipelines.warehouse.session import Session
 
 
 def load_reference(session: Session, library: ContractLibrary, *, last_wave: int) -> None:
-    """Replace every reference table, `mart.measure` and `mart.dictionary`, by what the contracts say now.
+    """Replace every reference table, and the marts that stand in the contracts, by what these say now.
 
     Args:
         last_wave: `core.wave_version` runs from each survey's first wave to this one.
@@ -83,12 +83,17 @@ def reference_frames(library: ContractLibrary, *, last_wave: int) -> Mapping[str
                 }
             )
     measures = [measure.model_dump() for measure in library.measures.values()]
+    examples = [
+        {"position": position, **example.model_dump()}
+        for position, example in enumerate(library.outputs.examples, start=1)
+    ]
     rows: dict[str, list[dict[str, Any]]] = {
         "core.classification_item": items,
         "core.ksic_scope": scope,
         "core.wave_version": waves,
         "core.survey_domain": domains,
         "mart.measure": measures,
+        "mart.example_query": examples,
     }
     made = {
         name: pl.DataFrame(records, schema=polars_schema(library.tables[name]), orient="row")

@@ -26,10 +26,11 @@ def test_every_wave_is_published_once(country) -> None:
 def test_a_release_holds_every_form(country) -> None:
     folder = country.runs[-1].folder
     assert sorted(path.name for path in folder.iterdir()) == [
-        "axstat.duckdb", "axstat.xlsx", "csv", "manifest.json", "parquet", "report.en.html", "report.ko.html",
+        "axstat.duckdb", "axstat.xlsx", "codebook.xml", "csv", "jsonstat", "kosis", "manifest.json", "parquet",
+        "report.en.html", "report.ko.html", "sdmx",
     ]  # fmt: skip
     marts = sorted(name.split(".")[1] for name in country.library.marts)
-    assert sorted(path.stem for path in (folder / "csv").iterdir()) == marts
+    assert sorted(path.stem for path in (folder / "csv").glob("*.csv")) == marts
     assert sorted(path.stem for path in (folder / "parquet").iterdir()) == marts
 
 

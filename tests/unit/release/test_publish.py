@@ -17,7 +17,9 @@ from pipelines.contracts.quality_values import SuppliedValue
 from pipelines.contracts.signed import Override
 from pipelines.errors import AxstatError
 from pipelines.release import publish as module
+from pipelines.release import rules
 from pipelines.release.candidate import FailedCheck
+from pipelines.release.equality import Difference
 from pipelines.release.gate import RefusedError
 from pipelines.release.publish import Published, ReleaseInput, git_revision, rehearse
 from pipelines.reporting.data import ReportData
@@ -61,8 +63,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     def write(data: ReportData, path: Path, *, template_dir: Path) -> None:
         path.write_text(data.release)
 
+    def write_others(
+        folder: Path, library: ContractLibrary, marts: Mapping[str, pl.DataFrame], printed: ReportData
+    ) -> None:
+        (folder / "codebook.xml").write_text(f"{printed.release} {sorted(marts)}")
+
     monkeypatch.setattr(module, "render_report", draw)
     monkeypatch.setattr(module, "write_workbook", write)
+    monkeypatch.setattr(module, "write_forms", write_others)
+    monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [])
     return handed
 
 
@@ -76,6 +85,7 @@ def test_a_release_and_its_manifest(settings: Settings, library: ContractLibrary
     manifest = manifest_of(published.folder)
     files = {path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*") if path.is_file()}
     assert set(manifest["files"]) == files - {"manifest.json"}
+    assert "codebook.xml" in files
     for name, sha256 in manifest["files"].items():
         assert hashlib.sha256((published.folder / name).read_bytes()).hexdigest() == sha256, name
     # Every indicator of two surveys and two waves; four figures of enterprises and two of institutions in each wave
@@ -197,6 +207,21 @@ def test_what_cannot_be_drawn_is_not_published(
         publish(settings, library, changed)
     assert sorted(entry.name for entry in settings.published_dir.iterdir()) == ["2022.1", "latest"]
     assert manifest_of(settings.published_dir / "latest") == manifest_of(first.folder)
+
+
+def test_a_form_that_says_something_else_is_not_published(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    different = Difference(
+        form="sdmx", table="adoption_rate", key="wave=2022", column="estimate", expected="0.3", got="0.4"
+    )
+    monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [different])
+    with pytest.raises(RefusedError, match="unequal_outputs") as raised:
+        publish(settings, library, given)
+    [finding] = raised.value.verdict.reasons
+    assert finding.reason.violation.where == "sdmx adoption_rate estimate wave=2022"
+    assert (finding.reason.violation.expected, finding.reason.violation.got) == ("0.3", "0.4")
+    assert list(settings.published_dir.iterdir()) == []
 
 
 def test_a_wave_without_announced_date_is_not_published(

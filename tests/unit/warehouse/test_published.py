@@ -1,7 +1,9 @@
 """The published file: same rows, same bytes; readable at any time, by old readers, without the microdata."""
 
 import hashlib
+import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from pipelines.contracts.compiler import column_comment, polars_schema, table_comment
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
+from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.published import (
     SYNTHETIC_REMARK,
@@ -21,8 +24,10 @@ from pipelines.warehouse.published import (
     publishable,
     query_marts,
     query_published,
+    read_published,
     write_published,
 )
+from pipelines.warehouse.reference import reference_frames
 
 READ = (
     "import sys, pathlib; from pipelines.warehouse.published import query_published;"
@@ -278,3 +283,126 @@ def test_tables_can_be_asked_before_they_are_published() -> None:
     assert query_marts(marts, sql).rows() == [("now", 4)]
     with pytest.raises(AxstatError, match="query_failed"):
         query_marts({"mart.rates": rates}, sql)
+
+
+def test_all_tables_are_read_back(
+    tmp_path: Path, library: ContractLibrary, marts: dict[str, pl.DataFrame], rates: pl.DataFrame
+) -> None:
+    given = {**marts, "mart.adoption_rate": publishable(rates, library.marts["mart.adoption_rate"])}
+    write_published(given, tmp_path / "a.duckdb", library, synthetic=False)
+    found = read_published(tmp_path / "a.duckdb")
+    assert {f"mart.{name}" for name in found} == set(given)
+    assert all(frame.equals(given[f"mart.{name}"]) for name, frame in found.items())
+
+
+def test_a_file_that_was_damaged_is_named(
+    tmp_path: Path, library: ContractLibrary, marts: dict[str, pl.DataFrame], rates: pl.DataFrame
+) -> None:
+    target = tmp_path / "damaged.duckdb"
+    rows = publishable(large_rates(rates), library.marts["mart.adoption_rate"])
+    write_published({**marts, "mart.adoption_rate": rows}, target, library, synthetic=False)
+    content = bytearray(target.read_bytes())
+    # The first block after the three headers holds rows; its checksum no longer fits
+    content[3 * 4096 + 100] ^= 0xFF
+    target.write_bytes(content)
+    with pytest.raises(AxstatError, match=r"damaged\.duckdb") as raised:
+        read_published(target)
+    assert raised.value.code == "published_file"
+
+
+@pytest.fixture(scope="module")
+def with_macros(
+    tmp_path_factory: pytest.TempPathFactory,
+    library: ContractLibrary,
+    catalogue: SqlCatalogue,
+    marts: dict[str, pl.DataFrame],
+    rates: pl.DataFrame,
+) -> Path:
+    """A file with macros, examples and dictionary; the rates are those of adoption(), one of them suppressed."""
+    target = tmp_path_factory.mktemp("macros") / "axstat.duckdb"
+    reference = {name: frame for name, frame in reference_frames(library, last_wave=2025).items() if name in marts}
+    headline = rates.with_columns(
+        pl.lit("ai_adoption").alias("measure"),
+        pl.lit("answered").alias("base"),
+        pl.lit("unit").alias("unit_weighting"),
+        pl.when(pl.col("domain_code") == "AX2")
+        .then(pl.lit("suppress"))
+        .otherwise(pl.lit("publish"))
+        .alias("reliability"),
+    )
+    other = headline.with_columns(pl.lit("employment").alias("unit_weighting"))
+    published = publishable(pl.concat([headline, other]), library.marts["mart.adoption_rate"])
+    given = {**marts, **reference, "mart.adoption_rate": published}
+    write_published(given, target, library, synthetic=True, macros=catalogue.layer("published"))
+    return target
+
+
+def test_a_macro_gives_the_headline_without_what_is_suppressed(with_macros: Path) -> None:
+    found = query_published(with_macros, "select domain_code, estimate, reliability from adoption('industry', 2025)")
+    assert found.rows() == [("AX1", 0.3, "publish"), ("AX2", None, "suppress"), ("AX3", 0.3, "publish")]
+    series = query_published(with_macros, "select wave, se from adoption_series('industry', 'x', 'AX1')")
+    assert series.rows() == [(2025, 0.333333333333)]
+    assert query_published(with_macros, "from adoption('public', 2025)").is_empty()
+
+
+def test_the_dictionary_can_be_asked_by_table(with_macros: Path, library: ContractLibrary) -> None:
+    found = query_published(with_macros, "from columns_of('mart.progress')")
+    assert tuple(found["column"]) == library.marts["mart.progress"].column_names
+
+
+def test_every_macro_is_there_with_its_comment(with_macros: Path, catalogue: SqlCatalogue) -> None:
+    found = query_published(
+        with_macros,
+        "select function_name, comment from duckdb_functions() where function_type = 'table_macro' and not internal",
+    )
+    expected = {each.table: f"{each.description} {SYNTHETIC_REMARK}" for each in catalogue.layer("published")}
+    assert dict(found.rows()) == expected
+
+
+def test_every_example_runs(with_macros: Path, library: ContractLibrary) -> None:
+    examples = query_published(with_macros, "select id, sql from mart.example_query order by position")
+    assert examples["id"].to_list() == [example.id for example in library.outputs.examples]
+    found = {id_: query_published(with_macros, sql) for id_, sql in examples.rows()}
+    assert found["industries"].columns[:2] == ["label_ko", "label_en"]
+    assert found["meaning"].height == len(library.marts["mart.adoption_rate"].columns)
+
+
+def test_a_macro_stays_out_of_a_file_without_its_tables(
+    tmp_path: Path, library: ContractLibrary, catalogue: SqlCatalogue, marts: dict[str, pl.DataFrame]
+) -> None:
+    some = {name: frame for name, frame in marts.items() if name in ("mart.adoption_rate", "mart.domain")}
+    target = tmp_path / "some.duckdb"
+    write_published(some, target, library, synthetic=False, macros=catalogue.layer("published"))
+    found = query_published(target, "select function_name as f from duckdb_functions() where not internal order by 1")
+    assert found["f"].to_list() == ["adoption", "adoption_series"]
+
+
+def test_the_same_macros_give_the_same_bytes(
+    tmp_path: Path, library: ContractLibrary, catalogue: SqlCatalogue, marts: dict[str, pl.DataFrame]
+) -> None:
+    for run in ("a", "b"):
+        write_published(marts, tmp_path / f"{run}.duckdb", library, synthetic=True, macros=catalogue.layer("published"))
+    assert (tmp_path / "a.duckdb").read_bytes() == (tmp_path / "b.duckdb").read_bytes()
+
+
+def test_an_older_client_reads_tables_comments_and_macros(
+    with_macros: Path, library: ContractLibrary, catalogue: SqlCatalogue
+) -> None:
+    """Set AXSTAT_OLD_DUCKDB to the Python of an environment with an older duckdb (`pip install duckdb==1.1.3`)."""
+    python = os.environ.get("AXSTAT_OLD_DUCKDB")
+    if python is None:
+        pytest.skip("AXSTAT_OLD_DUCKDB names no Python with an older DuckDB client")
+    script = Path(__file__).with_name("old_client.py")
+    ran = subprocess.run([python, str(script), str(with_macros)], capture_output=True, text=True, check=True)
+    found = json.loads(ran.stdout)
+    assert tuple(map(int, found["version"].split(".")[:2])) < tuple(map(int, duckdb.__version__.split(".")[:2]))
+    assert found["codes"] == ["AX1", "AX2", "AX3"]
+    assert found["tables"] == {
+        name: table_comment(contract, remark=SYNTHETIC_REMARK) for name, contract in library.marts.items()
+    }
+    assert found["columns"] == {
+        f"{name}.{column.name}": column_comment(column)
+        for name, contract in library.marts.items()
+        for column in contract.columns
+    }
+    assert set(found["examples"]) == {example.id for example in library.outputs.examples}
