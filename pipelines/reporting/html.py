@@ -26,9 +26,10 @@ from pipelines.reporting import (
     process_tables,
     sentences,
 )
+from pipelines.reporting.addresses import common_start
 from pipelines.reporting.blanking import CONFIDENTIAL
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.drawing import PALETTE
+from pipelines.reporting.drawing import PALETTE, POINT_CLASS
 from pipelines.reporting.figures import (
     Figure,
     ladder_figure,
@@ -93,6 +94,7 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
     environment.filters["tight"] = _tight
     environment.filters["group_runs"] = _group_runs
     environment.filters["data_value"] = _data_value
+    environment.filters["row_source"] = _row_source
     context = _context(data, texts)
     body = environment.get_template(_TEMPLATE).render(
         **context,
@@ -131,7 +133,9 @@ def chart_colours() -> str:
 
 def inline_svg(drawing: str, alternative: str, css_class: str) -> Markup:
     """An inline chart with its alternative text."""
-    opening = Markup('<svg role="img" class="chart {}" aria-label="{}" ').format(css_class, alternative)
+    # Of points that can be visited a group is made, for what is inside a picture cannot be
+    role = "group" if POINT_CLASS in drawing else "img"
+    opening = Markup('<svg role="{}" class="chart {}" aria-label="{}" ').format(role, css_class, alternative)
     return opening + Markup(drawing.removeprefix("<svg ").replace(' class="marks"', "", 1))
 
 
@@ -158,15 +162,23 @@ def _group_runs(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return [(group, len(list(members))) for group, members in runs]
 
 
-def _data_value(cell: Cell, kind: str) -> Markup:
-    """Attributes of a cell: the unrounded value in the column's unit, or how text is set."""
+def _row_source(row: Sequence[Cell]) -> str:
+    """What the addresses of a row's cells have in common."""
+    return common_start([cell.source for cell in row if cell.source])
+
+
+def _data_value(cell: Cell, kind: str, row_source: str) -> Markup:
+    """Attributes of a cell: where it stands in the marts, the unrounded value in the column's unit, how text is set."""
     if kind in _TEXT_CLASSES:
         return Markup(' class="{}"').format(_TEXT_CLASSES[kind])
     kind = cell.kind or kind
+    made = Markup("")
+    if cell.source:
+        made += Markup(' data-at="{}"').format(cell.source[len(row_source) + 1 :])
     if kind == "mark" or not isinstance(cell.value, int | float):
-        return Markup("")
+        return made
     value = numbers.hundredfold(cell.value) if kind == "share" else cell.value
-    return Markup(' data-v="{}"').format(f"{value:.12g}")
+    return made + Markup(' data-v="{}"').format(f"{value:.12g}")
 
 
 _TEXT_CLASSES = {"text": "w", "code": "c"}

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.reporting.addresses import cell_address, row_address
 from pipelines.reporting.blanking import HIDDEN
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
@@ -25,6 +26,7 @@ from pipelines.reporting.tables import (
 )
 from pipelines.reporting.texts import Texts
 
+_KEY = ("survey", "wave", "series", "measure", "geo", "industry", "size_class", "other_group", "ref_year")
 _PLACES = ("geo", "industry", "size_class", "other_group")
 _ALL, _HOME = "total", "KR"
 _OURS = ("estimate", "ci_low", "ci_high")
@@ -65,22 +67,34 @@ def _row(data: ReportData, languages: Sequence[Texts], row: dict[str, Any]) -> t
     first = languages[0]
     survey = data.survey(row["survey"])
     hidden = row["reliability"] in HIDDEN
-    places = [row[name] for name in _PLACES if row[name] not in (_ALL, _HOME)]
+    at = row_address("benchmark", row, _KEY)
+    places = [_place(data, name, row[name], languages) for name in _PLACES if row[name] not in (_ALL, _HOME)]
 
     def ours(name: str) -> Cell:
         kind: Kind = "points" if name == "difference_pp" else "share"
-        return Cell(None, mark_without(row["reliability"])) if hidden else number_cell(row[name], kind, first)
+        if hidden:
+            return Cell(None, mark_without(row["reliability"]), source=cell_address(at, name))
+        return number_cell(row[name], kind, first, source=cell_address(at, name))
 
     return (
         *(text_cell(short_name(survey, texts.language)) for texts in languages),
         text_cell(row["source"]),
         text_cell(row["ref_year"]),
         text_cell(" / ".join(places) if places else " · ".join(texts("tables.sources_all") for texts in languages)),
-        number_cell(row["value"], "share", first),
+        number_cell(row["value"], "share", first, source=cell_address(at, "value")),
         *(ours(name) for name in (*_OURS, "difference_pp")),
         *(optional_text(_differences(data, row["differs_in"], texts)) for texts in languages),
         *(text_cell(row[f"definition_{texts.language}"]) for texts in languages),
     )
+
+
+def _place(data: ReportData, column: str, code: str, languages: Sequence[Texts]) -> str:
+    """A size class by its name; other codes are those of the source."""
+    items = [
+        item for item in data.classifications["size_classes"].items if column == "size_class" and item.code == code
+    ]
+    names = [str(getattr(item, f"label_{texts.language}")) for item in items for texts in languages]
+    return " · ".join(names) if names else code
 
 
 def _differences(data: ReportData, codes: str | None, texts: Texts) -> str:

@@ -478,6 +478,11 @@ def _marts() -> dict[str, pl.DataFrame]:
     }
 
 
+def published_marts() -> dict[str, pl.DataFrame]:
+    """The marts as they are published: nothing is blanked."""
+    return dict(_marts())
+
+
 def made_up_report(*, wave: int = 2025, synthetic: bool = True, **replaced: pl.DataFrame) -> ReportData:
     """A release to print; keyword arguments replace marts."""
     deliveries = _deliveries().with_columns(pl.lit(synthetic).alias("synthetic"))
