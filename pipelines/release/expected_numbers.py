@@ -260,6 +260,12 @@ def counts_of_areas(rows: Iterable[Row]) -> Allowed:
     return Allowed().add(narrower, len(both))
 
 
+def largest_difference(rows: Iterable[Row]) -> Allowed:
+    """The largest distance of others' figures from ours, and of how many."""
+    found = [abs(row["difference_pp"]) for row in rows if is_open(row) and row["difference_pp"] is not None]
+    return Allowed().points(max(found)).add(len(found)) if found else Allowed()
+
+
 def hidden_counts(release: Release) -> Allowed:
     """How many estimates of the headline measure there are, and how many carry which mark."""
     kept = []

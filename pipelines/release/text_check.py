@@ -285,6 +285,7 @@ class _Check:
             allowed = allowed.both(one)
         allowed = allowed.both(expected.counts_of_changes(row for mart, row in rows if mart == "change"))
         allowed = allowed.both(expected.counts_of_areas(row for mart, row in rows if mart == "small_area"))
+        allowed = allowed.both(expected.largest_difference(row for mart, row in rows if mart == "benchmark"))
         caption = figure.all("figcaption")[0].text()
         notes = [paragraph.text() for paragraph in figure.all("p")]
         titles = [one.text() for one in figure.all("caption")]
@@ -358,6 +359,8 @@ class _Check:
             if _is_shown(mart, row):
                 names = ("direct", "direct_ci_low", "direct_ci_high") if mart == "small_area" else _INTERVAL
                 made += _written(row, names, digits=1, factor=100)
+            if mart == "benchmark":
+                made += _written(row, ("value",), digits=1, factor=100)
             if mart == "small_area" and row["reliability"] != "suppress":
                 made += _written(row, _INTERVAL, digits=1, factor=100)
             made += _written(row, ("n",))
@@ -399,6 +402,9 @@ class _Check:
             if row["reliability"] == "suppress":
                 model = n
             return [direct, model, n] if None in (row["direct_ci_low"], row["ci_low"]) else [direct, model]
+        if mart == "benchmark":
+            ours = share(*_INTERVAL) if _is_shown(mart, row) else []
+            return [plain("ref_year") + ours, plain("ref_year") + share("value")]
         if mart == "change":
             if row["ci_low_pp"] is None or row["reliability"] == "suppress":
                 return [plain("n_common")]

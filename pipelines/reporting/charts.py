@@ -183,10 +183,13 @@ def dot_plot(
         x2={"field": "b"},
         y=pixels("y"),
     )
+    # Lines end where words stand: above the dots of a narrow picture, in rows that have a reason
+    over = 0 if is_wide else 20
+    spans = [(step * row + over, step * (row + 1)) for row, dot in enumerate(dots) if not dot.reason]
     for line, color, dash, start in ((reference, "muted", [3, 3], -4), (target, "target", [], -24)):
         if line is not None:
             board.draw(
-                [{"share": line.share, "top": start, "end": height}],
+                [{"share": line.share, "top": top, "end": end} for top, end in [(start, 0), *spans]],
                 {"type": "rule", "color": PALETTE[color], "strokeDash": dash, "strokeWidth": 1.4},
                 x=scaled("share", scale),
                 y=pixels("top"),

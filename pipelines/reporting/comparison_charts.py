@@ -99,8 +99,12 @@ def change_plot(
         y=pixels("start"),
         y2={"field": "end"},
     )
+    # In a narrow picture the line ends where a label stands
+    spans = (
+        [(-4, height)] if is_wide else [(-4, 0), *((step * row + 20, step * (row + 1)) for row in range(len(shifts)))]
+    )
     board.draw(
-        [{"points": 0.0, "start": -4, "end": height}],
+        [{"points": 0.0, "start": start, "end": end} for start, end in spans],
         {"type": "rule", "color": PALETTE["muted"], "strokeWidth": 1.4},
         x=scaled("points", scale),
         y=pixels("start"),

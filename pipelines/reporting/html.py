@@ -202,6 +202,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         "rankings": rankings,
         "profile": _profile(data, texts, numbering),
         "changes": _changes(data, texts, numbering),
+        "sources": _sources(data, texts, numbering),
         "tables": _tables(data, texts, numbering),
         "suppressed": _suppressed(data, texts, numbering),
         "quality": _quality(data, texts, numbering),
@@ -321,6 +322,18 @@ def _changes(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str,
     return {"section": texts("changes.section", wave=data.wave), "surveys": of_surveys}
 
 
+def _sources(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any] | None:
+    """Figures of others: a chart a survey, and the table of all; None where there are none."""
+    table = outside.sources_table(data, [texts])
+    if not table.rows:
+        return None
+    found = [outside.sources_figure(data, texts, survey) for survey in data.surveys]
+    return {
+        "figures": [numbering.figure(figure) for figure in found if figure is not None],
+        "table": numbering.table(table),
+    }
+
+
 def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
     made = [
         estimate_tables.series_table(data, [texts]),
@@ -332,7 +345,6 @@ def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table
         made.append(outlook.scenario_table(data, [texts], survey))
         made.append(comparison_tables.changes_table(data, [texts], survey))
         made += estimate_tables.field_tables(data, [texts], survey)
-    made.append(outside.sources_table(data, [texts]))
     return [numbering.table(table) for table in made if table.rows]
 
 

@@ -66,8 +66,8 @@ def test_the_typeface_comes_with_the_file(page: Page) -> None:
 def test_charts_are_drawn(page: Page) -> None:
     charts = page.evaluate(_CHARTS)
     # Two bars, two series, three charts for each ranking, two ladders, two of technologies, regions, two of changes,
-    # small areas
-    assert len(charts) == 18
+    # small areas, two of other sources
+    assert len(charts) == 20
     for chart in charts:
         assert chart["width"] >= 300, chart["name"]
         assert chart["height"] >= 60, chart["name"]
@@ -153,7 +153,7 @@ def test_everything_can_be_read_without_script(browser: Browser, files: Mapping[
     page = context.new_page()
     page.goto(files[language].as_uri())
     assert page.locator("h1").is_visible()
-    assert page.locator("svg.chart:visible").count() == 16
+    assert page.locator("svg.chart:visible").count() == 18
     page.locator("#tables details summary").first.click()
     assert page.locator("#tables table").first.is_visible()
     assert page.locator("button").count() == 0
