@@ -83,8 +83,8 @@ def report_values(document: Document, texts: Texts) -> dict[str, Any]:
 
 
 def card_values(survey: str, card: Headline) -> dict[str, Any]:
-    """A headline with the bar under it."""
-    return {**asdict(card), "survey": survey, "bar": [card.bar.estimate, card.bar.low, card.bar.high, card.bar.target]}
+    """A headline with the bar under it, which is None where there is no estimate."""
+    return {**asdict(card), "survey": survey}
 
 
 def _section(section: Section) -> dict[str, Any]:

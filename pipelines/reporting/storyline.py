@@ -132,7 +132,8 @@ def _ranking(part: Ranking) -> Iterator[Block]:
 
 
 def _profile(profile: Profile, texts: Texts) -> Iterator[Block]:
-    if profile.technologies:
+    yield from (Words(sentence) for sentence in profile.missing)
+    if profile.stages or profile.technologies:
         meanings = (Subheading(texts("profile.technologies_heading")), Meanings(profile.technology_list))
         charts = list(_charts(profile.stages))
         # What technologies are stands before their figures, beside a narrow one of the stages where there is room
