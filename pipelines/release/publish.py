@@ -27,11 +27,16 @@ from pipelines.release.vintages import (
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
 from pipelines.reporting.numbers import Language
+from pipelines.reporting.pdf import render_pdf
+from pipelines.reporting.share import render_share
+from pipelines.reporting.texts import Texts
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
+# Files beside the report's HTML, a language each; what they are stands in the texts under provenance.printed
+_PRINTED = {"report.{language}.pdf": render_pdf, "share.{language}.png": render_share}
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,9 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
         for language in LANGUAGES:
             text = render_report(data, language, template_dir=settings.annual_dir)
             (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
+            for name, render in _PRINTED.items():
+                printed = render(data, language, template_dir=settings.annual_dir)
+                (folder / name.format(language=language)).write_bytes(printed)
         tables.result()
 
 
@@ -148,8 +156,22 @@ def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary,
         classifications=library.classifications,
         versions={"git revision": git_revision() or f"axstat {version('axstat')}", **library.versions},
         collection=collection,
+        files=_printed_files(settings),
         sibling={language: f"report.{language}.html" for language in LANGUAGES},
     )
+
+
+def _printed_files(settings: Settings) -> dict[str, dict[str, str]]:
+    """The printed forms by file name, with what each is in every language."""
+    words = {language: Texts(settings.annual_dir, language) for language in LANGUAGES}
+    return {
+        name.format(language=language): {
+            reader: texts(f"provenance.printed.{Path(name).suffix[1:]}", language=texts(f"common.language.{language}"))
+            for reader, texts in words.items()
+        }
+        for name in _PRINTED
+        for language in LANGUAGES
+    }
 
 
 def _manifest(

@@ -1,69 +1,29 @@
 """The annual report as one HTML file that needs nothing beside it.
 
-Belongs here: the order of sections, numbering, and putting texts, figures, style, script and typeface
-into the template. Does not belong here: what a sentence says, how a chart is drawn, or markup
-(templates).
+Belongs here: putting the document, style, script and typeface into the template. Does not belong here: what
+the report says (document), how a chart is drawn, or markup (templates).
 """
 
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipelines.reporting import (
-    comparison_figures,
-    comparison_tables,
-    estimate_tables,
-    numbers,
-    outlook,
-    outside,
-    process_tables,
-    sentences,
-)
+from pipelines.reporting import numbers
 from pipelines.reporting.addresses import common_start
-from pipelines.reporting.blanking import CONFIDENTIAL
 from pipelines.reporting.data import ReportData
+from pipelines.reporting.document import build_document
 from pipelines.reporting.drawing import PALETTE, POINT_CLASS
-from pipelines.reporting.figures import (
-    Figure,
-    ladder_figure,
-    ranking_figure,
-    series_figure,
-    technology_figure,
-)
 from pipelines.reporting.fonts import embedded_font
 from pipelines.reporting.numbers import Language
-from pipelines.reporting.tables import Cell, Column, Table
+from pipelines.reporting.tables import Cell, Column
 from pipelines.reporting.texts import Texts
 
 _TEMPLATE = "report.html.jinja"
-
-
-@dataclass
-class _Numbering:
-    """Ids of figures and tables, in the order they are asked for."""
-
-    release: str
-    texts: Texts
-    figures: int = 0
-    tables: int = 0
-
-    def figure(self, figure: Figure) -> Figure:
-        self.figures += 1
-        id_ = f"{self.release}-F{self.figures:02d}"
-        # The table behind a figure is the figure again: it carries the same number
-        table = dataclasses.replace(figure.table, id=self.texts("common.figure_id", id=id_))
-        return dataclasses.replace(figure, id=self.texts("common.figure_id", id=id_), table=table)
-
-    def table(self, table: Table) -> Table:
-        self.tables += 1
-        return dataclasses.replace(table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}"))
 
 
 def page_environment(template_dir: Path) -> Environment:
@@ -95,9 +55,9 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
     environment.filters["group_runs"] = _group_runs
     environment.filters["data_value"] = _data_value
     environment.filters["row_source"] = _row_source
-    context = _context(data, texts)
+    document = build_document(data, texts)
     body = environment.get_template(_TEMPLATE).render(
-        **context,
+        **{part.name: getattr(document, part.name) for part in dataclasses.fields(document)},
         t=texts,
         language=language,
         script=Markup((template_dir / "script.js").read_text(encoding="utf-8")),
@@ -182,255 +142,3 @@ def _data_value(cell: Cell, kind: str, row_source: str) -> Markup:
 
 
 _TEXT_CLASSES = {"text": "w", "code": "c"}
-
-
-def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
-    numbering = _Numbering(data.release, texts)
-    headlines = {survey: sentences.headline(data, survey, texts) for survey in data.surveys}
-    trend = [numbering.figure(series_figure(data, texts, survey)) for survey in data.surveys]
-    rankings = list(_rankings(data, texts, numbering))
-    return {
-        "data": data,
-        "heading": _heading(data, texts),
-        "dates": _dates(data, texts),
-        "headlines": headlines,
-        "trend": trend,
-        "breaks": sentences.break_sentences(data, texts),
-        "readings": {
-            survey: str(getattr(target, f"interpretation_{texts.language}")) for survey, target in data.targets.items()
-        },
-        "rankings": rankings,
-        "profile": _profile(data, texts, numbering),
-        "changes": _changes(data, texts, numbering),
-        "sources": _sources(data, texts, numbering),
-        "tables": _tables(data, texts, numbering),
-        "suppressed": _suppressed(data, texts, numbering),
-        "quality": _quality(data, texts, numbering),
-        "method": _method(data, texts, numbering),
-        "provenance": _provenance(data, texts, numbering),
-    }
-
-
-def _heading(data: ReportData, texts: Texts) -> str:
-    values: dict[str, object] = {"wave": data.wave}
-    if not all(data.headline(survey).is_shown for survey in data.surveys):
-        return texts("document.heading_without", **values)
-    for survey, contract in data.surveys.items():
-        values[survey] = numbers.per_cent(data.headline(survey).value()[0], texts.language)
-        values[f"{survey}_name"] = sentences.short_name(contract, texts.language)
-    return texts("document.heading", **values)
-
-
-def _dates(data: ReportData, texts: Texts) -> list[str]:
-    language = texts.language
-    lines = [
-        texts("document.reference", wave=data.wave),
-        texts("document.release", release=data.release),
-        texts("document.published", date=numbers.day(data.publication_date, language)),
-    ]
-    for survey, contract in data.surveys.items():
-        if survey in data.collection:
-            period = numbers.period(*data.collection[survey], language)
-            name = sentences.short_name(contract, language)
-            lines.append(texts("document.collection", survey=name, period=period))
-    return lines
-
-
-# What the ranking sections show: survey, domain type, and the domain type of the small chart beside
-_RANKED = (("industry", "ax_industry", "size_class"), ("public", "public_sector", "institution_type"))
-
-
-def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator[dict[str, Any]]:
-    for survey, domain_type, beside in _RANKED:
-        rates = data.rates(survey, domain_type)
-        if not rates:
-            continue
-        contract = data.survey(survey)
-        figures = [
-            ranking_figure(data, texts, survey, domain_type, weighting=weighting, both_widths=number == 0)
-            for number, weighting in enumerate(
-                sorted(contract.unit_weightings, key=lambda name: name != contract.headline.unit_weighting)
-            )
-        ]
-        figures.append(ranking_figure(data, texts, survey, beside, both_widths=False))
-        by_model = comparison_figures.small_area_figure(data, texts, survey)
-        yield {
-            "survey": survey,
-            "section": texts(f"{survey}.section", count=len(rates)),
-            "sentences": sentences.ranking_sentences(data, rates, texts),
-            "proposal": sentences.proposal_sentence(data, rates, texts),
-            "figures": [numbering.figure(figure) for figure in figures if figure],
-            "small_areas": None if by_model is None else numbering.figure(by_model),
-        }
-
-
-# Asked with the technologies, so that a wave has both or neither
-_ANY_STAGE = "stage_none"
-
-
-def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    """Region, stages and technologies, with what each technology is."""
-
-    def numbered(*figures: Figure | None) -> list[Figure]:
-        return [numbering.figure(figure) for figure in figures if figure]
-
-    language = texts.language
-    regions = data.rates("industry", "region")
-    missing = [
-        texts("profile.nothing", survey=sentences.short_name(contract, language))
-        for survey, contract in data.surveys.items()
-        if data.rates(survey, contract.headline.domain_type, measure=_ANY_STAGE)
-        and technology_figure(data, texts, survey) is None
-    ]
-    return {
-        "missing": missing,
-        "stages": numbered(
-            ladder_figure(data, texts, "industry", ("total", "ax_industry")),
-            ladder_figure(data, texts, "public", ("total", "institution_type"), both_widths=False),
-        ),
-        "technologies": numbered(technology_figure(data, texts, "industry"), technology_figure(data, texts, "public")),
-        "technology_list": [
-            (getattr(item, f"label_{language}"), getattr(item, f"description_{language}"))
-            for item in data.classifications["ai_technologies"].items
-        ],
-        "regions": numbered(ranking_figure(data, texts, "industry", "region")),
-        "region_sentences": sentences.ranking_sentences(data, regions, texts),
-    }
-
-
-def _changes(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any] | None:
-    """What changed since the wave before: sentences, charts and flows; None where no wave can be compared with."""
-    if not comparison_figures.has_changes(data):
-        return None
-    of_surveys = []
-    for survey, domain_type, _ in _RANKED:
-        figure = comparison_figures.change_figure(data, texts, survey, domain_type)
-        if figure is not None:
-            of_surveys.append(
-                {
-                    "figure": numbering.figure(figure),
-                    "sentences": comparison_figures.change_sentences(data, texts, survey),
-                    "tables": [
-                        numbering.table(table)
-                        for table in (
-                            comparison_tables.flows_table(data, [texts], survey),
-                            comparison_tables.parts_table(data, [texts], survey),
-                        )
-                    ],
-                }
-            )
-    return {"section": texts("changes.section", wave=data.wave), "surveys": of_surveys}
-
-
-def _sources(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any] | None:
-    """Figures of others: a chart a survey, and the table of all; None where there are none."""
-    table = outside.sources_table(data, [texts])
-    if not table.rows:
-        return None
-    found = [outside.sources_figure(data, texts, survey) for survey in data.surveys]
-    return {
-        "figures": [numbering.figure(figure) for figure in found if figure is not None],
-        "table": numbering.table(table),
-    }
-
-
-def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
-    made = [
-        estimate_tables.series_table(data, [texts]),
-        estimate_tables.progress_table(data, [texts]),
-    ]
-    for survey in data.surveys:
-        made.append(estimate_tables.domains_table(data, [texts], survey))
-        made.append(estimate_tables.measures_table(data, [texts], survey))
-        made.append(outlook.scenario_table(data, [texts], survey))
-        made.append(comparison_tables.changes_table(data, [texts], survey))
-        made += estimate_tables.field_tables(data, [texts], survey)
-    return [numbering.table(table) for table in made if table.rows]
-
-
-def _measure_label(data: ReportData, texts: Texts) -> str:
-    measure = next(iter(data.surveys.values())).headline.measure
-    return data.measure_text(measure, "label", texts.language)
-
-
-def _suppressed(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    hidden, everything, cautioned = estimate_tables.suppressed_rates(data)
-    language = texts.language
-    values = {"wave": data.wave, "measure": _measure_label(data, texts)}
-    lead = []
-    secret = sum(rate.reliability == CONFIDENTIAL for rate in hidden)
-    counts = {"total": numbers.count(everything, language), "count": numbers.count(len(hidden) - secret, language)}
-    if len(hidden) > secret:
-        lead.append(texts("suppressed.lead", **counts, **values))
-    if secret:
-        counts["count"] = numbers.count(secret, language)
-        lead.append(texts("suppressed.secret", **counts, **values))
-    return {
-        "lead": " ".join(lead) or texts("suppressed.none", **values),
-        "caution": texts("suppressed.caution", count=numbers.count(cautioned, language)) if cautioned else "",
-        "table": numbering.table(estimate_tables.suppressed_table(data, [texts])) if hidden else None,
-    }
-
-
-def _quality(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    response = _response_rates(data, texts)
-    made = [process_tables.quality_table(data, [texts]), process_tables.weights_table(data, [texts])]
-    return {
-        "response": texts("quality.response", rates=texts.listed(response)) if response else "",
-        "tables": [numbering.table(table) for table in made if table.rows],
-    }
-
-
-def _response_rates(data: ReportData, texts: Texts) -> list[str]:
-    indicators = data.marts["quality_indicator"]
-    found = []
-    for survey, contract in data.surveys.items():
-        row = indicators.filter(
-            (indicators["survey"] == survey)
-            & (indicators["wave"] == data.wave)
-            & (indicators["indicator"] == "RR3")
-            & (indicators["domain_type"] == "total")
-        )
-        if row.height == 1 and row["value"][0] is not None:
-            name = sentences.short_name(contract, texts.language)
-            found.append(f"{name} {numbers.per_cent(row['value'][0], texts.language)}")
-    return found
-
-
-def _method(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    language = texts.language
-    contract = next(iter(data.surveys.values()))
-    values = {**data.surveys, "level": sentences.level(contract, language)}
-    items = [
-        {"heading": item["heading"], "body": texts.markup(item["body"], **values)} for item in texts.raw("method.items")
-    ]
-    targets = [
-        texts(
-            "method.target",
-            name=sentences.short_name(data.survey(survey), language),
-            year=target.year,
-            target=numbers.whole_per_cent(target.value, language),
-            definition=getattr(target, f"definition_{language}"),
-            denominator=getattr(target, f"denominator_{language}"),
-            interpretation=getattr(target, f"interpretation_{language}"),
-            source=target.source_ko if language == "ko" else target.source,
-        )
-        for survey, target in data.targets.items()
-    ]
-    return {
-        "items": items,
-        "targets": targets,
-        "definitions": numbering.table(process_tables.definitions_table(data, [texts])),
-    }
-
-
-def _provenance(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    date = numbers.day(data.publication_date, texts.language)
-    cite = "provenance.cite_synthetic" if data.synthetic else "provenance.cite"
-    return {
-        "cite": texts(cite, wave=data.wave, release=data.release, date=date),
-        "files": [(name, labels[texts.language]) for name, labels in data.files.items()],
-        "deliveries": numbering.table(process_tables.deliveries_table(data, [texts])),
-        "balance": numbering.table(process_tables.balance_table(data, [texts])),
-        "versions": list(data.versions.items()),
-    }
