@@ -285,7 +285,7 @@ def hidden_counts(release: Release) -> Allowed:
 
 
 def quality(release: Release) -> Allowed:
-    """Quality indicators and weight diagnostics of this wave, in the ways such values are written."""
+    """Quality indicators, weight diagnostics and revisions, in the ways such values are written."""
     made = Allowed()
     for name in ("quality_indicator", "weight_diagnostic"):
         values = [
@@ -294,6 +294,11 @@ def quality(release: Release) -> Allowed:
         made.shares(*values).add(*values)
         for digits in (2, 3):
             made.add(*values, digits=digits)
+    if "revision" in release.marts:
+        revisions = release.marts["revision"]
+        made.shares(*revisions["estimate"].to_list(), *revisions["se"].to_list())
+        for name in ("change_pp", "change_from_first_pp"):
+            made.points(*revisions[name].to_list()).points(*revisions[name].to_list(), digits=2)
     return made
 
 

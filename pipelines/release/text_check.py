@@ -36,9 +36,11 @@ _INTERVAL = ("estimate", "ci_low", "ci_high")
 _NUMERIC = ("count", "share", "points", "ratio")
 # Numbers that come from no mart but stand in the release: dates, files, rows in and out
 _ABOUT_FILES = ("provenance",)
+# Sections of indicators and of figures of earlier vintages, whose tables are no rows of estimates
+_ABOUT_QUALITY = ("quality", "corrections")
+# What a person answers for by name, in that person's words
+_SIGNED = "notices"
 _LONG = frozenset({"table", "svg", "figure", "details"})
-# A table's element says so where its numbers are no estimates, and where they are from
-_ATTRIBUTE = "data-numbers"
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ class _Check:
 
     def __init__(self, release: Release, words: KnownWords, cells: MartCells, name: str) -> None:
         self.release, self.words, self.cells = release, words, cells
-        # The release's id, alone or with the number of a figure or table
-        self.ids = re.compile(rf"(?<![\d.]){re.escape(name)}(?:-[A-Z]\d+)?(?![\d.])")
+        # Ids of vintages, and this one's with the number of a figure or table
+        self.ids = re.compile(rf"(?<![\d.,])(?:20\d\d\.\d{{1,2}}|{re.escape(name)}-[A-Z]\d+)(?![\d.])")
         self.always = expected.everywhere(release)
 
     def findings(self, page: Element) -> Iterator[TextFinding]:
@@ -146,10 +148,13 @@ class _Check:
             "changes": [expected.changes(release, survey) for survey in surveys],
             "suppressed": [expected.hidden_counts(release)],
             "quality": [expected.quality(release)],
+            "corrections": [expected.quality(release), expected.dates(release)],
             "provenance": [expected.process(release), expected.dates(release)],
         }
         for section in page.all("section"):
-            name = section.attributes.get("id", "")
+            if _SIGNED in section.classes:
+                continue
+            name = section.attributes.get("id") or " ".join(section.classes)
             allowed = always
             for part_allowed in by_section.get(name, []):
                 allowed = allowed.both(part_allowed)
@@ -176,9 +181,9 @@ class _Check:
         name = table.attributes.get("data-name", "table")
         heads = table.all("thead")
         kinds = [cell.classes[0] if cell.classes else "" for cell in heads[0].all("tr")[-1].all("th")] if heads else []
-        meta = table.within("section")
-        of_files = meta is not None and meta.attributes.get("id") in _ABOUT_FILES
-        known = expected.process(self.release)
+        section = table.within("section")
+        about = "" if section is None else section.attributes.get("id") or " ".join(section.classes)
+        known = expected.quality(self.release) if about in _ABOUT_QUALITY else expected.process(self.release)
         for body in table.all("tbody"):
             for row in body.all("tr"):
                 cells = [child for child in row.children if isinstance(child, Element)]
@@ -189,7 +194,7 @@ class _Check:
                     if "data-at" in cell.attributes:
                         address = f"{row.attributes.get('data-of', '')};{cell.attributes['data-at']}".lstrip(";")
                         yield from self._cell(name, address, kind, text, cell.attributes.get("data-v"))
-                    elif of_files or _ATTRIBUTE in table.attributes:
+                    elif about in (*_ABOUT_FILES, *_ABOUT_QUALITY):
                         yield from self._prose(name, text, known)
                     else:
                         # A mark is no number; a number has to say where it is from
@@ -202,6 +207,8 @@ class _Check:
         allowed = self.always
         if section is not None and section.attributes.get("id") in _ABOUT_FILES:
             allowed = allowed.both(expected.process(self.release)).both(expected.dates(self.release))
+        if section is not None and section.attributes.get("id") in _ABOUT_QUALITY:
+            allowed = allowed.both(expected.quality(self.release)).both(expected.dates(self.release))
         for caption in table.all("caption") if table.within("figure") is None else []:
             yield from self._prose(name, caption.text(), allowed)
         for row in table.all("tr"):
