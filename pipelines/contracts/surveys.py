@@ -216,6 +216,32 @@ class SmallAreaRule(BaseModel):
     covariates: tuple[AreaCovariate, ...] = Field(min_length=1)
 
 
+class DisclosureWaiver(BaseModel):
+    """Why the cells of a survey are published whoever stands behind them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason_ko: str = Field(min_length=1)
+    reason_en: str = Field(min_length=1)
+    decided_by: str = Field(min_length=1)
+
+
+class DisclosureRule(BaseModel):
+    """When a cell is at risk, and how wide it must stay: see :class:`pipelines.stats.disclosure.DisclosureRules`.
+
+    Attributes:
+        waiver: the survey's units need no protection.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_contributors: int = Field(ge=2)
+    p_percent: float = Field(gt=0.0, lt=100.0)
+    two_largest_percent: float = Field(gt=0.0, lt=100.0)
+    protection_percent: float = Field(gt=0.0, lt=100.0)
+    waiver: DisclosureWaiver | None = None
+
+
 class Domain(BaseModel):
     """A domain type of `mart.adoption_rate`.
 
@@ -292,6 +318,7 @@ class Survey(BaseModel):
     confidence_level: float = Field(gt=0.5, lt=1.0)
     interval_method: Literal["logit", "beta", "wilson", "xlogit", "asin", "likelihood", "mean"]
     reliability_rule: Literal["nchs_proportion"]
+    disclosure: DisclosureRule
     domains: tuple[Domain, ...] = Field(min_length=1)
     measures_by_question: dict[str, tuple[str, ...]]
     unit_weightings: tuple[Literal["unit", "employment"], ...]

@@ -7,8 +7,10 @@ here: a choice; every choice stands in the survey's contract.
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import CellRule, SmallAreaRule, Survey
 from pipelines.contracts.targets import Target
+from pipelines.stats.cell_protection import CellTies
 from pipelines.stats.change import Segment
 from pipelines.stats.collapse import Coarsening
+from pipelines.stats.disclosure import DisclosureRules, MeasureSum
 from pipelines.stats.nonresponse import CollapseRule, ResponseModel
 from pipelines.stats.projection import Aim
 from pipelines.stats.small_area import AreaCovariate
@@ -91,3 +93,31 @@ def area_covariates(rule: SmallAreaRule) -> tuple[AreaCovariate, ...]:
 def aim(target: Target) -> Aim:
     """The target as projections are held against it."""
     return Aim(value=target.value, year=target.year, ceilings=target.ceilings)
+
+
+def disclosure_rules(survey: Survey) -> DisclosureRules | None:
+    """When a cell is at risk; None where the survey is waived."""
+    rule = survey.disclosure
+    if rule.waiver is not None:
+        return None
+    return DisclosureRules(
+        min_contributors=rule.min_contributors,
+        p_percent=rule.p_percent,
+        two_largest_percent=rule.two_largest_percent,
+        protection_percent=rule.protection_percent,
+    )
+
+
+def cell_ties(survey: Survey, library: ContractLibrary) -> CellTies:
+    """What ties a survey's cells together: divisions, the ladder, and that a technology in operation is adoption."""
+    stages = library.classifications["ai_stages"].items
+    in_operation = [item for item in stages if item.properties["in_operation"] == "yes"]
+    ladder = MeasureSum(tuple(f"stage_{item.code}" for item in stages))
+    adopted = MeasureSum(tuple(f"stage_{item.code}" for item in in_operation), "ai_adoption")
+    generative = MeasureSum(("tech_genai",), "genai_adoption")
+    every = {name for names in survey.measures_by_question.values() for name in names}
+    return CellTies(
+        columns={domain.type: domain.columns for domain in survey.domains if domain.rows == "unit"},
+        sums=(ladder, adopted, generative),
+        within={name: "ai_adoption" for name in sorted(every) if name.startswith("tech_") or name == "genai_adoption"},
+    )

@@ -7,7 +7,7 @@ written (warehouse, reporting), or where the numbers come from (estimates).
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +16,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.errors import AxstatError
+from pipelines.release.protection import Leak
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
@@ -53,15 +55,17 @@ class ReleaseInput:
     """All that a release rests on, read from the warehouse in one session.
 
     Attributes:
-        marts: published tables by name without schema, waves up to the release's, in the form in which they are
-            published (`publishable`).
+        marts: published tables by name without schema, waves up to the release's, without what may not be printed
+            (`printable`) and in the form in which they are published (`publishable`).
         deliveries, row_balance: `meta.*` of the same waves.
+        leaks: what the audit of confidential cells found in them.
     """
 
     wave: int
     marts: Mapping[str, pl.DataFrame]
     deliveries: pl.DataFrame
     row_balance: pl.DataFrame
+    leaks: Sequence[Leak] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -75,6 +79,15 @@ def publish(settings: Settings, library: ContractLibrary, given: ReleaseInput) -
     Raises:
         AxstatError: if a part cannot be written; nothing is published then.
     """
+    # What an earlier vintage tells alone cannot be taken back by withholding a release
+    if told := [leak for leak in given.leaks if not leak.before]:
+        raise AxstatError(
+            "disclosure",
+            where=f"release of wave {given.wave}",
+            expected="tables that keep every confidential cell open",
+            got=f"{len(told)} cell(s) told too closely: " + "; ".join(str(leak) for leak in told[:10]),
+            hint="run the wave's estimates again, so that its cells are protected anew",
+        )
     published = settings.published_dir
     content = _content(settings, library, given)
     last = last_vintage(published, given.wave)

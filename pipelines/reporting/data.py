@@ -20,14 +20,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
 from pipelines.reporting.addresses import cell_address, row_address
-from pipelines.reporting.blanking import (
-    COMPARISONS,
-    CONFIDENTIAL,
-    HIDDEN,
-    blank,
-    blanked_comparisons,
-    marked_confidential,
-)
+from pipelines.reporting.blanking import COMPARISONS, blanked
 
 MARTS = (
     "adoption_rate", "progress", "projection", "hindcast", "scenario", "domain", "measure", "quality_indicator",
@@ -38,26 +31,6 @@ PUBLISH = "publish"
 CAUTION = "caution"
 # Reason code of stats.reliability
 _CENSUS = "census_full_response"
-
-# Everything that would tell a suppressed estimate, or let it be worked out
-_BLANKED_RATE = (
-    "adopters", "adopters_se", "estimate", "se", "ci_low", "ci_high", "deff", "n_effective", "cv",
-)  # fmt: skip
-# How many units a confidential cell has would help to tell it
-_CONFIDENTIAL_RATE = ("n", "n_missing", "n_dont_know", "population", "df")
-# The same for a row of mart.progress: where its own estimate is suppressed, and where only its baseline is
-_BLANKED_PROGRESS = (
-    "estimate", "se", "gap_pp", "gap_se_pp", "required_pp_per_year", "required_se_pp",
-    "projected", "projected_low", "projected_high", "p_target",
-)  # fmt: skip
-_BLANKED_WITH_BASELINE = (
-    "baseline", "share_of_distance", "share_se", "observed_pp_per_year", "observed_se_pp",
-    "required_from_baseline_pp_per_year", "progress_ratio", "progress_ratio_low", "progress_ratio_high",
-    "pace_status",
-)  # fmt: skip
-
-_HIDDEN_ROW = pl.col("reliability").is_in(HIDDEN)
-_BLANKED_SCENARIO = ("estimate", "pp_per_year", "logit_per_year", "in_target_year", "contribution_pp")
 
 _TAKEN_AS_THEY_ARE = (
     "survey", "wave", "domain_type", "domain_code", "measure", "base", "unit_weighting", "n", "n_dont_know",
@@ -193,17 +166,10 @@ class ReportData:
                 got=f"no {', '.join(missing)}",
                 hint="hand over every mart the report reads",
             )
-        rates = marked_confidential(self.marts["adoption_rate"].filter(pl.col("wave") <= self.wave))
-        progress = self.marts["progress"].filter(pl.col("wave") <= self.wave)
-        cleaned = {name: self.marts[name] for name in MARTS}
-        blanked = blank(rates, _HIDDEN_ROW, _BLANKED_RATE)
-        cleaned["adoption_rate"] = blank(blanked, pl.col("reliability") == CONFIDENTIAL, _CONFIDENTIAL_RATE)
-        cleaned["progress"] = _blank_progress(progress, rates)
-        cleaned |= blanked_comparisons(self.marts, rates, self.wave)
-        for name in ("projection", "hindcast"):
-            cleaned[name] = _without_suppressed(self.marts[name].filter(pl.col("wave") == self.wave), rates)
-        cleaned["scenario"] = _blank_scenario(self.marts["scenario"].filter(pl.col("wave") == self.wave), rates)
-        object.__setattr__(self, "marts", cleaned)
+        of_report = {name: _upto(self.marts[name], self.wave) for name in MARTS}
+        for name in ("projection", "hindcast", "scenario"):
+            of_report[name] = of_report[name].filter(pl.col("wave") == self.wave)
+        object.__setattr__(self, "marts", blanked(of_report))
 
     def survey(self, survey: str) -> Survey:
         """The survey's contract."""
@@ -370,35 +336,5 @@ class ReportData:
         )
 
 
-def _without_suppressed(rows: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Rows whose estimate of this wave may be printed: they are made of it, and say what it is."""
-    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
-    return rows.join(rates.filter(_HIDDEN_ROW), on=key, how="anti", maintain_order="left")
-
-
-def _blank_scenario(scenario: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Blank parts whose estimate may not be printed; the rest and the whole have no mark of their own."""
-    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
-    hidden = rates.filter(_HIDDEN_ROW).select(*key, (pl.col("reliability") == CONFIDENTIAL).alias("_confidential"))
-    # A rate may be hidden on one base for one reason and on the other for another
-    hidden = hidden.group_by(key, maintain_order=True).agg(pl.col("_confidential").any())
-    marked = scenario.join(hidden, on=key, how="left", maintain_order="left")
-    blanked = blank(marked, pl.col("_confidential").is_not_null(), _BLANKED_SCENARIO)
-    return blank(blanked, pl.col("_confidential").fill_null(False), ("share",)).select(scenario.columns)
-
-
-def _blank_progress(progress: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Blank rows whose estimate is suppressed, and of others what a suppressed baseline would tell."""
-    key = ["survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting"]
-    # A rate suppressed on either base: a row of mart.progress does not say which base it stands on
-    suppressed = rates.filter(_HIDDEN_ROW).select(*key, pl.lit(True).alias("_own")).unique(maintain_order=True)
-    marked = progress.join(suppressed, on=key, how="left", maintain_order="left").join(
-        suppressed.rename({"wave": "baseline_wave", "_own": "_baseline"}),
-        on=["baseline_wave" if name == "wave" else name for name in key],
-        how="left",
-        maintain_order="left",
-    )
-    own = pl.col("_own").fill_null(False)
-    blanked = blank(marked, own, _BLANKED_PROGRESS)
-    either = own | pl.col("_baseline").fill_null(False)
-    return blank(blanked, either, _BLANKED_WITH_BASELINE).select(progress.columns)
+def _upto(frame: pl.DataFrame, wave: int) -> pl.DataFrame:
+    return frame.filter(pl.col("wave") <= wave) if "wave" in frame.columns else frame

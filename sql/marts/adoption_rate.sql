@@ -1,6 +1,6 @@
 -- mart.adoption_rate: one row per estimate: its definition, the estimate with its uncertainty, and whether the series
 -- breaks here ('b' at the first wave of a comparability segment that follows another)
--- reads: estimates.adoption_rate, core.wave_version
+-- reads: estimates.adoption_rate, estimates.disclosure, core.wave_version
 -- params: $wave
 select
     e.survey,
@@ -32,9 +32,13 @@ select
     e.reliability,
     e.reliability_reason,
     case when v.segment_has_predecessor and e.wave = v.first_wave_of_segment then 'b' else 'A' end as obs_status,
-    -- free: nothing is withheld for confidentiality as long as no disclosure rule is applied
-    'F' as conf_status,
+    -- A domain without respondents has no cell there and nothing to hide; what is not free is blanked in a release
+    coalesce(d.conf_status, 'F') as conf_status,
     e.variance_method
 from estimates.adoption_rate as e
 inner join core.wave_version as v on e.survey = v.survey and e.wave = v.wave
+left join estimates.disclosure as d
+    on
+        e.survey = d.survey and e.wave = d.wave and e.domain_type = d.domain_type
+        and e.domain_code = d.domain_code and e.measure = d.measure and e.unit_weighting = d.unit_weighting
 where e.wave = $wave

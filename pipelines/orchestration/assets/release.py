@@ -5,7 +5,10 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.orchestration.metadata import column_schema, table_markdown
+from pipelines.orchestration.plans import cell_ties
+from pipelines.release.protection import leaks, published_cells
 from pipelines.release.publish import ReleaseInput, publish
+from pipelines.reporting.blanking import printable
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.published import publishable
@@ -89,14 +92,22 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         with warehouse.session() as session:
             for survey in library.surveys:
                 require_whole(session, library, survey=survey, wave=wave, upto="estimates")
+            marts = printable({name.split(".")[1]: _upto(session.table(name), wave) for name in library.marts})
+            rates = _upto(session.table("estimates.adoption_rate"), wave)
             given = ReleaseInput(
                 wave=wave,
                 marts={
-                    name.split(".")[1]: publishable(_upto(session.table(name), wave), table)
+                    name.split(".")[1]: publishable(marts[name.split(".")[1]], table)
                     for name, table in library.marts.items()
                 },
                 deliveries=_upto(session.table("meta.delivery_file"), wave),
                 row_balance=_upto(session.table("meta.row_balance"), wave),
+                leaks=leaks(
+                    _upto(session.table("estimates.disclosure"), wave),
+                    marts,
+                    published_cells(settings.published_dir, rates),
+                    ties={name: cell_ties(survey, library) for name, survey in library.surveys.items()},
+                ),
             )
         published = publish(settings, library, given)
         files = sorted(path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*.*"))
