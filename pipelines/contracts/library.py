@@ -81,8 +81,8 @@ class ContractLibrary:
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
             sources, codebooks, faults, outputs and what persons sign: no number rests on where a file was fetched, how
-            a codebook is headed, a fault is worded, a form is laid out or who lets a release out; nor those of quality values and revisions,
-            which are about releases and not about a run.
+            a codebook is headed, a fault is worded, a form is laid out or who lets a release out; nor those of quality
+            values and revisions, which are about releases and not about a run.
     """
 
     root: Path

@@ -43,7 +43,9 @@ from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
 from pipelines.reporting.notices import Notice
 from pipelines.reporting.numbers import Language
+from pipelines.reporting.pdf import render_pdf
 from pipelines.reporting.revisions import correction_notice
+from pipelines.reporting.share import render_share
 from pipelines.reporting.texts import Texts
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
@@ -51,6 +53,8 @@ from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
+# Files beside the report's HTML, a language each; what they are stands in the texts under provenance.printed
+_PRINTED = {"report.{language}.pdf": render_pdf, "share.{language}.png": render_share}
 
 
 @dataclass(frozen=True)
@@ -274,6 +278,9 @@ def _write(folder: Path, data: ReportData, settings: Settings, library: Contract
         for language in LANGUAGES:
             text = render_report(data, language, template_dir=settings.annual_dir)
             (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
+            for name, render in _PRINTED.items():
+                printed = render(data, language, template_dir=settings.annual_dir)
+                (folder / name.format(language=language)).write_bytes(printed)
         tables.result()
 
 
@@ -317,6 +324,7 @@ def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary,
         classifications=library.classifications,
         versions={"git revision": git_revision() or f"axstat {version('axstat')}", **library.versions},
         collection=collection,
+        files=_printed_files(settings),
         sibling={language: f"report.{language}.html" for language in LANGUAGES},
         notices=given.notices,
     )
@@ -354,6 +362,19 @@ def _because(settings: Settings, vintage: Vintage, manifest: Mapping[str, Any]) 
     before = read_manifest(settings.published_dir, Vintage(vintage.wave, vintage.number - 1))
     # As it will be read: dates as text, numbers of waves as keys in quotes
     return causes(before, json.loads(json.dumps(manifest, default=str)))
+
+
+def _printed_files(settings: Settings) -> dict[str, dict[str, str]]:
+    """The printed forms by file name, with what each is in every language."""
+    words = {language: Texts(settings.annual_dir, language) for language in LANGUAGES}
+    return {
+        name.format(language=language): {
+            reader: texts(f"provenance.printed.{Path(name).suffix[1:]}", language=texts(f"common.language.{language}"))
+            for reader, texts in words.items()
+        }
+        for name in _PRINTED
+        for language in LANGUAGES
+    }
 
 
 def _manifest(

@@ -38,6 +38,7 @@ class Dot:
         earlier: the share one wave before, drawn lighter.
         census: drawn as a diamond without whisker.
         reason: why there is no number.
+        words, source: what the point says when it is visited, and of which row of the marts.
     """
 
     label: str
@@ -50,6 +51,8 @@ class Dot:
     earlier: float | None = None
     census: bool = False
     reason: str = ""
+    words: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Point:
     high: float
     text: str
     segment: str
+    words: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,16 +183,21 @@ def dot_plot(
         x2={"field": "b"},
         y=pixels("y"),
     )
+    # Lines end where words stand: above the dots of a narrow picture, in rows that have a reason
+    over = 0 if is_wide else 20
+    spans = [(step * row + over, step * (row + 1)) for row, dot in enumerate(dots) if not dot.reason]
     for line, color, dash, start in ((reference, "muted", [3, 3], -4), (target, "target", [], -24)):
         if line is not None:
             board.draw(
-                [{"share": line.share, "top": start, "end": height}],
+                [{"share": line.share, "top": top, "end": end} for top, end in [(start, 0), *spans]],
                 {"type": "rule", "color": PALETTE[color], "strokeDash": dash, "strokeWidth": 1.4},
                 x=scaled("share", scale),
                 y=pixels("top"),
                 y2={"field": "end"},
             )
     _draw_dots(board, dots, [middle + dot_y for middle in middles], scale, accent)
+    for dot, middle in zip(dots, middles, strict=True):
+        board.point(columns.at(dot.share or 0.0), middle + dot_y, dot.words, dot.source)
 
     # Words: labels at the left, numbers and n at the right, headings and names of lines above
     lines = [label_lines(dot.label, columns.labels or width - 60) for dot in dots]
@@ -360,6 +370,8 @@ def series_plot(
     whisker = {"type": "rule", "color": color, "strokeWidth": 2.2, "strokeCap": "round"}
     board.draw(data, whisker, x=x, y=scaled("low", shares), y2={"field": "high"})
     board.draw(data, point_mark(color, 76), x=x, y=y)
+    for point in points:
+        board.point(x_of(point.wave), y_of(point.share), point.words, point.source)
     diamond = {"type": "point", "filled": True, "color": red, "shape": "diamond", "size": 90, "opacity": 1}
     board.draw([aim], diamond, x=x, y=y)
 

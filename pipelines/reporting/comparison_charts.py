@@ -30,7 +30,10 @@ _STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 @dataclass(frozen=True)
 class Shift:
-    """A change in percentage points with its interval; `points` None draws `reason` where the dot would be."""
+    """A change in percentage points with its interval; `points` None draws no dot.
+
+    ``words``, ``source``: as of charts.Dot.
+    """
 
     label: str
     text: str
@@ -39,7 +42,8 @@ class Shift:
     points: float | None = None
     low: float | None = None
     high: float | None = None
-    reason: str = ""
+    words: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Estimate:
     share: float | None = None
     low: float | None = None
     high: float | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Pair:
     short: str
     filled: Estimate
     hollow: Estimate
+    source: str = ""
 
 
 def change_plot(
@@ -93,8 +99,12 @@ def change_plot(
         y=pixels("start"),
         y2={"field": "end"},
     )
+    # In a narrow picture the line ends where a label stands
+    spans = (
+        [(-4, height)] if is_wide else [(-4, 0), *((step * row + 20, step * (row + 1)) for row in range(len(shifts)))]
+    )
     board.draw(
-        [{"points": 0.0, "start": -4, "end": height}],
+        [{"points": 0.0, "start": start, "end": end} for start, end in spans],
         {"type": "rule", "color": PALETTE["muted"], "strokeWidth": 1.4},
         x=scaled("points", scale),
         y=pixels("start"),
@@ -116,7 +126,8 @@ def change_plot(
     rows = list(zip(shifts, middles, strict=True))
     board.text([(numbers, y + label_y, shift.text if is_wide else shift.short) for shift, y in rows], align="right")
     board.text([(width, y + dot_y, shift.n) for shift, y in rows], align="right", color="muted", size=SMALL)
-    board.text([(left, y + dot_y, shift.reason) for shift, y in rows if shift.reason], color="muted", size=SMALL)
+    for shift, y in rows:
+        board.point(at(shift.points or 0.0), y + dot_y, shift.words, shift.source)
     _headings(board, frame, numbers, width)
     board.text([(0, height + 40, frame.small_print)], color="target", size=SMALL)
     return board.svg(height=height, top=26, bottom=52 if frame.small_print else 28)
@@ -177,6 +188,9 @@ def pair_plot(
     _labels(board, [pair.label for pair in pairs], labels or width - 110, step, label_y)
     for number, pair in enumerate(pairs):
         y = step * (number + 0.5)
+        for shift, one in ((first_y, pair.filled), (second_y, pair.hollow)):
+            place = left + (one.share or 0.0) / top_share * (right - left)
+            board.point(place, y + shift, one.words, pair.source)
         beside = [(first_y, pair.filled.text), (second_y, pair.hollow.text)] if is_wide else [(label_y, pair.short)]
         board.text([(numbers, y + shift, text) for shift, text in beside], align="right")
         board.text([(width, y + (first_y + second_y) / 2, pair.n)], align="right", color="muted", size=SMALL)

@@ -4,6 +4,7 @@ Belongs here: the choice of rows and the texts around these charts. Does not bel
 (comparison_charts), their tables' columns (comparison_tables), other figures (figures).
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 from pipelines.contracts.surveys import Survey
@@ -91,12 +92,17 @@ def _shift(change: Change, texts: Texts) -> comparison_charts.Shift:
     n = mark_without(change.reliability) if change.n_common is None else numbers.count(change.n_common, language)
     if change.points is None or change.low is None or change.high is None:
         mark = mark_without(change.reliability)
-        return comparison_charts.Shift(label, mark, mark, n)
+        words = texts("chart.point_hidden", label=label, text=mark, n=n)
+        return comparison_charts.Shift(label, mark, mark, n, words=words, source=change.source)
     number = numbers.decimal(change.points, language, sign=True)
     mark = f" {mark_beside(change.reliability)}".rstrip()
+    text = f"{number} ({numbers.points_interval(change.low, change.high, language)}){mark}"
+    se = numbers.decimal(change.se or 0.0, language)
     return comparison_charts.Shift(
         label=label,
-        text=f"{number} ({numbers.points_interval(change.low, change.high, language)}){mark}",
+        text=text,
+        words=texts("chart.point_change", label=label, text=text, se=se, n=n),
+        source=change.source,
         short=number + mark,
         n=n,
         points=change.points,
@@ -234,12 +240,29 @@ def _pair(area: SmallArea, texts: Texts) -> comparison_charts.Pair:
     short = [numbers.number_of_per_cent(direct[0], language) if direct else no_direct]
     if area.is_modelled:
         short.append((numbers.number_of_per_cent(model[0], language) if model else no_model) + mark)
+    n = no_direct if area.row["n"] is None else numbers.count(area.row["n"], language)
+    label = area.labels[language]
+
+    def words(kind: str, estimate: comparison_charts.Estimate, error: float | None) -> str:
+        if not estimate.text:
+            return ""
+        of = f"{label}, {texts(f'small_area.{kind}')}"
+        if error is None:
+            return texts("chart.point_hidden", label=of, text=estimate.text, n=n)
+        se = numbers.decimal(numbers.hundredfold(error), language)
+        return texts(
+            "chart.point" if kind == "direct" else "chart.point_model", label=of, text=estimate.text, se=se, n=n
+        )
+
+    filled = _estimate(direct, language, "", no_direct)
+    hollow = _estimate(model, language, mark, without)
     return comparison_charts.Pair(
-        label=area.labels[language],
-        n=no_direct if area.row["n"] is None else numbers.count(area.row["n"], language),
+        label=label,
+        n=n,
         short=" · ".join(short),
-        filled=_estimate(direct, language, "", no_direct),
-        hollow=_estimate(model, language, mark, without),
+        filled=dataclasses.replace(filled, words=words("direct", filled, area.row["direct_se"])),
+        hollow=dataclasses.replace(hollow, words=words("modelled", hollow, area.row["rmse"])),
+        source=area.source,
     )
 
 

@@ -5,6 +5,7 @@ Belongs here: rows and columns of these tables. Does not belong here: other tabl
 
 from collections.abc import Sequence
 
+from pipelines.reporting.addresses import cell_address
 from pipelines.reporting.comparisons import Change, Flow, SmallArea, changes, flows, parts, small_areas, wave_before
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.estimate_tables import domain_type_label
@@ -23,13 +24,17 @@ from pipelines.reporting.tables import (
 )
 from pipelines.reporting.texts import Texts
 
-_CHANGE: tuple[tuple[str, Kind], ...] = (
-    ("before", "share"), ("after", "share"), ("change", "points"), ("se", "points"), ("ci_low_pp", "points"),
-    ("ci_high_pp", "points"), ("n_common", "count"),
+# Heading, what the cells hold, column of the mart
+_CHANGE: tuple[tuple[str, Kind, str], ...] = (
+    ("before", "share", "estimate_before"), ("after", "share", "estimate_after"), ("change", "points", "change_pp"),
+    ("se", "points", "se_pp"), ("ci_low_pp", "points", "ci_low_pp"), ("ci_high_pp", "points", "ci_high_pp"),
+    ("n_common", "count", "n_common"),
 )  # fmt: skip
-_PARTS: tuple[tuple[str, Kind], ...] = (
-    ("share_before", "share"), ("share_after", "share"), ("within", "points"), ("within_se", "points"),
-    ("composition", "points"), ("composition_se", "points"), ("contribution", "points"), ("contribution_se", "points"),
+_PARTS: tuple[tuple[str, Kind, str], ...] = (
+    ("share_before", "share", "share_before"), ("share_after", "share", "share_after"),
+    ("within", "points", "within_pp"), ("within_se", "points", "within_se_pp"),
+    ("composition", "points", "composition_pp"), ("composition_se", "points", "composition_se_pp"),
+    ("contribution", "points", "contribution_pp"), ("contribution_se", "points", "contribution_se_pp"),
 )  # fmt: skip
 _SMALL_AREA: tuple[tuple[str, str, Kind], ...] = (
     ("n", "n", "count"), ("direct", "direct", "share"), ("direct_low", "direct_ci_low", "share"),
@@ -51,7 +56,7 @@ def change_table(
     headings = Headings(languages)
     columns = [
         *headings.label_columns("tables.column.domain"),
-        *(Column(headings.heading(f"tables.column.{key}"), kind) for key, kind in _CHANGE),
+        *(Column(headings.heading(f"tables.column.{key}"), kind) for key, kind, _ in _CHANGE),
     ]
     first = languages[0]
     made = []
@@ -60,7 +65,8 @@ def change_table(
             change.before, change.after, change.points, change.se, change.low, change.high, change.n_common,
         )  # fmt: skip
         cells = [
-            _cell(value, kind, first, change.reliability) for value, (_, kind) in zip(values, _CHANGE, strict=True)
+            _cell(value, kind, first, change.reliability, cell_address(change.source, column))
+            for value, (_, kind, column) in zip(values, _CHANGE, strict=True)
         ]
         made.append((*(text_cell(change.labels[texts.language]) for texts in languages), *cells))
     return Table(name, title, tuple(columns), tuple(made))
@@ -84,7 +90,7 @@ def parts_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
     """Within and composition, each division's sums first."""
     headings = Headings(languages)
     columns = [column for key in ("whole", "domain") for column in headings.label_columns(f"tables.column.{key}")] + [
-        Column(headings.heading(f"tables.column.{key}"), kind) for key, kind in _PARTS
+        Column(headings.heading(f"tables.column.{key}"), kind) for key, kind, _ in _PARTS
     ]
     made = []
     for part in parts(data, survey):
@@ -100,7 +106,8 @@ def parts_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
             part.composition_se, part.contribution, part.contribution_se,
         )  # fmt: skip
         cells = [
-            _cell(value, kind, languages[0], part.reliability) for value, (_, kind) in zip(values, _PARTS, strict=True)
+            _cell(value, kind, languages[0], part.reliability, cell_address(part.source, column))
+            for value, (_, kind, column) in zip(values, _PARTS, strict=True)
         ]
         made.append((*names, *cells))
     return Table(f"{survey}_parts", _title(data, languages, survey, "parts"), tuple(columns), tuple(made))
@@ -126,12 +133,13 @@ def flows_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Ta
     made = []
     for rows in lists:
         cells = [*(text_cell(rows[0].labels[texts.language]) for texts in languages)]
-        cells.append(_cell(rows[0].n, "count", languages[0], rows[0].reliability))
+        cells.append(_cell(rows[0].n, "count", languages[0], rows[0].reliability, cell_address(rows[0].source, "n")))
         for flow in rows:
             factor = 100.0 if flow.flow == "net" else 1.0
             kind = "points" if flow.flow == "net" else "share"
-            for value in (flow.share, flow.low, flow.high):
-                cells.append(_cell(None if value is None else factor * value, kind, languages[0], flow.reliability))
+            for value, column in ((flow.share, "share"), (flow.low, "ci_low"), (flow.high, "ci_high")):
+                shown = None if value is None else factor * value
+                cells.append(_cell(shown, kind, languages[0], flow.reliability, cell_address(flow.source, column)))
             cells.append(_mark(flow))
         made.append(tuple(cells))
     return Table(f"{survey}_flows", _title(data, languages, survey, "flows"), tuple(columns), tuple(made))
@@ -152,11 +160,12 @@ def small_area_table(
         for _, source, kind in _SMALL_AREA:
             of_direct = source.startswith("direct")
             # A domain without a model has no model-based figure, whatever stands in `estimate`
-            value = area.row[source] if of_direct or source == "n" or area.is_modelled else None
+            has_one = of_direct or source == "n" or area.is_modelled
+            value = area.row[source] if has_one else None
             mark = (
                 area.row["direct_reliability" if of_direct else "reliability"] if of_direct or area.is_modelled else ""
             )
-            cells.append(_cell(value, kind, languages[0], mark))
+            cells.append(_cell(value, kind, languages[0], mark, cell_address(area.source, source) if has_one else ""))
         made.append((*(text_cell(area.labels[texts.language]) for texts in languages), *cells))
     return Table(name, title, tuple(columns), tuple(made))
 
@@ -192,10 +201,10 @@ def _division(data: ReportData, whole: str, parts_of: str, texts: Texts) -> str:
     )
 
 
-def _cell(value: float | None, kind: Kind, texts: Texts, reliability: str) -> Cell:
+def _cell(value: float | None, kind: Kind, texts: Texts, reliability: str, source: str) -> Cell:
     if value is None:
-        return Cell(None, mark_without(reliability))
-    return number_cell(value, kind, texts)
+        return Cell(None, mark_without(reliability), source=source)
+    return number_cell(value, kind, texts, source=source)
 
 
 def _mark(flow: Flow) -> Cell:

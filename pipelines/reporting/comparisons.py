@@ -10,14 +10,19 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.reporting.data import ReportData
+from pipelines.reporting.addresses import row_address
+from pipelines.reporting.data import PROGRESS_KEY, ReportData
 
 ALL = "all"
+_PAIR_KEY = ("survey", "wave", "wave_before", "domain_type", "domain_code", "measure", "unit_weighting")
 
 
 @dataclass(frozen=True)
 class Change:
-    """The change of a rate between two waves, in percentage points; None where it may not be printed."""
+    """The change of a rate between two waves, in percentage points; None where it may not be printed.
+
+    ``source``, here and below: the address of the row.
+    """
 
     survey: str
     wave_before: int
@@ -32,6 +37,7 @@ class Change:
     high: float | None
     direction: str | None
     reliability: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Part:
     contribution: float | None
     contribution_se: float | None
     reliability: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Flow:
     low: float | None
     high: float | None
     reliability: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,11 @@ class SmallArea:
 
     labels: Mapping[str, str]
     row: Mapping[str, Any]
+
+    @property
+    def source(self) -> str:
+        """The address of the row."""
+        return row_address("small_area", self.row, PROGRESS_KEY)
 
     @property
     def is_modelled(self) -> bool:
@@ -108,6 +121,7 @@ def changes(data: ReportData, survey: str, domain_type: str) -> list[Change]:
             high=row["ci_high_pp"],
             direction=row["direction"],
             reliability=row["reliability"],
+            source=row_address("change", row, _PAIR_KEY),
         )
         for row in _latest(data, "change", survey, domain_type)
     ]
@@ -139,6 +153,7 @@ def parts(data: ReportData, survey: str) -> list[Part]:
                     contribution=row["contribution_pp"],
                     contribution_se=row["contribution_se_pp"],
                     reliability=row["reliability"],
+                    source=row_address("decomposition", row, (*_PAIR_KEY, "whole_type")),
                 )
             )
     return made
@@ -158,6 +173,7 @@ def flows(data: ReportData, survey: str, domain_type: str) -> list[list[Flow]]:
                 low=row["ci_low"],
                 high=row["ci_high"],
                 reliability=row["reliability"],
+                source=row_address("flow", row, (*_PAIR_KEY, "flow")),
             )
         )
     return list(found.values())

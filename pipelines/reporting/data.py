@@ -19,6 +19,7 @@ from pipelines.contracts.classifications import Classification, QuestionVersion
 from pipelines.contracts.surveys import Survey
 from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
+from pipelines.reporting.addresses import cell_address, row_address
 from pipelines.reporting.blanking import COMPARISONS, blanked
 from pipelines.reporting.notices import Notice
 
@@ -33,7 +34,7 @@ CAUTION = "caution"
 _CENSUS = "census_full_response"
 
 _TAKEN_AS_THEY_ARE = (
-    "survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting", "n", "n_dont_know",
+    "survey", "wave", "domain_type", "domain_code", "measure", "base", "unit_weighting", "n", "n_dont_know",
     "population", "adopters", "estimate", "se", "ci_low", "ci_high", "df", "deff", "reliability",
     "question_version",
 )  # fmt: skip
@@ -41,6 +42,9 @@ _OTHER_RATE_COLUMNS = (
     "domain_code", "n", "n_dont_know", "population", "adopters", "estimate", "se", "ci_low", "ci_high", "df",
     "deff", "reliability", "reliability_reason", "question_version", "comparability_segment", "obs_status",
 )  # fmt: skip
+
+_RATE_KEY = ("survey", "wave", "domain_type", "domain_code", "measure", "base", "unit_weighting")
+PROGRESS_KEY = ("survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting")
 
 Weighting = Literal["unit", "employment"]
 
@@ -62,6 +66,7 @@ class Rate:
     domain_type: str
     domain_code: str
     measure: str
+    base: str
     unit_weighting: str
     labels: Mapping[str, str]
     n: int | None
@@ -85,6 +90,15 @@ class Rate:
     def is_shown(self) -> bool:
         """False when there is no number that may be printed."""
         return self.estimate is not None
+
+    @property
+    def row_address(self) -> str:
+        """Where this estimate stands in the marts."""
+        return row_address("adoption_rate", vars(self), _RATE_KEY)
+
+    def address(self, column: str) -> str:
+        """Where a column of this estimate stands in the marts."""
+        return cell_address(self.row_address, column)
 
     def value(self) -> tuple[float, float, float]:
         """Estimate, lower and upper bound.
@@ -305,8 +319,7 @@ class ReportData:
 
     @cached_property
     def _progress(self) -> dict[tuple[object, ...], Mapping[str, Any]]:
-        key = ("survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting")
-        return {tuple(row[name] for name in key): row for row in self.marts["progress"].iter_rows(named=True)}
+        return {tuple(row[name] for name in PROGRESS_KEY): row for row in self.marts["progress"].iter_rows(named=True)}
 
     @cached_property
     def _rates_by_key(self) -> dict[tuple[Any, ...], pl.DataFrame]:

@@ -66,7 +66,12 @@ _CONFIG = {
     },
 }  # fmt: skip
 
+# What a point that can be visited is known by, in style and script
+POINT_CLASS = 'class="point"'
+
 _RIM = 'stroke-width="4" stroke-linejoin="round" paint-order="stroke"'
+# Radius of a point's reach, in pixels: that of the rows of a narrow dot plot
+_REACH = 12
 _ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 
 
@@ -153,11 +158,27 @@ class Board:
         self.width = width
         self._layers: list[Layer] = []
         self._words: list[str] = []
+        self._points: list[str] = []
 
     def draw(self, rows: Sequence[Mapping[str, object]], mark: Layer, **encoding: Layer) -> None:
         """Draw a mark for each row over what is there; nothing for no rows."""
         if rows:
             self._layers.append({"data": {"values": list(rows)}, "mark": mark, "encoding": encoding})
+
+    def point(self, x: float, y: float, words: str, source: str) -> None:
+        """A place that says something when it is pointed at or visited by keyboard.
+
+        Args:
+            x, y: its middle, in pixels.
+            words: what it says: label, estimate, interval, standard error, n; "" sets no point.
+            source: address of the row of the marts it speaks of, "" for none.
+        """
+        if words:
+            at = f' data-of="{escape(source)}"' if source else ""
+            self._points.append(
+                f'<g {POINT_CLASS} role="img" aria-label="{escape(words)}"{at}><circle cx="{x:.6g}" cy="{y:.6g}"'
+                f' r="{_REACH}" fill="none" pointer-events="all"/></g>'
+            )
 
     def text(
         self,
@@ -194,8 +215,15 @@ class Board:
     def svg(self, *, height: float, top: float, bottom: float) -> str:
         """The picture."""
         svg = _marks(json.dumps(self.specification(height=height, top=top, bottom=bottom), sort_keys=True))
-        words = f'<g transform="translate(0,{top:.6g})">{"".join(self._words)}</g>'
-        return f"{svg.removesuffix('</svg>')}{words}</svg>"
+        shift = f'transform="translate(0,{top:.6g})"'
+        if not self._points:
+            return f"{svg.removesuffix('</svg>')}<g {shift}>{''.join(self._words)}</g></svg>"
+        # What the points say, the marks and words need not say again to those who listen
+        opening, _, marks = svg.removesuffix("</svg>").partition(">")
+        return (
+            f'{opening}><g aria-hidden="true">{marks}<g {shift}>{"".join(self._words)}</g></g>'
+            f"<g {shift}>{''.join(self._points)}</g></svg>"
+        )
 
 
 @lru_cache(maxsize=64)

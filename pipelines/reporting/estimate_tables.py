@@ -7,8 +7,9 @@ Belongs here: which estimates a table holds. Does not belong here: how a row of 
 import dataclasses
 from collections.abc import Sequence
 
+from pipelines.reporting.addresses import cell_address, row_address
 from pipelines.reporting.blanking import HIDDEN
-from pipelines.reporting.data import CAUTION, Rate, ReportData
+from pipelines.reporting.data import CAUTION, PROGRESS_KEY, Rate, ReportData
 from pipelines.reporting.sentences import reasons, short_name, weighting_text
 from pipelines.reporting.tables import (
     BREAK,
@@ -19,6 +20,7 @@ from pipelines.reporting.tables import (
     Table,
     joined_title,
     number_cell,
+    rate_cell,
     rate_table,
     text_cell,
 )
@@ -28,6 +30,12 @@ from pipelines.reporting.texts import Texts
 def domain_type_label(data: ReportData, domain_type: str, language: str) -> str:
     """The name of a kind of domain."""
     return str(getattr(data.classifications["domain_types"].item(domain_type), f"label_{language}"))
+
+
+def _same(data: ReportData, rate: Rate, wave: int | None) -> Rate | None:
+    """The same estimate in another wave."""
+    found = data.rates(rate.survey, rate.domain_type, measure=rate.measure, weighting=rate.unit_weighting, wave=wave)
+    return next((other for other in found if other.domain_code == rate.domain_code), None)
 
 
 def _with_all_weightings(data: ReportData, rate: Rate) -> dict[str, Rate | None]:
@@ -231,7 +239,15 @@ def progress_table(data: ReportData, languages: Sequence[Texts]) -> Table:
             for rate in data.rates(survey, domain.type) if len(domain.columns) < 2 else []:
                 progress = data.progress(rate)
                 if progress is not None:
-                    numbers = [number_cell(progress[source], kind, languages[0], rate) for _, kind, source in _PROGRESS]
+                    at = row_address("progress", progress, PROGRESS_KEY)
+                    # What cannot be had because of the baseline has the baseline's mark
+                    baseline = _same(data, rate, progress["baseline_wave"]) if rate.is_shown else None
+                    numbers = [
+                        number_cell(
+                            progress[source], kind, languages[0], baseline or rate, source=cell_address(at, source)
+                        )
+                        for _, kind, source in _PROGRESS
+                    ]
                     names = [text_cell(name) for name in _domain_names(data, languages, rate)]
                     rows.append((*names, *numbers))
     title = joined_title(languages, "tables.progress_title", lambda _: {"wave": data.wave})
@@ -278,7 +294,7 @@ def suppressed_table(data: ReportData, languages: Sequence[Texts]) -> Table:
         rows.append(
             (
                 *(text_cell(name) for name in names),
-                number_cell(rate.n, "count", languages[0], rate),
+                rate_cell(rate, "n", "count", languages[0]),
                 *(text_cell("; ".join(reasons(data, rate, texts.language))) for texts in languages),
             )
         )

@@ -67,11 +67,23 @@ def _sorted(rates: Sequence[Rate]) -> list[Rate]:
     return sorted(rates, key=lambda rate: (not rate.is_shown, -(rate.estimate or 0.0)))
 
 
+def point_words(rate: Rate, label: str, text: str, texts: Texts) -> str:
+    """What a point says when it is visited: label, estimate with interval and mark, standard error, n."""
+    language = texts.language
+    n = mark_without(rate.reliability) if rate.n is None else numbers.count(rate.n, language)
+    if rate.se is None:
+        return texts("chart.point_hidden", label=label, text=text, n=n)
+    se = numbers.decimal(numbers.hundredfold(rate.se), language)
+    return texts("chart.point", label=label, text=text, se=se, n=n)
+
+
 def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
     n = mark_without(rate.reliability) if rate.n is None else numbers.count(rate.n, texts.language)
     if not rate.is_shown:
         mark = mark_without(rate.reliability)
-        return charts.Dot(label, mark, mark, n, reason=_reason(data, rate, texts))
+        reason = _reason(data, rate, texts)
+        words = point_words(rate, label, f"{mark} {reason}", texts)
+        return charts.Dot(label, mark, mark, n, reason=reason, words=words, source=rate.row_address)
     share, low, high = rate.value()
     mark = f" {mark_beside(rate.reliability)}".rstrip()
     earlier = data.previous(rate)
@@ -90,6 +102,8 @@ def _dot(data: ReportData, rate: Rate, label: str, texts: Texts) -> charts.Dot:
         high=high,
         earlier=earlier.estimate if earlier else None,
         census=rate.is_census,
+        words=point_words(rate, label, text + mark, texts),
+        source=rate.row_address,
     )
 
 
@@ -285,7 +299,9 @@ def series_figure(data: ReportData, texts: Texts, survey_code: str) -> Figure:
     for rate in series:
         share, low, high = rate.value()
         text = numbers.number_of_per_cent(share, language)
-        points.append(charts.Point(rate.wave, share, low, high, text, rate.segment))
+        said = numbers.with_interval(share, low, high, language) + f" {mark_beside(rate.reliability)}".rstrip()
+        words = point_words(rate, str(rate.wave), said, texts)
+        points.append(charts.Point(rate.wave, share, low, high, text, rate.segment, words, rate.row_address))
     breaks = []
     for before, after in pairwise(series):
         if before.segment == after.segment:
@@ -410,6 +426,7 @@ def ladder_figure(
         for domain_type in domain_types
         for rate, parts in _ladders(data, survey_code, domain_type, stages)
     ]
+    legend = [str(getattr(item, f"label_{language}")) for item in stages]
     drawn = [ladder for ladder in ladders if all(rate.is_shown for rate in (ladder[1], *ladder[2]))]
     if not drawn:
         return None
@@ -417,8 +434,13 @@ def ladder_figure(
         stacked_charts.Stack(
             name,
             tuple(
-                stacked_charts.Part(part.value()[0], numbers.number_of_per_cent(part.value()[0], language))
-                for part in parts
+                stacked_charts.Part(
+                    part.value()[0],
+                    numbers.number_of_per_cent(part.value()[0], language),
+                    point_words(part, f"{name}, {stage}", numbers.with_interval(*part.value(), language), texts),
+                    part.row_address,
+                )
+                for stage, part in zip(legend, parts, strict=True)
             ),
             numbers.per_cent(rate.value()[0], language),
         )
@@ -428,7 +450,6 @@ def ladder_figure(
     notes = [texts("profile.ladder_note", heading=heading)]
     if left_out := [ladder[0] for ladder in ladders if ladder not in drawn]:
         notes.append(texts("profile.ladder_left_out", names=texts.listed(left_out)))
-    legend = [str(getattr(item, f"label_{language}")) for item in stages]
     frame = charts.Frame(small_print=texts("synthetic.small_print") if data.synthetic else "", value_heading=heading)
     title = texts(
         "profile.ladder_title",

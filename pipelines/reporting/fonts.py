@@ -23,6 +23,11 @@ _FILE = "NotoSansKR-Regular.otf"
 _ALWAYS = "".join(chr(code) for code in range(0x20, 0x7F)) + "\u00a0–—−…"
 
 
+def font_folder() -> str:
+    """The folder the typeface comes in, for programs that read typefaces by themselves."""
+    return str(files(_PACKAGE))
+
+
 @cache
 def _font_bytes() -> bytes:
     return (files(_PACKAGE) / _FILE).read_bytes()

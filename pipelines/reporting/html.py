@@ -1,69 +1,29 @@
 """The annual report as one HTML file that needs nothing beside it.
 
-Belongs here: the order of sections, numbering, and putting texts, figures, style, script and typeface
-into the template. Does not belong here: what a sentence says, how a chart is drawn, or markup
-(templates).
+Belongs here: putting the document, style, script and typeface into the template. Does not belong here: what
+the report says (document), how a chart is drawn, or markup (templates).
 """
 
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pipelines.reporting import (
-    comparison_figures,
-    comparison_tables,
-    estimate_tables,
-    numbers,
-    outlook,
-    outside,
-    process_tables,
-    revisions,
-    sentences,
-)
-from pipelines.reporting.blanking import CONFIDENTIAL
+from pipelines.reporting import numbers
+from pipelines.reporting.addresses import common_start
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.drawing import PALETTE
-from pipelines.reporting.figures import (
-    Figure,
-    ladder_figure,
-    ranking_figure,
-    series_figure,
-    technology_figure,
-)
+from pipelines.reporting.document import build_document
+from pipelines.reporting.drawing import PALETTE, POINT_CLASS
 from pipelines.reporting.fonts import embedded_font
 from pipelines.reporting.numbers import Language
-from pipelines.reporting.tables import Cell, Column, Table
+from pipelines.reporting.tables import Cell, Column
 from pipelines.reporting.texts import Texts
 
 _TEMPLATE = "report.html.jinja"
-
-
-@dataclass
-class _Numbering:
-    """Ids of figures and tables, in the order they are asked for."""
-
-    release: str
-    texts: Texts
-    figures: int = 0
-    tables: int = 0
-
-    def figure(self, figure: Figure) -> Figure:
-        self.figures += 1
-        id_ = f"{self.release}-F{self.figures:02d}"
-        # The table behind a figure is the figure again: it carries the same number
-        table = dataclasses.replace(figure.table, id=self.texts("common.figure_id", id=id_))
-        return dataclasses.replace(figure, id=self.texts("common.figure_id", id=id_), table=table)
-
-    def table(self, table: Table) -> Table:
-        self.tables += 1
-        return dataclasses.replace(table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}"))
 
 
 def page_environment(template_dir: Path) -> Environment:
@@ -94,9 +54,10 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
     environment.filters["tight"] = _tight
     environment.filters["group_runs"] = _group_runs
     environment.filters["data_value"] = _data_value
-    context = _context(data, texts)
+    environment.filters["row_source"] = _row_source
+    document = build_document(data, texts)
     body = environment.get_template(_TEMPLATE).render(
-        **context,
+        **{part.name: getattr(document, part.name) for part in dataclasses.fields(document)},
         t=texts,
         language=language,
         script=Markup((template_dir / "script.js").read_text(encoding="utf-8")),
@@ -132,7 +93,9 @@ def chart_colours() -> str:
 
 def inline_svg(drawing: str, alternative: str, css_class: str) -> Markup:
     """An inline chart with its alternative text."""
-    opening = Markup('<svg role="img" class="chart {}" aria-label="{}" ').format(css_class, alternative)
+    # Of points that can be visited a group is made, for what is inside a picture cannot be
+    role = "group" if POINT_CLASS in drawing else "img"
+    opening = Markup('<svg role="{}" class="chart {}" aria-label="{}" ').format(role, css_class, alternative)
     return opening + Markup(drawing.removeprefix("<svg ").replace(' class="marks"', "", 1))
 
 
@@ -159,263 +122,23 @@ def _group_runs(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return [(group, len(list(members))) for group, members in runs]
 
 
-def _data_value(cell: Cell, kind: str) -> Markup:
-    """Attributes of a cell: the unrounded value in the column's unit, or how text is set."""
+def _row_source(row: Sequence[Cell]) -> str:
+    """What the addresses of a row's cells have in common."""
+    return common_start([cell.source for cell in row if cell.source])
+
+
+def _data_value(cell: Cell, kind: str, row_source: str) -> Markup:
+    """Attributes of a cell: where it stands in the marts, the unrounded value in the column's unit, how text is set."""
     if kind in _TEXT_CLASSES:
         return Markup(' class="{}"').format(_TEXT_CLASSES[kind])
     kind = cell.kind or kind
+    made = Markup("")
+    if cell.source:
+        made += Markup(' data-at="{}"').format(cell.source[len(row_source) + 1 :])
     if kind == "mark" or not isinstance(cell.value, int | float):
-        return Markup("")
+        return made
     value = numbers.hundredfold(cell.value) if kind == "share" else cell.value
-    return Markup(' data-v="{}"').format(f"{value:.12g}")
+    return made + Markup(' data-v="{}"').format(f"{value:.12g}")
 
 
 _TEXT_CLASSES = {"text": "w", "code": "c"}
-
-
-def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
-    numbering = _Numbering(data.release, texts)
-    headlines = {survey: sentences.headline(data, survey, texts) for survey in data.surveys}
-    trend = [numbering.figure(series_figure(data, texts, survey)) for survey in data.surveys]
-    rankings = list(_rankings(data, texts, numbering))
-    return {
-        "data": data,
-        "heading": _heading(data, texts),
-        "dates": _dates(data, texts),
-        "corrections": revisions.correction_notice(data, texts),
-        "headlines": headlines,
-        "notices": [notice.sentence(texts) for notice in data.notices],
-        "trend": trend,
-        "breaks": sentences.break_sentences(data, texts),
-        "readings": {
-            survey: str(getattr(target, f"interpretation_{texts.language}")) for survey, target in data.targets.items()
-        },
-        "rankings": rankings,
-        "profile": _profile(data, texts, numbering),
-        "changes": _changes(data, texts, numbering),
-        "tables": _tables(data, texts, numbering),
-        "suppressed": _suppressed(data, texts, numbering),
-        "quality": _quality(data, texts, numbering),
-        "method": _method(data, texts, numbering),
-        "provenance": _provenance(data, texts, numbering),
-    }
-
-
-def _heading(data: ReportData, texts: Texts) -> str:
-    values: dict[str, object] = {"wave": data.wave}
-    if not all(data.headline(survey).is_shown for survey in data.surveys):
-        return texts("document.heading_without", **values)
-    for survey, contract in data.surveys.items():
-        values[survey] = numbers.per_cent(data.headline(survey).value()[0], texts.language)
-        values[f"{survey}_name"] = sentences.short_name(contract, texts.language)
-    return texts("document.heading", **values)
-
-
-def _dates(data: ReportData, texts: Texts) -> list[str]:
-    language = texts.language
-    lines = [
-        texts("document.reference", wave=data.wave),
-        texts("document.release", release=data.release),
-        texts("document.published", date=numbers.day(data.publication_date, language)),
-    ]
-    for survey, contract in data.surveys.items():
-        if survey in data.collection:
-            period = numbers.period(*data.collection[survey], language)
-            name = sentences.short_name(contract, language)
-            lines.append(texts("document.collection", survey=name, period=period))
-    return lines
-
-
-# What the ranking sections show: survey, domain type, and the domain type of the small chart beside
-_RANKED = (("industry", "ax_industry", "size_class"), ("public", "public_sector", "institution_type"))
-
-
-def _rankings(data: ReportData, texts: Texts, numbering: _Numbering) -> Iterator[dict[str, Any]]:
-    for survey, domain_type, beside in _RANKED:
-        rates = data.rates(survey, domain_type)
-        if not rates:
-            continue
-        contract = data.survey(survey)
-        figures = [
-            ranking_figure(data, texts, survey, domain_type, weighting=weighting, both_widths=number == 0)
-            for number, weighting in enumerate(
-                sorted(contract.unit_weightings, key=lambda name: name != contract.headline.unit_weighting)
-            )
-        ]
-        figures.append(ranking_figure(data, texts, survey, beside, both_widths=False))
-        by_model = comparison_figures.small_area_figure(data, texts, survey)
-        yield {
-            "survey": survey,
-            "section": texts(f"{survey}.section", count=len(rates)),
-            "sentences": sentences.ranking_sentences(data, rates, texts),
-            "proposal": sentences.proposal_sentence(data, rates, texts),
-            "figures": [numbering.figure(figure) for figure in figures if figure],
-            "small_areas": None if by_model is None else numbering.figure(by_model),
-        }
-
-
-# Asked with the technologies, so that a wave has both or neither
-_ANY_STAGE = "stage_none"
-
-
-def _profile(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    """Region, stages and technologies, with what each technology is."""
-
-    def numbered(*figures: Figure | None) -> list[Figure]:
-        return [numbering.figure(figure) for figure in figures if figure]
-
-    language = texts.language
-    regions = data.rates("industry", "region")
-    missing = [
-        texts("profile.nothing", survey=sentences.short_name(contract, language))
-        for survey, contract in data.surveys.items()
-        if data.rates(survey, contract.headline.domain_type, measure=_ANY_STAGE)
-        and technology_figure(data, texts, survey) is None
-    ]
-    return {
-        "missing": missing,
-        "stages": numbered(
-            ladder_figure(data, texts, "industry", ("total", "ax_industry")),
-            ladder_figure(data, texts, "public", ("total", "institution_type"), both_widths=False),
-        ),
-        "technologies": numbered(technology_figure(data, texts, "industry"), technology_figure(data, texts, "public")),
-        "technology_list": [
-            (getattr(item, f"label_{language}"), getattr(item, f"description_{language}"))
-            for item in data.classifications["ai_technologies"].items
-        ],
-        "regions": numbered(ranking_figure(data, texts, "industry", "region")),
-        "region_sentences": sentences.ranking_sentences(data, regions, texts),
-    }
-
-
-def _changes(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any] | None:
-    """What changed since the wave before: sentences, charts and flows; None where no wave can be compared with."""
-    if not comparison_figures.has_changes(data):
-        return None
-    of_surveys = []
-    for survey, domain_type, _ in _RANKED:
-        figure = comparison_figures.change_figure(data, texts, survey, domain_type)
-        if figure is not None:
-            of_surveys.append(
-                {
-                    "figure": numbering.figure(figure),
-                    "sentences": comparison_figures.change_sentences(data, texts, survey),
-                    "tables": [
-                        numbering.table(table)
-                        for table in (
-                            comparison_tables.flows_table(data, [texts], survey),
-                            comparison_tables.parts_table(data, [texts], survey),
-                        )
-                    ],
-                }
-            )
-    return {"section": texts("changes.section", wave=data.wave), "surveys": of_surveys}
-
-
-def _tables(data: ReportData, texts: Texts, numbering: _Numbering) -> list[Table]:
-    made = [
-        estimate_tables.series_table(data, [texts]),
-        estimate_tables.progress_table(data, [texts]),
-    ]
-    for survey in data.surveys:
-        made.append(estimate_tables.domains_table(data, [texts], survey))
-        made.append(estimate_tables.measures_table(data, [texts], survey))
-        made.append(outlook.scenario_table(data, [texts], survey))
-        made.append(comparison_tables.changes_table(data, [texts], survey))
-        made += estimate_tables.field_tables(data, [texts], survey)
-    made.append(outside.sources_table(data, [texts]))
-    return [numbering.table(table) for table in made if table.rows]
-
-
-def _measure_label(data: ReportData, texts: Texts) -> str:
-    measure = next(iter(data.surveys.values())).headline.measure
-    return data.measure_text(measure, "label", texts.language)
-
-
-def _suppressed(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    hidden, everything, cautioned = estimate_tables.suppressed_rates(data)
-    language = texts.language
-    values = {"wave": data.wave, "measure": _measure_label(data, texts)}
-    lead = []
-    secret = sum(rate.reliability == CONFIDENTIAL for rate in hidden)
-    counts = {"total": numbers.count(everything, language), "count": numbers.count(len(hidden) - secret, language)}
-    if len(hidden) > secret:
-        lead.append(texts("suppressed.lead", **counts, **values))
-    if secret:
-        counts["count"] = numbers.count(secret, language)
-        lead.append(texts("suppressed.secret", **counts, **values))
-    return {
-        "lead": " ".join(lead) or texts("suppressed.none", **values),
-        "caution": texts("suppressed.caution", count=numbers.count(cautioned, language)) if cautioned else "",
-        "table": numbering.table(estimate_tables.suppressed_table(data, [texts])) if hidden else None,
-    }
-
-
-def _quality(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    response = _response_rates(data, texts)
-    made = [
-        process_tables.quality_table(data, [texts]),
-        revisions.triangle_table(data, [texts]),
-        revisions.changes_table(data, [texts]),
-        process_tables.weights_table(data, [texts]),
-    ]
-    return {
-        "response": texts("quality.response", rates=texts.listed(response)) if response else "",
-        "revised": revisions.revised_sentence(data, texts),
-        "tables": [numbering.table(table) for table in made if table.rows],
-    }
-
-
-def _response_rates(data: ReportData, texts: Texts) -> list[str]:
-    indicators = data.marts["quality_indicator"]
-    found = []
-    for survey, contract in data.surveys.items():
-        row = indicators.filter(
-            (indicators["survey"] == survey)
-            & (indicators["wave"] == data.wave)
-            & (indicators["indicator"] == "RR3")
-            & (indicators["domain_type"] == "total")
-        )
-        if row.height == 1 and row["value"][0] is not None:
-            name = sentences.short_name(contract, texts.language)
-            found.append(f"{name} {numbers.per_cent(row['value'][0], texts.language)}")
-    return found
-
-
-def _method(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    language = texts.language
-    contract = next(iter(data.surveys.values()))
-    values = {**data.surveys, "level": sentences.level(contract, language)}
-    items = [
-        {"heading": item["heading"], "body": texts.markup(item["body"], **values)} for item in texts.raw("method.items")
-    ]
-    targets = [
-        texts(
-            "method.target",
-            name=sentences.short_name(data.survey(survey), language),
-            year=target.year,
-            target=numbers.whole_per_cent(target.value, language),
-            definition=getattr(target, f"definition_{language}"),
-            denominator=getattr(target, f"denominator_{language}"),
-            interpretation=getattr(target, f"interpretation_{language}"),
-            source=target.source_ko if language == "ko" else target.source,
-        )
-        for survey, target in data.targets.items()
-    ]
-    return {
-        "items": items,
-        "targets": targets,
-        "definitions": numbering.table(process_tables.definitions_table(data, [texts])),
-    }
-
-
-def _provenance(data: ReportData, texts: Texts, numbering: _Numbering) -> dict[str, Any]:
-    date = numbers.day(data.publication_date, texts.language)
-    cite = "provenance.cite_synthetic" if data.synthetic else "provenance.cite"
-    return {
-        "cite": texts(cite, wave=data.wave, release=data.release, date=date),
-        "files": [(name, labels[texts.language]) for name, labels in data.files.items()],
-        "deliveries": numbering.table(process_tables.deliveries_table(data, [texts])),
-        "balance": numbering.table(process_tables.balance_table(data, [texts])),
-        "versions": list(data.versions.items()),
-    }

@@ -4,11 +4,13 @@ Belongs here: picking rows of mart.projection, mart.hindcast and mart.scenario, 
 belong here: drawing (charts), the figures themselves (stats).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
 from pipelines.reporting import numbers
+from pipelines.reporting.addresses import cell_address, row_address
 from pipelines.reporting.charts import Ahead
 from pipelines.reporting.data import Rate, ReportData
 from pipelines.reporting.sentences import level, probability, short_name, weighting_text
@@ -24,6 +26,7 @@ from pipelines.reporting.tables import (
 )
 from pipelines.reporting.texts import Texts
 
+_SCENARIO_KEY = ("survey", "wave", "scenario", "domain_type", "domain_code", "measure", "unit_weighting")
 _HEADLINE = {"model": "logit", "variant": "main"}
 # In the order of the columns
 _SCENARIOS = ("needed", "own_projection", "observed_pace", "best_pace")
@@ -126,18 +129,21 @@ def scenario_table(data: ReportData, languages: Sequence[Texts], survey_code: st
         ]
         rate = rates.get(code)
 
-        def cell(value: float | None, kind: Kind, rate: Rate | None = rate) -> Cell:
-            hidden = rate is not None and not rate.is_shown
-            return number_cell(None if hidden else value, kind, first, rate)
+        def cell(
+            row: Mapping[str, Any], column: str, kind: Kind, rate: Rate | None = rate, *, always: bool = False
+        ) -> Cell:
+            hidden = rate is not None and not rate.is_shown and not always
+            at = cell_address(row_address("scenario", row, _SCENARIO_KEY), column)
+            return number_cell(None if hidden else row[column], kind, first, rate, source=at)
 
         body.append(
             (
                 *(text_cell(name) for name in names),
-                number_cell(needed["share"], "share", first, rate),
-                cell(needed["estimate"], "share"),
-                cell(needed["pp_per_year"], "points"),
-                cell(needed["logit_per_year"], "ratio"),
-                *(cell(by_code[(name, code)]["in_target_year"], "share") for name in present),
+                cell(needed, "share", "share", always=True),
+                cell(needed, "estimate", "share"),
+                cell(needed, "pp_per_year", "points"),
+                cell(needed, "logit_per_year", "ratio"),
+                *(cell(by_code[(name, code)], "in_target_year", "share") for name in present),
             )
         )
     title = joined_title(

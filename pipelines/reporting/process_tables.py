@@ -9,6 +9,7 @@ import polars as pl
 
 from pipelines.contracts.classifications import Item
 from pipelines.reporting import numbers
+from pipelines.reporting.addresses import cell_address, row_address
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.sentences import short_name
 from pipelines.reporting.tables import (
@@ -89,10 +90,20 @@ def _in_its_unit(row: Mapping[str, object] | None, unit: str, texts: Texts) -> C
     if row is None or row["value"] is None:
         return Cell(None, NOT_AVAILABLE, "" if row is None else str(row.get(f"reason_{texts.language}") or ""))
     value = float(str(row["value"]))
+    mart = next(name for name, (column, *_) in _KEYS.items() if column in row)
+    at = cell_address(row_address(mart, row, _KEYS[mart]), "value")
     if unit == "share":
-        return Cell(value, numbers.per_cent(value, texts.language), kind="share")
+        return Cell(value, numbers.per_cent(value, texts.language), kind="share", source=at)
     digits = {"count": 0, "days": 0, "weight": 2, "percentage_points": 2, "ratio": 3}.get(unit, 3)
-    return Cell(value, numbers.decimal(value, texts.language, digits=digits), kind="count" if digits == 0 else None)
+    text = numbers.decimal(value, texts.language, digits=digits)
+    return Cell(value, text, kind="count" if digits == 0 else None, source=at)
+
+
+# By mart: the columns that name a row, first the one that no other has
+_KEYS = {
+    "quality_indicator": ("indicator", "survey", "wave", "domain_type", "domain_code"),
+    "weight_diagnostic": ("diagnostic", "survey", "wave", "step"),
+}
 
 
 def weights_table(data: ReportData, languages: Sequence[Texts]) -> Table:

@@ -28,10 +28,12 @@ _DARK_STAGES = (3, 4)
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a stacked bar: share 0 to 1 and its number as text."""
+    """A part of a stacked bar: share 0 to 1 and its number as text; ``words``, ``source`` as of charts.Dot."""
 
     share: float
     text: str
+    words: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,12 @@ def stacked_bars(stacks: Sequence[Stack], legend: Sequence[str], frame: Frame, *
         ends.append((width, middle + label_y, stack.text))
 
     board = Board(width)
+    for row, stack in enumerate(stacks):
+        start = 0.0
+        for part in stack.parts:
+            middle = left + (right - left) * (start + part.share / 2)
+            board.point(middle, step * (row + 0.5) + bar_y, part.words, part.source)
+            start += part.share
     board.draw(
         bars,
         {"type": "rect", "stroke": PALETTE["paper"], "strokeWidth": 1},

@@ -54,13 +54,15 @@ class Column:
 class Cell:
     """A cell: `value` unrounded (None where `text` is a mark), `text` as printed, `note` why.
 
-    `kind` is set where a cell holds something else than its column says.
+    `kind` is set where a cell holds something else than its column says; `source` is where a number stands in the
+    marts (addresses).
     """
 
     value: float | str | None
     text: str
     note: str = ""
     kind: Kind | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,20 +111,34 @@ class Headings:
         return [Column(texts(key, **self.values(texts)), kind) for texts in self.languages]
 
 
-def number_cell(value: float | None, kind: Kind, texts: Texts, rate: Rate | None = None) -> Cell:
+def number_cell(value: float | None, kind: Kind, texts: Texts, rate: Rate | None = None, *, source: str = "") -> Cell:
     """A cell of a number; a mark where there is none."""
     if value is None:
-        return Cell(None, mark_without(rate.reliability if rate else None))
+        return Cell(None, mark_without(rate.reliability if rate else None), source=source)
     language = texts.language
     if kind == "count":
-        return Cell(value, numbers.count(value, language))
-    if kind == "share":
-        return Cell(value, numbers.number_of_per_cent(value, language))
-    if kind == "points":
-        return Cell(value, numbers.decimal(value, language))
-    if kind == "ratio":
-        return Cell(value, numbers.decimal(value, language, digits=2))
-    return Cell(value, str(value))
+        text = numbers.count(value, language)
+    elif kind == "share":
+        text = numbers.number_of_per_cent(value, language)
+    elif kind == "points":
+        text = numbers.decimal(value, language)
+    elif kind == "ratio":
+        text = numbers.decimal(value, language, digits=2)
+    else:
+        text = str(value)
+    return Cell(value, text, source=source)
+
+
+def rate_cell(rate: Rate | None, column: str, kind: Kind, texts: Texts) -> Cell:
+    """A column of an estimate as a cell; points are a share times 100."""
+    value = None if rate is None else getattr(rate, column)
+    return number_cell(
+        _hundred(value) if kind == "points" else value,
+        kind,
+        texts,
+        rate,
+        source=rate.address(column) if rate else "",
+    )
 
 
 def text_cell(value: object) -> Cell:
@@ -201,20 +217,19 @@ def rate_table(
             text_cell(row.names[texts.language][position]) for position in range(len(label_keys)) for texts in languages
         ]
         some = next((rate for rate in row.rates.values() if rate is not None), None)
-        cells.append(number_cell(some.n if some else None, "count", first, some))
+        cells.append(rate_cell(some, "n", "count", first))
         for weighting in weightings:
             rate = row.rates.get(weighting)
             cells += [
-                number_cell(rate.estimate if rate else None, "share", first, rate),
-                number_cell(rate.ci_low if rate else None, "share", first, rate),
-                number_cell(rate.ci_high if rate else None, "share", first, rate),
-                number_cell(_hundred(rate.se) if rate else None, "points", first, rate),
+                rate_cell(rate, "estimate", "share", first),
+                rate_cell(rate, "ci_low", "share", first),
+                rate_cell(rate, "ci_high", "share", first),
+                rate_cell(rate, "se", "points", first),
             ]
             if with_previous:
-                earlier = data.previous(rate) if rate else None
-                cells.append(number_cell(earlier.estimate if earlier else None, "share", first))
+                cells.append(rate_cell(data.previous(rate) if rate else None, "estimate", "share", first))
             if with_adopters and weighting == contract.headline.unit_weighting:
-                cells.append(number_cell(rate.adopters if rate else None, "count", first, rate))
+                cells.append(rate_cell(rate, "adopters", "count", first))
             cells.append(_mark(data, rate, first, row.extra_mark))
             if len(languages) > 1:
                 cells += [

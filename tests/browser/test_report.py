@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,8 +66,8 @@ def test_the_typeface_comes_with_the_file(page: Page) -> None:
 def test_charts_are_drawn(page: Page) -> None:
     charts = page.evaluate(_CHARTS)
     # Two bars, two series, three charts for each ranking, two ladders, two of technologies, regions, two of changes,
-    # small areas
-    assert len(charts) == 18
+    # small areas, two of other sources
+    assert len(charts) == 20
     for chart in charts:
         assert chart["width"] >= 300, chart["name"]
         assert chart["height"] >= 60, chart["name"]
@@ -152,7 +153,7 @@ def test_everything_can_be_read_without_script(browser: Browser, files: Mapping[
     page = context.new_page()
     page.goto(files[language].as_uri())
     assert page.locator("h1").is_visible()
-    assert page.locator("svg.chart:visible").count() == 16
+    assert page.locator("svg.chart:visible").count() == 18
     page.locator("#tables details summary").first.click()
     assert page.locator("#tables table").first.is_visible()
     assert page.locator("button").count() == 0
@@ -188,13 +189,15 @@ def test_tables_can_be_sorted_filtered_and_taken_away(
     assert 0 < shown < everything
 
     with page.expect_download() as waiting:
-        box.locator(".tools button").click()
+        box.locator("button.save").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8-sig")
     rows = list(csv.reader(io.StringIO(text)))
-    # Headings, all rows whatever is filtered, and the label of synthetic data
-    assert len(rows) == everything + 2
+    # Headings, all rows whatever is filtered, the table's number with its title, and the label of synthetic data
+    assert len(rows) == everything + 3
     assert len(set(rows[0])) == len(rows[0])
-    assert [float(row[3]) for row in rows[1:-1] if row[3] != "[u]"] == numbers
+    assert [float(row[3]) for row in rows[1:-2] if row[3] != "[u]"] == numbers
+    assert "2025.1-T" in rows[-2][0]
+    assert rows[-1] == [table.get_attribute("data-synthetic")]
     assert waiting.value.suggested_filename == f"2025.1-industry_domains-{language}.csv"
     page.close()
 
@@ -205,6 +208,43 @@ def test_it_prints_on_a4(browser: Browser, files: Mapping[str, Path], language: 
     page.goto(files[language].as_uri())
     printed = page.pdf(prefer_css_page_size=True)
     page.close()
-    # 210 mm x 297 mm in points
-    assert b"/MediaBox [0 0 594.95996 841.91998]" in printed or b"/MediaBox [0 0 595" in printed
-    assert len(printed) < 5_000_000
+    # 210 mm x 297 mm in points, on every page
+    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed)
+    assert len(boxes) > 10
+    for box in boxes:
+        assert [float(side) for side in box] == pytest.approx([595.28, 841.89], abs=0.5)
+    assert len(printed) < 8_000_000
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_print_opens_the_tables_and_cuts_no_chart(browser: Browser, files: Mapping[str, Path], language: str) -> None:
+    # The height of a printed page less its margins, and its width, in CSS pixels
+    room, width = (297 - 32) / 25.4 * 96, int((210 - 24) / 25.4 * 96)
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    page.goto(files[language].as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    for table in page.locator("#tables table").all():
+        assert table.is_visible()
+    for figure in ("industry_ladder", "public_ladder", "public_small_area"):
+        assert page.locator(f"#{figure} table").is_visible()
+    assert page.locator("button.save:visible, .tools:visible, nav:visible, .skip:visible").count() == 0
+    for chart in page.locator("svg.chart:visible").all():
+        box = chart.bounding_box()
+        assert box is not None
+        assert box["height"] < room
+        assert chart.evaluate("(svg) => getComputedStyle(svg).breakInside") == "avoid"
+    page.close()
+
+
+def test_every_printed_page_says_that_data_are_synthetic(files: Mapping[str, Path], browser: Browser) -> None:
+    # The words stand in the margin of every page: where the margin box is supported, as it is in this browser
+    page = browser.new_page()
+    page.goto(files["en"].as_uri())
+    rule = page.evaluate(
+        """() => [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+          .flatMap((rule) => rule.cssRules ? [...rule.cssRules] : [])
+          .filter((rule) => rule instanceof CSSPageRule).map((rule) => rule.cssText).join(' ')"""
+    )
+    page.close()
+    assert "Synthetic data, not official statistics" in rule

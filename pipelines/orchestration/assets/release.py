@@ -81,7 +81,7 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         partitions_def=waves,
         pool="warehouse",
         kinds={"duckdb", "parquet", "csv", "excel"},
-        description="DuckDB, Parquet, CSV, SDMX, JSON-stat, KOSIS, codebook, workbook, report; judged and published whole.",
+        description="All forms of the tables, workbook and report in both languages; judged and published as a whole.",
         # A release whose moment has not come is none, and no failure
         output_required=False,
     )

@@ -139,7 +139,8 @@ def test_versions_name_every_file(library: ContractLibrary) -> None:
     # A source that moved makes no number stale, nor does a new header of codebooks, a better word for a fault, or what
     # is said about releases
     assert set(library.versions) == files - {
-        "codebooks.yaml", "file_faults.yaml", "outputs.yaml", "sources.yaml", "explanations.yaml", "overrides.yaml", "pre_access.yaml",
+        "codebooks.yaml", "file_faults.yaml", "outputs.yaml", "sources.yaml", "explanations.yaml", "overrides.yaml",
+        "pre_access.yaml",
         "quality_values.yaml", "revisions.yaml", "classifications/gate_rules.yaml",
     }  # fmt: skip
     assert all(version[0].isdigit() for version in library.versions.values())

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -60,6 +61,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
         handed.append(data)
         return f"{data.release} {language}"
 
+    def print_(data: ReportData, language: str, *, template_dir: Path) -> bytes:
+        return f"{data.release} {language}".encode()
+
     def write(data: ReportData, path: Path, *, template_dir: Path) -> None:
         path.write_text(data.release)
 
@@ -72,6 +76,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     monkeypatch.setattr(module, "write_workbook", write)
     monkeypatch.setattr(module, "write_forms", write_others)
     monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [])
+    monkeypatch.setattr(module, "_PRINTED", dict.fromkeys(module._PRINTED, print_))
     return handed
 
 
@@ -101,6 +106,17 @@ def test_a_release_and_its_manifest(settings: Settings, library: ContractLibrary
     with duckdb.connect(str(published.folder / "axstat.duckdb"), read_only=True) as connection:
         [(rows,)] = connection.sql("select count(*) from mart.adoption_rate").fetchall()
     assert rows == given.marts["adoption_rate"].height
+
+
+def test_the_printed_forms_stand_beside_the_report_and_are_named_in_it(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, drawn: list[ReportData]
+) -> None:
+    folder = publish(settings, library, given).folder
+    assert set(drawn[0].files) == {"report.ko.pdf", "report.en.pdf", "share.ko.png", "share.en.png"}
+    for name, described in drawn[0].files.items():
+        assert (folder / name).read_text() == f"2022.1 {name.split('.')[1]}"
+        assert all(described[language] for language in ("ko", "en"))
+    assert len({text for described in drawn[0].files.values() for text in described.values()}) == 8
 
 
 def test_the_manifest_holds_no_place_and_no_time(
@@ -185,11 +201,10 @@ def test_other_words_in_the_report_make_one(
     settings: Settings, library: ContractLibrary, given: ReleaseInput, tmp_path: Path
 ) -> None:
     words = tmp_path / "annual"
-    words.mkdir()
-    for language in ("ko", "en"):
-        (words / f"texts.{language}.yaml").write_text("a: one")
+    shutil.copytree(settings.annual_dir, words)
     publish(replace(settings, annual_dir=words), library, given)
-    (words / "texts.en.yaml").write_text("a: two")
+    with (words / "report.typ").open("a", encoding="utf-8") as template:
+        template.write("// another look\n")
     assert str(publish(replace(settings, annual_dir=words), library, given).vintage) == "2022.2"
 
 

@@ -36,14 +36,17 @@ def _changed(chosen: pl.Expr, **columns: object) -> ReportData:
 def test_a_change_plot_writes_every_row_and_draws_what_has_a_number(width: int) -> None:
     shifts = [
         Shift("Finance", "+3.0 (1.0–5.0)", "+3.0", "170", 3.0, 1.0, 5.0),
-        Shift("Defence", "[u]", "[u]", "4", reason="too few"),
+        Shift("Defence", "[u]", "[u]", "4", words="Defence: too few", source="change;wave=2025"),
     ]
     ticks = [(points, f"{points:+.0f}") for points in change_ticks([5.0])]
     svg = comparison_charts.change_plot(shifts, FRAME, accent="industry", width=width, tick_names=ticks)
     words = _words(svg)
     for shift in shifts:
         assert {shift.label, shift.n, shift.text if width == WIDE else shift.short} <= set(words)
-    assert "too few" in words
+    # What has words can be visited, whether it has a number or not
+    assert re.findall(r'<g class="point" role="img" aria-label="([^"]*)" data-of="([^"]*)">', svg) == [
+        ("Defence: too few", "change;wave=2025")
+    ]
     without = comparison_charts.change_plot(shifts[1:], FRAME, accent="industry", width=width, tick_names=ticks)
     assert svg.count("<path") > without.count("<path")
 

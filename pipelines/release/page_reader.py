@@ -1,0 +1,132 @@
+"""A page of the report as a tree of elements, and the numbers in a text.
+
+Belongs here: reading markup, telling what is a number and how it is written. Does not belong here: which numbers are
+right (text_check).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from html.parser import HTMLParser
+
+_VOID = frozenset({"meta", "link", "br", "hr", "img", "input", "col", "rect", "line", "path", "circle"})
+_SILENT = frozenset({"style", "script"})
+# Elements that run on in a line; between others there is a space
+_INLINE = frozenset({"span", "i", "sub", "strong", "em", "a", "small", "b", "sup"})
+# Classes of the report whose spans have a line of their own
+_OWN_LINE = frozenset({"title", "subtitle", "id", "rows", "big", "ci"})
+
+# Letters and digits around a number make it part of a name: F03, RR3, 1.2.0; Hangul does not
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_.])([+−]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?![A-Za-z0-9_]|\.\d)")
+
+
+@dataclass
+class Element:
+    """An element with its attributes and, in order, its texts and elements."""
+
+    tag: str
+    attributes: Mapping[str, str]
+    parent: "Element | None" = None
+    children: list["Element | str"] = field(default_factory=list)
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes it has."""
+        return self.attributes.get("class", "").split()
+
+    def walk(self) -> Iterator["Element"]:
+        """Itself and every element below, in the order of the page."""
+        yield self
+        for child in self.children:
+            if isinstance(child, Element):
+                yield from child.walk()
+
+    def all(self, tag: str, css_class: str = "") -> list["Element"]:
+        """Elements below of a kind."""
+        return [one for one in self.walk() if one.tag == tag and (not css_class or css_class in one.classes)]
+
+    def within(self, *tags: str) -> "Element | None":
+        """The nearest element around it, or itself, of one of these kinds."""
+        one: Element | None = self
+        while one is not None and one.tag not in tags:
+            one = one.parent
+        return one
+
+    def text(self, *, without: frozenset[str] = frozenset()) -> str:
+        """What is read, spaces made single, without elements of the kinds named."""
+        return " ".join("".join(self._pieces(without)).split())
+
+    def _pieces(self, without: frozenset[str]) -> Iterator[str]:
+        for child in self.children:
+            if isinstance(child, str):
+                yield child
+            elif child.tag not in without and child.tag not in _SILENT:
+                gap = "" if child.tag in _INLINE and not _OWN_LINE.intersection(child.classes) else " "
+                yield gap
+                yield from child._pieces(without)
+                yield gap
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("document", {})
+        self._open = self.root
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs}, self._open)
+        self._open.children.append(element)
+        if tag not in _VOID:
+            self._open = element
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open.children.append(Element(tag, {name: value or "" for name, value in attrs}, self._open))
+
+    def handle_endtag(self, tag: str) -> None:
+        one: Element | None = self._open
+        while one is not None and one.tag != tag:
+            one = one.parent
+        # An end without a beginning is left out, as browsers do
+        if one is not None and one.parent is not None:
+            self._open = one.parent
+
+    def handle_data(self, data: str) -> None:
+        self._open.children.append(data)
+
+
+def read_page(html: str) -> Element:
+    """The tree of a page."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    return reader.root
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number as it stands in a text: ``value`` with its sign, decimals, and the words around it."""
+
+    text: str
+    value: Decimal
+    has_sign: bool
+    digits: int
+    context: str
+
+
+def numbers_in(text: str) -> list[Printed]:
+    """Every number in a text; a dash between two numbers is no sign."""
+    found = []
+    for match in _NUMBER.finditer(text):
+        sign, whole, fraction = match.groups()
+        value = Decimal(whole.replace(",", "") + (fraction or ""))
+        around = text[max(0, match.start() - 30) : match.end() + 30]
+        found.append(
+            Printed(match.group(), -value if sign == "−" else value, bool(sign), len(fraction or ".") - 1, around)
+        )
+    return found
+
+
+def rounded(value: float, *, digits: int, factor: int = 1) -> Decimal:
+    """A number as it must be printed: half up, from its shortest decimal form."""
+    return (Decimal(repr(float(value))) * factor).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP) + 0
