@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -41,6 +41,7 @@ from pipelines.release.vintages import (
 )
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
+from pipelines.reporting.hwpx import render_hwpx
 from pipelines.reporting.notices import Notice
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.pdf import render_pdf
@@ -53,8 +54,20 @@ from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
-# Files beside the report's HTML, a language each; what they are stands in the texts under provenance.printed
-_PRINTED = {"report.{language}.pdf": render_pdf, "share.{language}.png": render_share}
+
+
+class _Render(Protocol):
+    def __call__(self, data: ReportData, language: Language, *, template_dir: Path) -> bytes: ...
+
+
+# Files beside the report's pages with their language; what each is stands in the texts under provenance.printed
+_PRINTED: Mapping[str, tuple[Language, _Render]] = {
+    "report.ko.pdf": ("ko", render_pdf),
+    "report.en.pdf": ("en", render_pdf),
+    "report.ko.hwpx": ("ko", render_hwpx),
+    "share.ko.png": ("ko", render_share),
+    "share.en.png": ("en", render_share),
+}
 
 
 @dataclass(frozen=True)
@@ -271,17 +284,21 @@ def _words_sha256(settings: Settings) -> str:
 
 
 def _write(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
-    # The database writes the tables while Python makes the report
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    # The database writes the tables and Typst sets the printed forms while Python makes the pages
+    with ThreadPoolExecutor(max_workers=2) as pool:
         tables = pool.submit(_write_tables, folder, data, settings, library, given)
+        printed = pool.submit(_write_printed, folder, data, settings)
         write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
         for language in LANGUAGES:
             text = render_report(data, language, template_dir=settings.annual_dir)
             (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
-            for name, render in _PRINTED.items():
-                printed = render(data, language, template_dir=settings.annual_dir)
-                (folder / name.format(language=language)).write_bytes(printed)
         tables.result()
+        printed.result()
+
+
+def _write_printed(folder: Path, data: ReportData, settings: Settings) -> None:
+    for name, (language, render) in _PRINTED.items():
+        (folder / name).write_bytes(render(data, language, template_dir=settings.annual_dir))
 
 
 def _write_tables(
@@ -368,12 +385,11 @@ def _printed_files(settings: Settings) -> dict[str, dict[str, str]]:
     """The printed forms by file name, with what each is in every language."""
     words = {language: Texts(settings.annual_dir, language) for language in LANGUAGES}
     return {
-        name.format(language=language): {
+        name: {
             reader: texts(f"provenance.printed.{Path(name).suffix[1:]}", language=texts(f"common.language.{language}"))
             for reader, texts in words.items()
         }
-        for name in _PRINTED
-        for language in LANGUAGES
+        for name, (language, _) in _PRINTED.items()
     }
 
 

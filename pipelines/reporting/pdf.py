@@ -115,7 +115,7 @@ def _runs(blocks: Sequence[Block]) -> list[tuple[bool, Sequence[Block]]]:
 def _block(block: Block, *, across: bool) -> dict[str, Any]:
     match block:
         case Words():
-            return {"kind": "words", "style": block.style, "runs": _text_runs(block.text)}
+            return {"kind": "words", "style": block.style, "runs": text_runs(block.text)}
         case Subheading():
             return {"kind": "subheading", "text": block.text}
         case Findings():
@@ -125,7 +125,7 @@ def _block(block: Block, *, across: bool) -> dict[str, Any]:
         case Charts():
             return {
                 "kind": "charts",
-                "figures": [_figure(figure) for figure in block.figures],
+                "figures": [figure_values(figure) for figure in block.figures],
                 "is_wide": len(block.figures) == 1 and block.figures[0].wide is not None,
                 "beside": [_block(part, across=across) for part in block.beside],
             }
@@ -133,7 +133,8 @@ def _block(block: Block, *, across: bool) -> dict[str, Any]:
             return {"kind": "table", **table_values(block, across=across)}
 
 
-def _figure(figure: Figure) -> dict[str, Any]:
+def figure_values(figure: Figure) -> dict[str, Any]:
+    """A figure with its drawing ready for Typst: `ratio` of height to width, `brim` left and right of the width."""
     drawing = figure.narrow if figure.wide is None else figure.wide
     found = _SIZE.match(drawing)
     if found is None:
@@ -203,7 +204,7 @@ def _unknown_mark(tag: str) -> AxstatError:
     )
 
 
-def _text_runs(text: str) -> list[tuple[str, str]]:
+def text_runs(text: str) -> list[tuple[str, str]]:
     """A text as runs of (marks, text); plain text is one run without a mark."""
     if not isinstance(text, Markup):
         return [("", text)]

@@ -47,7 +47,7 @@ def typeset(template: Path, values: Mapping[str, Any], *, form: Literal["pdf", "
             root=template.parent,
             font_paths=_fonts(),
             ignore_system_fonts=True,
-            sys_inputs={"values": json.dumps(_settable(values), ensure_ascii=False, sort_keys=True)},
+            sys_inputs={"values": json.dumps(settable(values), ensure_ascii=False, sort_keys=True)},
             format=form,
             ppi=72.0 if form == "png" else None,
             pdf_standards=_STANDARDS if form == "pdf" else [],
@@ -72,14 +72,14 @@ def _failure(template: Path, got: str) -> AxstatError:
     )
 
 
-def _settable(value: Any) -> Any:
+def settable(value: Any) -> Any:
     """The value with every sign that the typeface lacks written as its code point: such a sign has no outline."""
     if isinstance(value, str):
         for sign in missing_characters(value):
             value = value.replace(sign, f"U+{ord(sign):04X}")
         return value
     if isinstance(value, Mapping):
-        return {str(key): _settable(part) for key, part in value.items()}
+        return {str(key): settable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_settable(part) for part in value]
+        return [settable(part) for part in value]
     return value

@@ -76,7 +76,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     monkeypatch.setattr(module, "write_workbook", write)
     monkeypatch.setattr(module, "write_forms", write_others)
     monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [])
-    monkeypatch.setattr(module, "_PRINTED", dict.fromkeys(module._PRINTED, print_))
+    printed = {name: (language, print_) for name, (language, _) in module._PRINTED.items()}
+    monkeypatch.setattr(module, "_PRINTED", printed)
     return handed
 
 
@@ -112,11 +113,13 @@ def test_the_printed_forms_stand_beside_the_report_and_are_named_in_it(
     settings: Settings, library: ContractLibrary, given: ReleaseInput, drawn: list[ReportData]
 ) -> None:
     folder = publish(settings, library, given).folder
-    assert set(drawn[0].files) == {"report.ko.pdf", "report.en.pdf", "share.ko.png", "share.en.png"}
+    assert set(drawn[0].files) == {
+        "report.ko.pdf", "report.en.pdf", "report.ko.hwpx", "share.ko.png", "share.en.png",
+    }  # fmt: skip
     for name, described in drawn[0].files.items():
         assert (folder / name).read_text() == f"2022.1 {name.split('.')[1]}"
         assert all(described[language] for language in ("ko", "en"))
-    assert len({text for described in drawn[0].files.values() for text in described.values()}) == 8
+    assert len({text for described in drawn[0].files.values() for text in described.values()}) == 10
 
 
 def test_the_manifest_holds_no_place_and_no_time(
