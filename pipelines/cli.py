@@ -113,6 +113,71 @@ def run(
 
 
 @app.command()
+def release(
+    wave: Annotated[int, typer.Option(help="The survey's reference year.", show_default=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge, and publish nothing.")] = False,
+    pre_access: Annotated[bool, typer.Option("--pre-access", help="Make the folder of the pre-access list.")] = False,
+    override: Annotated[list[str] | None, typer.Option(help="A rule that shall not hold this release back.")] = None,
+    name: Annotated[str | None, typer.Option(help="Who answers for the override.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it is printed in the report.")] = None,
+    reason_ko: Annotated[str | None, typer.Option(help="The same for the Korean report.")] = None,
+) -> None:
+    """Judge the release of a wave that ran, and publish it. Or refuse it, with the full list of reasons.
+
+    Exit code 0: published (or, with --dry-run, nothing in the way), 1: refused. Rules: reports/methodology/release.md.
+    """
+    if bool(override) != bool(name and reason) or (dry_run and pre_access):
+        told = "choose one of --dry-run and --pre-access" if dry_run and pre_access else (
+            "an override needs all three: --override RULE --name WHO --reason WHY"
+        )  # fmt: skip
+        typer.echo(f"error: {told}", err=True)
+        raise typer.Exit(2)
+    with _readable_errors():
+        from pipelines.release.gate import told_overrides, utc_now
+        from pipelines.release.pre_access import open_to_listed
+        from pipelines.release.publish import next_vintage, publish, rehearse
+        from pipelines.release.reading import read_built
+
+        settings = load_settings()
+        library, given = read_built(settings, wave)
+        vintage = str(next_vintage(settings.published_dir, wave))
+        overrides = told_overrides(vintage, override or (), name=name or "", reason=reason or "", reason_ko=reason_ko)
+        if dry_run:
+            verdict = rehearse(settings, library, given, now=utc_now(), overrides=overrides)
+            typer.echo(str(verdict))
+            raise typer.Exit(1 if verdict.reasons else 0)
+        if pre_access:
+            typer.echo(str(open_to_listed(settings, library, given, now=utc_now(), overrides=overrides)))
+            return
+        published = publish(settings, library, given, now=utc_now(), overrides=overrides)
+        typer.echo(f"{'published' if published.new else 'unchanged, still'} {published.vintage}\n  {published.folder}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A release, such as 2025.1.", show_default=False)],
+    after: Annotated[str, typer.Argument(help="A later one, such as 2025.2.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Write every difference to this .parquet, .csv or .json file.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many of the largest changes to show.")] = 10,
+) -> None:
+    """Show what changed between two releases, and why. By table, with the largest changes in standard errors."""
+    with _readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.estimation.output import check_output, write_table
+        from pipelines.release.difference import compare_releases
+
+        if out is not None:
+            check_output(out)
+        settings = load_settings()
+        found = compare_releases(settings.published_dir, before, after, load_library(settings.contracts_dir))
+        typer.echo(found.told(top=top))
+        if out is not None:
+            write_table(found.cells, out)
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="The file, as it would be delivered.", show_default=False)],
     survey: Annotated[str, typer.Option(help="industry or public.", show_default=False)],

@@ -68,6 +68,11 @@ class Settings:
         return self.home / "published"
 
     @property
+    def pre_access_dir(self) -> Path:
+        """Releases that those of the pre-access list may see before their moment; readable by their owner only."""
+        return self.home / "pre_access"
+
+    @property
     def dagster_home(self) -> Path:
         """Run history of Dagster."""
         return self.home / "dagster"

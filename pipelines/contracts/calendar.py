@@ -1,20 +1,36 @@
 """When each wave is published, as the frozen model of `data_contracts/release_calendar.yaml`.
 
-Belongs here: the dates that were announced. Does not belong here: holding back a release until its date
-(release).
+Belongs here: the dates that were announced, the time of day, embargoes. Does not belong here: holding back a release
+until its moment (release), any clock.
 """
 
 import datetime
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from pipelines.errors import AxstatError
 
 
+class Embargo(BaseModel):
+    """Holds a wave back beyond its announced moment, `until` another one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    wave: int
+    until: AwareDatetime
+    why_ko: str = Field(min_length=1)
+    why_en: str = Field(min_length=1)
+
+
 class ReleaseCalendar(BaseModel):
-    """`data_contracts/release_calendar.yaml`: the day of publication by wave, the same for both surveys."""
+    """`data_contracts/release_calendar.yaml`: the moment of publication by wave, the same for both surveys.
+
+    Attributes:
+        publication_time: time of day, with its offset from UTC.
+        embargoes: waves that are held back for longer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,7 +39,16 @@ class ReleaseCalendar(BaseModel):
     note_ko: str
     note_en: str
     proposal: bool
+    publication_time: datetime.time
     publication_dates: Mapping[int, datetime.date]
+    embargoes: tuple[Embargo, ...] = ()
+
+    @field_validator("publication_time")
+    @classmethod
+    def _has_an_offset(cls, value: datetime.time) -> datetime.time:
+        if value.utcoffset() is None:
+            raise ValueError("must have its offset from UTC, such as '12:00:00+09:00'")
+        return value
 
     def publication_date(self, wave: int) -> datetime.date:
         """The day on which the wave is published.
@@ -41,3 +66,11 @@ class ReleaseCalendar(BaseModel):
                 hint="add the announced date under publication_dates",
             )
         return date
+
+    def publication_moment(self, wave: int) -> datetime.datetime:
+        """Day and time at which the wave is published, with the offset of the calendar.
+
+        Raises:
+            AxstatError: as `publication_date`.
+        """
+        return datetime.datetime.combine(self.publication_date(wave), self.publication_time)

@@ -43,6 +43,7 @@ def cross_checks(library: "ContractLibrary", findings: Findings) -> None:
         _check_survey(survey, library, findings)
     _check_targets(library, findings)
     _check_sources(library, findings)
+    _check_signed(library, findings)
     _check_manifest_schema(library, findings)
 
 
@@ -419,6 +420,27 @@ def _check_sources(library: "ContractLibrary", findings: Findings) -> None:
         for survey in source.surveys:
             if survey not in library.surveys:
                 findings.add("unknown_survey", f"sources.yaml: {source.id}", "a survey", survey, "correct it")
+
+
+def _check_signed(library: "ContractLibrary", findings: Findings) -> None:
+    """Explanations are about surveys that exist, overrides about rules that may be overridden, each once a release."""
+    for explanation in library.explanations:
+        if explanation.survey not in library.surveys:
+            known = ", ".join(library.surveys)
+            findings.add("unknown_survey", "explanations.yaml", f"one of {known}", explanation.survey, "correct it")
+    rules = library.classifications["gate_rules"]
+    overridable = [item.code for item in rules.items if item.properties.get("override") == "yes"]
+    for override in library.overrides:
+        if override.rule not in overridable:
+            findings.add(
+                "no_override",
+                f"overrides.yaml: {override.release}",
+                f"a rule that may be overridden: {', '.join(overridable)}",
+                override.rule,
+                "mend the cause, or correct the rule's code",
+            )
+    named = [f"{override.release} {override.rule}" for override in library.overrides]
+    findings.add_duplicates(named, "release and rule", "overrides.yaml")
 
 
 def _check_manifest_schema(library: "ContractLibrary", findings: Findings) -> None:

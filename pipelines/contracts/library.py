@@ -28,6 +28,7 @@ from pipelines.contracts.files import ContractFiles
 from pipelines.contracts.findings import Findings
 from pipelines.contracts.models import Code, TableContract
 from pipelines.contracts.series import Series
+from pipelines.contracts.signed import Explanation, ExplanationFile, Override, OverrideFile, PreAccessFile
 from pipelines.contracts.sources import SourceFile
 from pipelines.contracts.surveys import CollapseStep, Survey
 from pipelines.contracts.targets import Target, TargetFile
@@ -38,8 +39,10 @@ ANSWER_STATUSES = "answer_statuses"
 _CODEBOOKS = "codebooks.yaml"
 _FILE_FAULTS = "file_faults.yaml"
 _SOURCES = "sources.yaml"
+_EXPLANATIONS, _OVERRIDES, _PRE_ACCESS = "explanations.yaml", "overrides.yaml", "pre_access.yaml"
+_GATE_RULES = "classifications/gate_rules.yaml"
 # No number rests on these: their versions are none of a fingerprint's.
-_WITHOUT_NUMBERS = (_CODEBOOKS, _FILE_FAULTS, _SOURCES)
+_WITHOUT_NUMBERS = (_CODEBOOKS, _FILE_FAULTS, _SOURCES, _EXPLANATIONS, _OVERRIDES, _PRE_ACCESS, _GATE_RULES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +59,17 @@ class ContractLibrary:
         measures: every measure, those made from code lists included, by code.
         targets: by survey.
         series: outside series by id.
-        calendar: dates of publication by wave.
+        calendar: moments of publication by wave, and embargoes.
+        explanations: of implausible changes.
+        overrides: of the gate's rules, each for one release.
+        pre_access: who may see a release beforehand.
         codebooks: how contractors head the tables of their codebooks.
         file_faults: what is wrong with a file as a whole, by code.
         sources: where deliveries come from.
         manifest_schema: JSON schema of a delivery's manifest.
         versions: contract version by path below the root, e.g. ``deliveries/business_frame.yaml``; without those of
-            sources, codebooks and faults: no number rests on where a file was fetched, how a codebook is headed or a
-            fault is worded.
+            sources, codebooks, faults and what persons sign: no number rests on where a file was fetched, how a
+            codebook is headed, a fault is worded or who lets a release out.
     """
 
     root: Path
@@ -77,6 +83,9 @@ class ContractLibrary:
     targets: Mapping[str, Target]
     series: Mapping[str, Series]
     calendar: ReleaseCalendar
+    explanations: tuple[Explanation, ...]
+    overrides: tuple[Override, ...]
+    pre_access: PreAccessFile
     codebooks: CodebookForm
     file_faults: Mapping[str, FileFault]
     sources: SourceFile
@@ -138,6 +147,9 @@ def load_library(root: Path) -> ContractLibrary:
     measure_file = reader.one("classifications/measures.yaml", MeasureFile)
     target_file = reader.one("targets.yaml", TargetFile)
     calendar = reader.one("release_calendar.yaml", ReleaseCalendar)
+    explanation_file = reader.one(_EXPLANATIONS, ExplanationFile)
+    override_file = reader.one(_OVERRIDES, OverrideFile)
+    pre_access = reader.one(_PRE_ACCESS, PreAccessFile)
     codebooks = reader.one(_CODEBOOKS, CodebookForm)
     fault_file = reader.one(_FILE_FAULTS, FileFaults)
     sources = reader.one(_SOURCES, SourceFile)
@@ -153,6 +165,9 @@ def load_library(root: Path) -> ContractLibrary:
     assert measure_file is not None
     assert target_file is not None
     assert calendar is not None
+    assert explanation_file is not None
+    assert override_file is not None
+    assert pre_access is not None
     assert codebooks is not None
     assert fault_file is not None
     assert sources is not None
@@ -190,6 +205,9 @@ def load_library(root: Path) -> ContractLibrary:
         targets=MappingProxyType({target.survey: target for target in target_file.targets}),
         series=MappingProxyType({series.id: series for series in series_files}),
         calendar=calendar,
+        explanations=explanation_file.explanations,
+        overrides=override_file.overrides,
+        pre_access=pre_access,
         codebooks=codebooks,
         file_faults=MappingProxyType({fault.code: fault for fault in fault_file.faults}),
         sources=sources,

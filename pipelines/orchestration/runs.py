@@ -22,6 +22,7 @@ import dagster as dg
 
 from pipelines.errors import AxstatError
 from pipelines.intake.manifest import find_deliveries
+from pipelines.orchestration.assets.release import HELD
 from pipelines.orchestration.build import build_definitions
 from pipelines.orchestration.history import opened_instance, prepare_instance
 from pipelines.orchestration.jobs import WAVE_JOB
@@ -49,15 +50,24 @@ class Show(Protocol):
 
 @dataclass(frozen=True)
 class WaveRun:
-    """A wave that ran through. `new` is False where the content had not changed since the last vintage."""
+    """A wave that ran through.
+
+    Attributes:
+        release, folder: None where the release is held back until its moment.
+        new: False where the content had not changed since the last vintage.
+        held: why it is held back; empty: it is published.
+    """
 
     wave: int
-    release: str
-    folder: Path
+    release: str | None
+    folder: Path | None
     new: bool
     seconds: float
+    held: str = ""
 
     def __str__(self) -> str:
+        if self.held:
+            return f"wave {self.wave}: built, not published ({self.seconds:.1f} s)\n{self.held}"
         what = "published" if self.new else "unchanged, still"
         return f"wave {self.wave}: {what} {self.release} ({self.seconds:.1f} s)\n  {self.folder}"
 
@@ -139,17 +149,23 @@ def _run_wave(job: dg.JobDefinition, instance: dg.DagsterInstance, wave: int, on
     )
     if not result.success:
         raise _failure(result, wave)
+    seconds = time.perf_counter() - started
+    of_release = dg.AssetKey("release")
+    for event in result.all_events:
+        if event.is_asset_observation and event.asset_observation_data.asset_observation.asset_key == of_release:
+            held = str(event.asset_observation_data.asset_observation.metadata[HELD].value)
+            return WaveRun(wave=wave, release=None, folder=None, new=False, seconds=seconds, held=held)
     [released] = [
         event.materialization.metadata
         for event in result.get_asset_materialization_events()
-        if event.materialization.asset_key == dg.AssetKey("release")
+        if event.materialization.asset_key == of_release
     ]
     return WaveRun(
         wave=wave,
         release=str(released["release"].value),
         folder=Path(str(released["folder"].value)),
         new=bool(released["new"].value),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
 
 

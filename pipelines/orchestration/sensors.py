@@ -24,10 +24,10 @@ from pipelines.intake.sources.kinds import open_source
 from pipelines.intake.sources.look import SeenDelivery, look
 from pipelines.orchestration.jobs import FETCH_JOB, WAVE_JOB
 from pipelines.settings import Settings
-from pipelines.warehouse.steps import STEPS
+from pipelines.warehouse.steps import OWN_STEPS
 
 # Assets of one survey that need no other survey
-SURVEY_STEPS = ("deliveries", "staging", *STEPS)
+SURVEY_STEPS = ("deliveries", "staging", *OWN_STEPS)
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -4,28 +4,38 @@ Belongs here: what a release folder holds, and whether a new one is needed. Does
 written (warehouse, reporting), or where the numbers come from (estimates).
 """
 
+import datetime
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.signed import Override
+from pipelines.release.candidate import Candidate, FailedCheck
+from pipelines.release.causes import Cause, causes
+from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
+    candidate_folder,
     content_sha256,
     last_vintage,
     new_vintage,
     point_latest,
+    read_manifest,
 )
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
+from pipelines.reporting.notices import Notice
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
@@ -43,20 +53,28 @@ class Published:
     new: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReleaseInput:
-    """All that a release rests on, read from the warehouse in one session.
+    """All that a release rests on, read from the warehouse in one session (`reading.read_release`).
 
     Attributes:
         marts: published tables by name without schema, waves up to the release's, in the form in which they are
             published (`publishable`).
         deliveries, row_balance: `meta.*` of the same waves.
+        edit_files: survey, wave, edit_sha256 of the same waves.
+        rests_on: fingerprint of what each wave rests on, by survey and wave.
+        failed_checks: blocking checks of the wave that found something.
+        notices: what persons answer for in this release; made when it is judged.
     """
 
     wave: int
     marts: Mapping[str, pl.DataFrame]
     deliveries: pl.DataFrame
     row_balance: pl.DataFrame
+    edit_files: pl.DataFrame
+    rests_on: Mapping[str, Mapping[int, str]]
+    failed_checks: Sequence[FailedCheck]
+    notices: Sequence[Notice] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -64,26 +82,131 @@ class ReleaseInput:
         return bool(self.deliveries["synthetic"].any())
 
 
-def publish(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> Published:
-    """Publish a wave: a new vintage if anything in it changed, and `latest` to the newest wave's.
+def publish(
+    settings: Settings,
+    library: ContractLibrary,
+    given: ReleaseInput,
+    *,
+    now: datetime.datetime,
+    overrides: Sequence[Override] = (),
+) -> Published:
+    """Publish a wave: a new vintage if it changed and the gate lets it out, and `latest` to the newest wave's.
+
+    Args:
+        now: the moment of asking (`gate.utc_now`); decides whether the calendar lets it out, and is written nowhere.
+        overrides: told on the command line, beside those of the contract file.
 
     Raises:
-        AxstatError: if a part cannot be written; nothing is published then.
+        RefusedError: the gate refuses; nothing is published then, as with every other error.
+        AxstatError: a part cannot be written; an override of a rule that cannot be overridden.
     """
     published = settings.published_dir
-    content = _content(settings, library, given)
+    candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
     last = last_vintage(published, given.wave)
     if last is not None and content_sha256(published, last) == content:
         point_latest(published)
         return Published(last, published / str(last), new=False)
-    vintage = Vintage(given.wave, 1 if last is None else last.number + 1)
+    vintage = next_vintage(published, given.wave)
+    _require_a_date(library, by_rows, given.wave)
     with new_vintage(published, vintage) as folder:
         _write(folder, vintage, settings, library, given)
-        manifest = _manifest(folder, vintage, settings, library, given, content)
-        text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True, default=str)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        verdict = judge_files(replace(candidate, folder=folder), by_rows)
+        verdict.require_passed()
+        _write_manifest(folder, vintage, settings, library, given, content, verdict)
     point_latest(published)
     return Published(vintage, published / str(vintage), new=True)
+
+
+def rehearse(
+    settings: Settings,
+    library: ContractLibrary,
+    given: ReleaseInput,
+    *,
+    now: datetime.datetime,
+    overrides: Sequence[Override] = (),
+) -> Verdict:
+    """What `publish` would be told by the gate: the candidate is written, judged and thrown away.
+
+    Raises:
+        AxstatError: as `publish`, but for the refusal, which is the result.
+    """
+    candidate, by_rows, given, _ = _prepared(settings, library, given, now=now, overrides=overrides)
+    if given.wave not in library.calendar.publication_dates:
+        return by_rows
+    vintage = next_vintage(settings.published_dir, given.wave)
+    with candidate_folder(settings.published_dir, vintage) as folder:
+        _write(folder, vintage, settings, library, given)
+        return judge_files(replace(candidate, folder=folder), by_rows)
+
+
+@contextmanager
+def write_candidate(
+    settings: Settings,
+    library: ContractLibrary,
+    given: ReleaseInput,
+    *,
+    now: datetime.datetime,
+    overrides: Sequence[Override] = (),
+) -> Iterator[Path]:
+    """The next release, whole and judged, in a folder of `settings.pre_access_dir` that is gone at the block's end.
+
+    Raises:
+        RefusedError: for another reason than that its moment has not come.
+        AxstatError: as `publish`.
+    """
+    candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
+    vintage = next_vintage(settings.published_dir, given.wave)
+    with candidate_folder(settings.pre_access_dir, vintage) as folder:
+        _write(folder, vintage, settings, library, given)
+        verdict = judge_files(replace(candidate, folder=folder), by_rows)
+        refusal = RefusedError(verdict)
+        if not refusal.held:
+            raise refusal
+        _write_manifest(folder, vintage, settings, library, given, content, verdict)
+        yield folder
+
+
+def next_vintage(published: Path, wave: int) -> Vintage:
+    """The vintage that the wave's next release would be."""
+    last = last_vintage(published, wave)
+    return Vintage(wave, 1 if last is None else last.number + 1)
+
+
+def _prepared(
+    settings: Settings,
+    library: ContractLibrary,
+    given: ReleaseInput,
+    *,
+    now: datetime.datetime,
+    overrides: Sequence[Override],
+) -> tuple[Candidate, Verdict, ReleaseInput, str]:
+    """The candidate before its files, what the gate says of its rows, the input with its notices, and its content.
+
+    An override is no content: it is for one vintage, and with it gone the release that it let out still stands.
+    """
+    release = str(next_vintage(settings.published_dir, given.wave))
+    candidate = Candidate(
+        release=release,
+        wave=given.wave,
+        library=library,
+        marts=given.marts,
+        failed_checks=given.failed_checks,
+        now=now,
+        overrides=overrides_of(library, release, overrides),
+    )
+    by_rows = judge_rows(candidate)
+    given = replace(given, notices=notices(by_rows, candidate, LANGUAGES))
+    return candidate, by_rows, given, _content(settings, library, given)
+
+
+def _require_a_date(library: ContractLibrary, by_rows: Verdict, wave: int) -> None:
+    """Without a date of publication nothing can be printed, and the files cannot be judged.
+
+    Raises:
+        RefusedError: with what was found so far, the missing date among it.
+    """
+    if wave not in library.calendar.publication_dates:
+        raise RefusedError(by_rows)
 
 
 def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> str:
@@ -94,6 +217,14 @@ def _content(settings: Settings, library: ContractLibrary, given: ReleaseInput) 
     for name, frame in (("deliveries", given.deliveries), ("row_balance", given.row_balance)):
         digest.update(f"{name}\n{frame.write_csv()}".encode())
     digest.update(repr(sorted(library.versions.items())).encode())
+    digest.update(repr([notice for notice in given.notices if notice.kind == "explanation"]).encode())
+    digest.update(_words_sha256(settings).encode())
+    return digest.hexdigest()
+
+
+def _words_sha256(settings: Settings) -> str:
+    """Hash of the report's words, templates and styles."""
+    digest = hashlib.sha256()
     for path in sorted(settings.annual_dir.rglob("*")):
         if path.is_file():
             digest.update(path.relative_to(settings.annual_dir).as_posix().encode() + path.read_bytes())
@@ -149,7 +280,37 @@ def _report_data(vintage: Vintage, settings: Settings, library: ContractLibrary,
         versions={"git revision": git_revision() or f"axstat {version('axstat')}", **library.versions},
         collection=collection,
         sibling={language: f"report.{language}.html" for language in LANGUAGES},
+        notices=given.notices,
     )
+
+
+def _write_manifest(
+    folder: Path,
+    vintage: Vintage,
+    settings: Settings,
+    library: ContractLibrary,
+    given: ReleaseInput,
+    content: str,
+    verdict: Verdict,
+) -> None:
+    manifest = _manifest(folder, vintage, settings, library, given, content)
+    manifest["gate"] = {
+        "judged": verdict.judged,
+        "overrides": [override.model_dump() for override in verdict.overrides],
+        "answered_for": [str(finding) for finding in verdict.findings if not finding.refuses],
+    }
+    manifest["because"] = [asdict(cause) for cause in _because(settings, vintage, manifest)]
+    text = json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _because(settings: Settings, vintage: Vintage, manifest: Mapping[str, Any]) -> list[Cause]:
+    """Why there is a new vintage; empty for the first of a wave."""
+    if vintage.number == 1:
+        return []
+    before = read_manifest(settings.published_dir, Vintage(vintage.wave, vintage.number - 1))
+    # As it will be read: dates as text, numbers of waves as keys in quotes
+    return causes(before, json.loads(json.dumps(manifest, default=str)))
 
 
 def _manifest(
@@ -173,7 +334,10 @@ def _manifest(
             "git_revision": git_revision(),
             "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
             "contracts": dict(library.versions),
+            "words_sha256": _words_sha256(settings),
         },
+        "rests_on": given.rests_on,
+        "edit_files": given.edit_files.to_dicts(),
         "deliveries": given.deliveries.to_dicts(),
         "rows": {
             "balance": given.row_balance.to_dicts(),

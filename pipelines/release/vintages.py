@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import AxstatError
 
@@ -31,6 +32,24 @@ class Vintage:
         return f"{self.wave}.{self.number}"
 
 
+def parse_vintage(name: str) -> Vintage:
+    """The vintage called `name`, such as ``2025.1``.
+
+    Raises:
+        AxstatError: that is no name of one.
+    """
+    match = _NAME.match(name)
+    if match is None:
+        raise AxstatError(
+            "not_a_vintage",
+            where=name,
+            expected="wave and number, such as 2025.1",
+            got=name,
+            hint="`axstat status` lists what is published",
+        )
+    return Vintage(int(match[1]), int(match[2]))
+
+
 def vintages(published: Path) -> list[Vintage]:
     """All vintages under `published`, oldest wave first."""
     if not published.is_dir():
@@ -44,10 +63,41 @@ def last_vintage(published: Path, wave: int) -> Vintage | None:
     return max((vintage for vintage in vintages(published) if vintage.wave == wave), default=None)
 
 
+def read_manifest(published: Path, vintage: Vintage) -> dict[str, Any]:
+    """What a vintage says of itself.
+
+    Raises:
+        AxstatError: there is no such vintage, or its manifest cannot be read.
+    """
+    path = published / str(vintage) / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AxstatError(
+            "no_vintage",
+            where=str(path),
+            expected=f"a release; there are {', '.join(map(str, vintages(published))) or 'none'}",
+            got=str(error),
+            hint="name a release that is there; a damaged one must come back from its backup",
+        ) from error
+    return manifest
+
+
 def content_sha256(published: Path, vintage: Vintage) -> str:
     """The content hash that a vintage's manifest carries."""
-    manifest = json.loads((published / str(vintage) / MANIFEST).read_text(encoding="utf-8"))
-    return str(manifest["content_sha256"])
+    return str(read_manifest(published, vintage)["content_sha256"])
+
+
+@contextmanager
+def candidate_folder(published: Path, vintage: Vintage) -> Iterator[Path]:
+    """A folder beside the releases to build in; whatever of it still has its name at the end is removed."""
+    published.mkdir(parents=True, exist_ok=True)
+    # mkdtemp makes it its owner's alone
+    building = Path(tempfile.mkdtemp(prefix=f".building-{vintage}-", dir=published))
+    try:
+        yield building
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 @contextmanager
@@ -66,15 +116,10 @@ def new_vintage(published: Path, vintage: Vintage) -> Iterator[Path]:
             got="a published release",
             hint="run again: the next number is taken",
         )
-    published.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".building-{vintage}-", dir=published))
-    try:
+    with candidate_folder(published, vintage) as building:
         yield building
         building.chmod(0o755)
         building.rename(target)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
 
 
 def point_latest(published: Path) -> Vintage:

@@ -8,7 +8,7 @@ further down can print what it does not get.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
 from pipelines.reporting.blanking import COMPARISONS, SUPPRESS, blank, blanked_comparisons
+from pipelines.reporting.notices import Notice
 
 MARTS = (
     "adoption_rate", "progress", "projection", "hindcast", "scenario", "domain", "measure", "quality_indicator",
@@ -135,6 +136,7 @@ class ReportData:
         files: file names of this release beside the report, with a description a language
             (``{"axstat.duckdb": {"ko": …, "en": …}}``); shown as relative links.
         sibling: file name of the report in the other language, by language; empty: no link.
+        notices: what persons answer for by name in this release.
     """
 
     wave: int
@@ -152,6 +154,7 @@ class ReportData:
     collection: Mapping[str, tuple[datetime.date, datetime.date]]
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sibling: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[Notice] = ()
 
     def __post_init__(self) -> None:
         """Blank what may not be printed.

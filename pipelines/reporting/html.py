@@ -181,6 +181,7 @@ def _context(data: ReportData, texts: Texts) -> dict[str, Any]:
         "heading": _heading(data, texts),
         "dates": _dates(data, texts),
         "headlines": headlines,
+        "notices": [notice.sentence(texts) for notice in data.notices],
         "trend": trend,
         "breaks": sentences.break_sentences(data, texts),
         "readings": {

@@ -21,7 +21,7 @@ from pipelines.orchestration.jobs import WAVE_JOB
 from pipelines.settings import Settings, load_settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.steps import STEPS
+from pipelines.warehouse.steps import OWN_STEPS
 
 pytestmark = pytest.mark.xdist_group("country")
 
@@ -84,7 +84,7 @@ def test_a_damaged_file_stops_the_wave_and_leaves_everything_as_it_was(home: Set
 
 def test_a_wave_whose_baseline_is_broken_is_refused(home: Settings, rerun: Callable) -> None:
     with warehouse(home).session() as session:
-        session.delete("meta.step", where={"survey": "public", "wave": 2022, "step": STEPS[-1]})
+        session.delete("meta.step", where={"survey": "public", "wave": 2022, "step": OWN_STEPS[-1]})
     with pytest.raises(AxstatError, match=r"axstat run --wave 2022"):
         rerun(home, [2023])
 

@@ -5,12 +5,15 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.orchestration.metadata import column_schema, table_markdown
-from pipelines.release.publish import ReleaseInput, publish
+from pipelines.release.gate import RefusedError, utc_now
+from pipelines.release.publish import publish
+from pipelines.release.reading import read_release
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.published import publishable
-from pipelines.warehouse.steps import require_whole
+from pipelines.warehouse.steps import MARTS, record_step
 
+# Metadata of the observation that stands where a release would, before its moment
+HELD = "held"
 # Marts made by a statement from estimates; the others are written by the step that makes their figures
 _BUILT = ("mart.adoption_rate", "mart.progress", "mart.domain", "mart.benchmark")
 
@@ -51,6 +54,7 @@ def mart_assets(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.
             for survey in library.surveys:
                 for table in _BUILT:
                     session.build(table, survey=survey, wave=wave)
+                record_step(session, library, survey=survey, wave=wave, step=MARTS)
             rows = {
                 name: session.table(name, where={"wave": wave} if "wave" in table.column_names else {})
                 for name, table in library.marts.items()
@@ -77,30 +81,26 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         partitions_def=waves,
         pool="warehouse",
         kinds={"duckdb", "parquet", "csv", "excel"},
-        description="DuckDB, Parquet, CSV, workbook and report in both languages, published as a whole.",
+        description="DuckDB, Parquet, CSV, workbook and report in both languages, judged and published as a whole.",
+        # A release whose moment has not come is none, and no failure
+        output_required=False,
     )
     def release(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         library: dg.ResourceParam[ContractLibrary],
         warehouse: dg.ResourceParam[Warehouse],
-    ) -> dg.MaterializeResult:
-        wave = int(context.partition_key)
-        with warehouse.session() as session:
-            for survey in library.surveys:
-                require_whole(session, library, survey=survey, wave=wave, upto="estimates")
-            given = ReleaseInput(
-                wave=wave,
-                marts={
-                    name.split(".")[1]: publishable(_upto(session.table(name), wave), table)
-                    for name, table in library.marts.items()
-                },
-                deliveries=_upto(session.table("meta.delivery_file"), wave),
-                row_balance=_upto(session.table("meta.row_balance"), wave),
-            )
-        published = publish(settings, library, given)
+    ):  # no annotation: dagster reads a generator's type as that of its outputs
+        given = read_release(warehouse, int(context.partition_key))
+        try:
+            published = publish(settings, library, given, now=utc_now())
+        except RefusedError as error:
+            if not error.held:
+                raise
+            yield dg.AssetObservation("release", partition=context.partition_key, metadata={HELD: str(error)})
+            return
         files = sorted(path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*.*"))
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "release": str(published.vintage),
                 "new": published.new,
@@ -111,7 +111,3 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         )
 
     return release
-
-
-def _upto(frame: pl.DataFrame, wave: int) -> pl.DataFrame:
-    return frame.filter(pl.col("wave") <= wave) if "wave" in frame.columns else frame

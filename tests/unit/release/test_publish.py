@@ -1,5 +1,6 @@
 """What publishing decides; the forms themselves are tested where they are made, the whole in tests/integration."""
 
+import datetime
 import hashlib
 import json
 import subprocess
@@ -14,11 +15,13 @@ import pytest
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
 from pipelines.release import publish as module
-from pipelines.release.publish import ReleaseInput, git_revision, publish
+from pipelines.release.publish import Published, ReleaseInput, git_revision
 from pipelines.reporting.data import ReportData
 from pipelines.settings import Settings
 from pipelines.warehouse.published import publishable
 from tests.unit.reporting.made_up import made_up_report
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture
@@ -30,7 +33,20 @@ def given(library: ContractLibrary) -> ReleaseInput:
         if (contract := library.marts[f"mart.{name}"])
     }
     upto = pl.col("wave") <= 2022
-    return ReleaseInput(2022, marts, made_up.deliveries.filter(upto), made_up.row_balance.filter(upto))
+    return ReleaseInput(
+        wave=2022,
+        marts=marts,
+        deliveries=made_up.deliveries.filter(upto),
+        row_balance=made_up.row_balance.filter(upto),
+        edit_files=pl.DataFrame(schema={"survey": pl.String, "wave": pl.Int32, "edit_sha256": pl.String}),
+        rests_on={"industry": {2022: "a"}, "public": {2022: "b"}},
+        failed_checks=(),
+    )
+
+
+def publish(settings: Settings, library: ContractLibrary, given: ReleaseInput, **options: object) -> Published:
+    """At a moment at which every wave that is made up here is out."""
+    return module.publish(settings, library, given, **{"now": NOW, **options})
 
 
 @pytest.fixture(autouse=True)

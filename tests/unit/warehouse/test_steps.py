@@ -52,7 +52,7 @@ def test_steps_are_whole_until_another_file_counts(warehouse: Warehouse, library
         deliver(session, ("aa", "superseded"), ("bb", "current"))
         assert stale_steps(session, library, **OF_WAVE) == list(STEPS)
         record_step(session, library, **OF_WAVE, step="core")
-        assert stale_steps(session, library, **OF_WAVE) == ["weights", "estimates", "replicates"]
+        assert stale_steps(session, library, **OF_WAVE) == ["weights", "estimates", "replicates", "marts"]
         assert session.table("meta.step").height == len(STEPS)
 
 
