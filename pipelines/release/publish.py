@@ -23,15 +23,19 @@ from pipelines.contracts.signed import Override
 from pipelines.release.candidate import Candidate, FailedCheck
 from pipelines.release.causes import Cause, causes
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
+from pipelines.release.provenance import PROVENANCE, provenance
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
     candidate_folder,
     content_sha256,
+    file_sha256,
+    folder_sha256,
     last_vintage,
     new_vintage,
     point_latest,
     read_manifest,
+    vintages,
 )
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
@@ -39,6 +43,7 @@ from pipelines.reporting.notices import Notice
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
+from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
@@ -241,6 +246,9 @@ def _write(folder: Path, vintage: Vintage, settings: Settings, library: Contract
             text = render_report(data, language, template_dir=settings.annual_dir)
             (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
         tables.result()
+    made_by = provenance(library, SqlCatalogue(settings.sql_dir))
+    text = json.dumps(made_by, ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
 
 
 def _write_tables(folder: Path, library: ContractLibrary, given: ReleaseInput) -> None:
@@ -338,16 +346,17 @@ def _manifest(
         },
         "rests_on": given.rests_on,
         "edit_files": given.edit_files.to_dicts(),
+        "outside_series": folder_sha256(settings.benchmarks_dir),
+        "vintages_before": {
+            str(before): file_sha256(settings.published_dir / str(before) / MANIFEST)
+            for before in vintages(settings.published_dir)
+        },
         "deliveries": given.deliveries.to_dicts(),
         "rows": {
             "balance": given.row_balance.to_dicts(),
             "marts": {name: frame.height for name, frame in sorted(given.marts.items())},
         },
-        "files": {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        },
+        "files": folder_sha256(folder),
     }
 
 

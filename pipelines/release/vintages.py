@@ -4,6 +4,7 @@ Belongs here: names, order and the atomic appearance of a release folder. Does n
 in it (publish), or when it may go out.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -81,6 +82,19 @@ def read_manifest(published: Path, vintage: Vintage) -> dict[str, Any]:
             hint="name a release that is there; a damaged one must come back from its backup",
         ) from error
     return manifest
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path) -> dict[str, str]:
+    """Hash of every file below a folder by its place in it, sorted; none where there is no folder."""
+    return {
+        path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def content_sha256(published: Path, vintage: Vintage) -> str:

@@ -65,7 +65,7 @@ def change_table(
             _cell(value, kind, first, change.reliability) for value, (_, kind) in zip(values, _CHANGE, strict=True)
         ]
         made.append((*(text_cell(change.labels[texts.language]) for texts in languages), *cells))
-    return Table(name, title, tuple(columns), tuple(made))
+    return Table(name, title, tuple(columns), tuple(made), cells=tuple(change.cell for change in rows))
 
 
 def changes_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Table:
@@ -159,7 +159,7 @@ def small_area_table(
             )
             cells.append(_cell(value, kind, languages[0], mark))
         made.append((*(text_cell(area.labels[texts.language]) for texts in languages), *cells))
-    return Table(name, title, tuple(columns), tuple(made))
+    return Table(name, title, tuple(columns), tuple(made), cells=tuple(area.cell for area in rows))
 
 
 def small_areas_table(data: ReportData, languages: Sequence[Texts], survey: str) -> Table:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.reporting.cell_ids import cell_id
 from pipelines.reporting.data import ReportData
 
 ALL = "all"
@@ -32,6 +33,7 @@ class Change:
     high: float | None
     direction: str | None
     reliability: str
+    cell: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,12 @@ class SmallArea:
     row: Mapping[str, Any]
 
     @property
+    def cell(self) -> str:
+        """Its id among the published cells."""
+        names = ("survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting")
+        return cell_id("small_area", [self.row[name] for name in names])
+
+    @property
     def is_modelled(self) -> bool:
         """False where the domain has no model-based rate."""
         return bool(self.row["method"] == "model-based")
@@ -107,6 +115,18 @@ def changes(data: ReportData, survey: str, domain_type: str) -> list[Change]:
             high=row["ci_high_pp"],
             direction=row["direction"],
             reliability=row["reliability"],
+            cell=cell_id(
+                "change",
+                (
+                    survey,
+                    row["wave"],
+                    row["wave_before"],
+                    domain_type,
+                    row["domain_code"],
+                    row["measure"],
+                    row["unit_weighting"],
+                ),
+            ),
         )
         for row in _latest(data, "change", survey, domain_type)
     ]

@@ -20,6 +20,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.contracts.targets import Target
 from pipelines.errors import AxstatError
 from pipelines.reporting.blanking import COMPARISONS, SUPPRESS, blank, blanked_comparisons
+from pipelines.reporting.cell_ids import cell_id
 from pipelines.reporting.notices import Notice
 
 MARTS = (
@@ -101,6 +102,11 @@ class Rate:
     def is_shown(self) -> bool:
         """False when there is no number that may be printed."""
         return self.estimate is not None
+
+    def cell(self, base: str) -> str:
+        """Its id among the published cells, of the base that the report prints."""
+        key = (self.survey, self.wave, self.domain_type, self.domain_code, self.measure, base, self.unit_weighting)
+        return cell_id("adoption_rate", key)
 
     def value(self) -> tuple[float, float, float]:
         """Estimate, lower and upper bound.

@@ -50,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `name` is fixed and names files and sheets."""
+    """A table; `name` is fixed and names files and sheets. `cells` are the ids of the estimates in it."""
 
     name: str
     title: str
@@ -58,6 +58,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     id: str = ""
+    cells: tuple[str, ...] = ()
 
     @property
     def has_groups(self) -> bool:
@@ -207,7 +208,13 @@ def rate_table(
                     optional_text("; ".join(reasons(data, rate, texts.language)) if rate else "") for texts in languages
                 ]
         made.append(tuple(cells))
-    return Table(name, title, tuple(columns), tuple(made), tuple(notes))
+    ids = [
+        rate.cell(contract.headline.base)
+        for row in rows
+        for weighting in weightings
+        if (rate := row.rates.get(weighting)) is not None
+    ]
+    return Table(name, title, tuple(columns), tuple(made), tuple(notes), cells=tuple(ids))
 
 
 def joined_title(languages: Sequence[Texts], key: str, values: Callable[[Texts], Mapping[str, object]]) -> str:

@@ -26,7 +26,8 @@ def test_every_wave_is_published_once(country) -> None:
 def test_a_release_holds_every_form(country) -> None:
     folder = country.runs[-1].folder
     assert sorted(path.name for path in folder.iterdir()) == [
-        "axstat.duckdb", "axstat.xlsx", "csv", "manifest.json", "parquet", "report.en.html", "report.ko.html",
+        "axstat.duckdb", "axstat.xlsx", "csv", "manifest.json", "parquet", "provenance.json", "report.en.html",
+        "report.ko.html",
     ]  # fmt: skip
     marts = sorted(name.split(".")[1] for name in country.library.marts)
     assert sorted(path.stem for path in (folder / "csv").iterdir()) == marts
