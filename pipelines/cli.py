@@ -5,8 +5,7 @@ heavy imports stay inside the commands so that `axstat --help` answers at once.
 """
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ import typer
 
 from pipelines.errors import AxstatError
 from pipelines.settings import load_settings
+from pipelines.terminal import print_frame, print_notes, progress, write_or_print
 
 app = typer.Typer(
     name="axstat",
@@ -106,10 +106,16 @@ def run(
         from pipelines.orchestration.runs import run_waves
 
         settings = load_settings()
-        with _progress() as show:
+        with progress() as show:
             releases = run_waves(settings, None if wave is None else [wave], on_event=show)
-        for release in releases:
-            typer.echo(str(release))
+        for made in releases:
+            typer.echo(str(made))
+        if wave is not None:
+            from pipelines.release.overview import overview, stale_waves
+
+            if stale := stale_waves(overview(settings)):
+                named = ", ".join(map(str, stale))
+                typer.echo(f"stale now: {named}, which rest on waves that changed; `axstat run --all` makes them anew")
 
 
 @app.command()
@@ -187,7 +193,7 @@ def replay(vintage: Annotated[str, typer.Argument(help="A release, such as 2025.
         from pipelines.orchestration.replays import replay as rebuild
         from pipelines.release.vintages import parse_vintage
 
-        with _progress() as show:
+        with progress() as show:
             found = rebuild(load_settings(), parse_vintage(vintage), on_event=show)
         typer.echo(str(found))
     raise typer.Exit(0 if found.equal else 1)
@@ -349,11 +355,11 @@ def benchmark(
 
 @app.command()
 def status() -> None:
-    """Show waves and how far each is built. With their deliveries and what is published."""
+    """Show waves and how far each is built. With what is published, and what earlier waves made stale."""
     with _readable_errors():
         from pipelines.release.overview import overview
 
-        _print_frame(overview(load_settings()))
+        print_frame(overview(load_settings()))
 
 
 @app.command()
@@ -363,7 +369,7 @@ def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published f
         from pipelines.release.overview import latest_database
         from pipelines.warehouse.published import query_published
 
-        _print_frame(query_published(latest_database(load_settings()), sql))
+        print_frame(query_published(latest_database(load_settings()), sql))
 
 
 @app.command()
@@ -382,7 +388,7 @@ def scenario(
         if out is not None:
             check_output(out)
         table = scenario_table(latest_database(load_settings()), survey=survey, wave=wave, unit_weighting=weighting)
-        _write_or_print([(table, out)])
+        write_or_print([(table, out)])
 
 
 @app.command()
@@ -402,8 +408,8 @@ def estimate(
         if out is not None:
             check_output(out)
         made = run_specification(load_specification(spec))
-        _print_notes(made.notes)
-        _write_or_print([(made.table, out)])
+        print_notes(made.notes)
+        write_or_print([(made.table, out)])
 
 
 @app.command()
@@ -425,8 +431,8 @@ def plan(
             if path is not None:
                 check_output(path)
         made = run_plan(load_plan(spec))
-        _print_notes(made.notes)
-        _write_or_print([(made.allocation, out), (made.precision, precision)])
+        print_notes(made.notes)
+        write_or_print([(made.allocation, out), (made.precision, precision)])
 
 
 @app.command()
@@ -454,8 +460,8 @@ def draw(
 
             contract = contract_named(specification.contract, load_library(load_settings().contracts_dir).deliveries)
         made = run_draw(specification, contract)
-        _print_notes(made.notes)
-        _write_or_print([(made.sample, out), (made.strata, strata)])
+        print_notes(made.notes)
+        write_or_print([(made.sample, out), (made.strata, strata)])
 
 
 @app.command()
@@ -485,8 +491,8 @@ def weight(
             from pipelines.weighting.report import weight_report
 
             page = weight_report(made, template_dir=load_settings().annual_dir)
-        _print_notes(made.notes)
-        _write_or_print([(made.weights, out), (made.diagnostics, diagnostics)])
+        print_notes(made.notes)
+        write_or_print([(made.weights, out), (made.diagnostics, diagnostics)])
         if report is not None and page is not None:
             report.write_text(page, encoding="utf-8")
 
@@ -500,71 +506,6 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) 
         settings = load_settings()
         typer.echo(f"http://127.0.0.1:{port}  (Ctrl-C stops it)")
         raise typer.Exit(serve_ui(settings, port=port))
-
-
-@contextmanager
-def _progress() -> Iterator["_Show"]:
-    """A line per finished step; on a terminal, also a moving line for the step at work."""
-    if not sys.stdout.isatty():
-        yield _Show(None)
-        return
-    from rich.console import Console
-
-    with Console().status("starting") as spinner:
-        yield _Show(spinner)
-
-
-class _Show:
-    """Prints events of a run as they come."""
-
-    def __init__(self, spinner: object | None) -> None:
-        self._spinner = spinner
-
-    def __call__(self, text: str, *, finished: bool) -> None:
-        if finished:
-            typer.echo(text)
-        elif self._spinner is not None:
-            self._spinner.update(text)  # type: ignore[attr-defined]
-
-
-def _print_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
-
-
-def _write_or_print(tables: Iterable[tuple[object, Path | None]]) -> None:
-    """Each table to its file, or to the terminal where it has none; an empty line between two."""
-    import polars as pl
-
-    from pipelines.estimation.output import write_table
-
-    printed = False
-    for table, path in tables:
-        assert isinstance(table, pl.DataFrame)
-        if path is not None:
-            write_table(table, path)
-            continue
-        if printed:
-            typer.echo()
-        _print_frame(table)
-        printed = True
-
-
-def _print_frame(frame: object) -> None:
-    """A table for people on a terminal, CSV for programs."""
-    import polars as pl
-
-    assert isinstance(frame, pl.DataFrame)
-    if not sys.stdout.isatty():
-        typer.echo(frame.write_csv(), nl=False)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*frame.columns)
-    for row in frame.iter_rows():
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.signed import Override
 from pipelines.errors import AxstatError, Violation
+from pipelines.reporting.data import ReportData
 from pipelines.reporting.numbers import Language
 
 
@@ -36,6 +37,15 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WrittenFiles:
+    """The candidate's folder, what was printed into it, and the folder of the templates it was printed by."""
+
+    folder: Path
+    data: ReportData
+    template_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """What the gate judges.
 
@@ -44,7 +54,7 @@ class Candidate:
         marts: by name without schema, waves up to `wave`, as they are published.
         failed_checks: of the wave's blocking checks, those that found something.
         now: the moment of asking, with its offset from UTC.
-        folder: its files; None before they are written.
+        written: its files; None before they are written.
         overrides: all that were given for this release.
     """
 
@@ -55,16 +65,16 @@ class Candidate:
     failed_checks: Sequence[FailedCheck]
     now: datetime.datetime
     overrides: Sequence[Override] = ()
-    folder: Path | None = None
+    written: WrittenFiles | None = None
 
     @property
-    def files(self) -> Path:
-        """The folder of its files.
+    def files(self) -> WrittenFiles:
+        """Its files.
 
         Raises:
             AxstatError: they are not written yet.
         """
-        if self.folder is None:
+        if self.written is None:
             raise AxstatError(
                 "no_files",
                 where=f"release {self.release}",
@@ -72,7 +82,7 @@ class Candidate:
                 got="a candidate that is not written yet",
                 hint="judge by files after writing them",
             )
-        return self.folder
+        return self.written
 
     def domain_labels(
         self, survey: str, domain_type: str, domain_code: str, languages: Sequence[Language]

@@ -40,7 +40,7 @@ class Cause:
         if self.cause == "contract":
             return f"contract {self.what}: version {after} where it was {before}"
         if self.cause == "outside_series":
-            return "figures of other offices"
+            return "figures fetched from other offices"
         if self.cause == "words":
             return "words or look of the report"
         return f"{self.cause}: {after} where it was {before}"
@@ -55,7 +55,7 @@ def causes(before: Manifest, after: Manifest) -> list[Cause]:
         before, after: manifests, as `publish` writes them; keys that an older one lacks are not compared.
     """
     found = [*_deliveries(before, after), *_edits(before, after), *_contracts(before, after)]
-    if _file(before, "csv/benchmark.csv") != _file(after, "csv/benchmark.csv"):
+    if _differs(before, after, "outside_series"):
         found.append(Cause("outside_series"))
     then, now = before["made_with"], after["made_with"]
     if _differs(then, now, "words_sha256"):
@@ -106,11 +106,6 @@ def _contracts(before: Manifest, after: Manifest) -> Iterator[Cause]:
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
             yield Cause("contract", what=name, before=then.get(name), after=now.get(name))
-
-
-def _file(manifest: Manifest, name: str) -> str | None:
-    sha256: str | None = manifest["files"].get(name)
-    return sha256
 
 
 def _differs(then: Manifest, now: Manifest, key: str) -> bool:

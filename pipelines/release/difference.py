@@ -153,7 +153,9 @@ def _compared(
     for name in values:
         changed = both.filter(pl.col(name).ne_missing(pl.col(f"{name}:after")))
         parts.append(_cells(table, name, changed, shared))
-    changed_rows = both.filter(pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}:after")) for name in values))
+    changed_rows = both.filter(
+        pl.any_horizontal(False, *(pl.col(name).ne_missing(pl.col(f"{name}:after")) for name in values))
+    )
     cells = pl.concat([pl.DataFrame(schema=CELLS), *parts]).sort(
         pl.col("in_standard_errors").abs().fill_null(-1.0), "key", "column", descending=[True, False, False]
     )

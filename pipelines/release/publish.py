@@ -20,7 +20,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.signed import Override
-from pipelines.release.candidate import Candidate, FailedCheck
+from pipelines.release.candidate import Candidate, FailedCheck, WrittenFiles
 from pipelines.release.causes import Cause, causes
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
 from pipelines.release.provenance import PROVENANCE, provenance
@@ -114,8 +114,7 @@ def publish(
     vintage = next_vintage(published, given.wave)
     _require_a_date(library, by_rows, given.wave)
     with new_vintage(published, vintage) as folder:
-        _write(folder, vintage, settings, library, given)
-        verdict = judge_files(replace(candidate, folder=folder), by_rows)
+        verdict = _build(folder, vintage, settings, given, candidate, by_rows)
         verdict.require_passed()
         _write_manifest(folder, vintage, settings, library, given, content, verdict)
     point_latest(published)
@@ -140,8 +139,7 @@ def rehearse(
         return by_rows
     vintage = next_vintage(settings.published_dir, given.wave)
     with candidate_folder(settings.published_dir, vintage) as folder:
-        _write(folder, vintage, settings, library, given)
-        return judge_files(replace(candidate, folder=folder), by_rows)
+        return _build(folder, vintage, settings, given, candidate, by_rows)
 
 
 @contextmanager
@@ -162,8 +160,7 @@ def write_candidate(
     candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
     vintage = next_vintage(settings.published_dir, given.wave)
     with candidate_folder(settings.pre_access_dir, vintage) as folder:
-        _write(folder, vintage, settings, library, given)
-        verdict = judge_files(replace(candidate, folder=folder), by_rows)
+        verdict = _build(folder, vintage, settings, given, candidate, by_rows)
         refusal = RefusedError(verdict)
         if not refusal.held:
             raise refusal
@@ -204,6 +201,17 @@ def _prepared(
     return candidate, by_rows, given, _content(settings, library, given)
 
 
+def _build(
+    folder: Path, vintage: Vintage, settings: Settings, given: ReleaseInput, candidate: Candidate, by_rows: Verdict
+) -> Verdict:
+    """Write every file but the manifest, and judge the whole."""
+    library = candidate.library
+    data = _report_data(vintage, settings, library, given)
+    _write(folder, data, settings, library, given)
+    written = WrittenFiles(folder=folder, data=data, template_dir=settings.annual_dir)
+    return judge_files(replace(candidate, written=written), by_rows)
+
+
 def _require_a_date(library: ContractLibrary, by_rows: Verdict, wave: int) -> None:
     """Without a date of publication nothing can be printed, and the files cannot be judged.
 
@@ -236,8 +244,7 @@ def _words_sha256(settings: Settings) -> str:
     return digest.hexdigest()
 
 
-def _write(folder: Path, vintage: Vintage, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
-    data = _report_data(vintage, settings, library, given)
+def _write(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
     # The database writes the tables while Python makes the report
     with ThreadPoolExecutor(max_workers=1) as pool:
         tables = pool.submit(_write_tables, folder, library, given)

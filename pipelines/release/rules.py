@@ -152,11 +152,11 @@ def missing_indicators(candidate: Candidate) -> list[Reason]:
 def unequal_outputs(candidate: Candidate) -> list[Reason]:
     """Tables that are not the marts, cell by cell, in the DuckDB file, as Parquet or as CSV."""
     reasons = []
+    folder = candidate.files.folder
     for name, rows in sorted(candidate.marts.items()):
-        parquet = candidate.files / "parquet" / f"{name}.parquet"
-        csv = candidate.files / "csv" / f"{name}.csv"
+        parquet, csv = folder / "parquet" / f"{name}.parquet", folder / "csv" / f"{name}.csv"
         copies = {
-            "axstat.duckdb": query_published(candidate.files / "axstat.duckdb", f'select * from mart."{name}"'),
+            "axstat.duckdb": query_published(folder / "axstat.duckdb", f'select * from mart."{name}"'),
             f"parquet/{parquet.name}": pl.read_parquet(parquet),
             f"csv/{csv.name}": pl.read_csv(csv, schema=rows.schema),
         }

@@ -28,7 +28,19 @@ def axstat(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = axstat(tmp_path, "--help")
     assert done.returncode == 0
-    for command in ("synth", "fetch", "run", "check", "codebook", "status", "query", "scenario", "ui"):
+    for command in (
+        "synth",
+        "fetch",
+        "run",
+        "release",
+        "diff",
+        "check",
+        "codebook",
+        "status",
+        "query",
+        "scenario",
+        "ui",
+    ):
         assert command in done.stdout
 
 
@@ -100,3 +112,35 @@ def test_check_says_by_its_exit_code_what_becomes_of_a_file(country, tmp_path: P
     assert unknown.returncode == 1
     assert "industry" in unknown.stderr
     assert "Traceback" not in unknown.stderr
+
+
+def test_a_release_is_judged_and_two_are_compared_from_the_command_line(country, tmp_path: Path) -> None:
+    home = country.settings.home
+    rehearsed = axstat(home, "release", "--wave", "2023", "--dry-run")
+    assert rehearsed.returncode == 0, rehearsed.stderr
+    assert rehearsed.stdout.splitlines()[:2] == ["release 2023.2", "  check_failed: passes"]
+    signed = ("--override", "check_failed", "--name", "Lee", "--reason", "because")
+    refused = axstat(home, "release", "--wave", "2023", "--dry-run", *signed)
+    assert (refused.returncode, "override of check_failed by Lee" in refused.stdout) == (1, True)
+    unsigned = axstat(home, "release", "--wave", "2023", "--override", "check_failed", "--name", "Lee")
+    assert (unsigned.returncode, "--reason" in unsigned.stderr) == (2, True)
+    early = axstat(home, "release", "--wave", "2023", "--pre-access")
+    assert (early.returncode, "already_public" in early.stderr) == (1, True)
+    not_run = axstat(home, "release", "--wave", "2024")
+    assert (not_run.returncode, "axstat run --wave 2024" in not_run.stderr) == (1, True)
+    standing = axstat(home, "release", "--wave", "2023")
+    assert (standing.returncode, standing.stdout.splitlines()[0]) == (0, "unchanged, still 2023.1")
+
+    cells = tmp_path / "cells.csv"
+    compared = axstat(home, "diff", "2022.1", "2023.1", "--out", str(cells))
+    assert compared.returncode == 0, compared.stderr
+    assert "delivery of industry 2023: industry_response of industry-2023, new" in compared.stdout
+    assert "mart.adoption_rate" in compared.stdout
+    assert cells.read_text(encoding="utf-8").startswith("table,key,what,column,before,after,difference")
+
+
+def test_before_anything_ran_a_release_says_what_to_run(tmp_path: Path) -> None:
+    done = axstat(tmp_path, "release", "--wave", "2023")
+    assert done.returncode == 1
+    assert "axstat run --wave 2023" in done.stderr
+    assert not (tmp_path / "warehouse").exists()

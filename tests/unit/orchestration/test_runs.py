@@ -31,6 +31,11 @@ def test_a_run_says_whether_it_changed_anything(new: bool, said: str) -> None:
     assert str(run) == f"wave 2025: {said} (12.3 s)\n  {Path('published/2025.2')}"
 
 
+def test_a_run_that_is_held_says_until_when() -> None:
+    run = WaveRun(wave=2026, release=None, folder=None, new=False, seconds=1.0, held="[before_publication] …")
+    assert str(run) == "wave 2026: built, not published (1.0 s)\n[before_publication] …"
+
+
 def test_without_deliveries_it_says_where_they_go(settings: Settings) -> None:
     with pytest.raises(AxstatError, match="no_deliveries") as caught:
         run_waves(settings, None, on_event=silent)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import polars as pl
@@ -5,11 +6,11 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
-from pipelines.release.overview import latest_database, overview
+from pipelines.release.overview import latest_database, overview, stale_waves
 from pipelines.settings import Settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.steps import STEPS, record_step
+from pipelines.warehouse.steps import STEPS, fingerprints, record_step
 from tests.unit.reporting.made_up import made_up_report
 
 
@@ -71,6 +72,61 @@ def test_a_correction_makes_a_wave_old(settings: Settings, warehouse: Warehouse,
         )
         session.replace("meta.delivery_file", corrected, where=wave)
     assert overview(settings).row(0, named=True)["state"] == f"to run: {', '.join(STEPS)}"
+
+
+def sent(settings: Settings, delivery: str, *, wave: int) -> None:
+    """A delivery in the folder, of which only the manifest matters here."""
+    folder = settings.deliveries_dir / delivery
+    folder.mkdir(parents=True)
+    content = {
+        "delivery": delivery, "survey": "industry", "wave": wave, "sequence": 2, "question_version": "list-2022",
+        "tech_list_version": "1", "collection_start": f"{wave}-09-01", "collection_end": f"{wave}-10-31",
+        "sender": "s", "synthetic": True,
+        "files": [{"file": "a.csv", "contract": "industry_response", "sha256": "0" * 64, "rows": 1}],
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def released(settings: Settings, warehouse: Warehouse, library: ContractLibrary, wave: int) -> None:
+    """The first release of a wave, which says what it rests on."""
+    with warehouse.session() as session:
+        rests_on = {name: fingerprints(session, library, survey=name, upto=wave) for name in library.surveys}
+    folder = settings.published_dir / f"{wave}.1"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"rests_on": rests_on}), encoding="utf-8")
+
+
+def test_a_delivery_that_was_not_read_makes_later_releases_stale(
+    settings: Settings, warehouse: Warehouse, library: ContractLibrary
+) -> None:
+    for wave in (2021, 2022, 2023):
+        for survey in library.surveys:
+            build(warehouse, library, STEPS, survey=survey, wave=wave)
+    released(settings, warehouse, library, 2022)
+    whole = overview(settings).filter(pl.col("wave") <= 2023)
+    assert set(whole["state"]) == {"whole"}
+    sent(settings, "industry-2021-2", wave=2021)
+    states = dict(overview(settings).select(pl.format("{} {}", "survey", "wave"), "state").iter_rows())
+    assert states["industry 2021"] == "to run: new delivery industry-2021-2"
+    assert states["public 2021"] == "whole"
+    assert states["industry 2022"] == states["public 2022"] == "stale: industry 2021 changed since 2022.1"
+    assert states["public 2023"] == "stale: industry 2021 changed"
+    assert stale_waves(overview(settings)) == [2022]
+
+
+def test_a_wave_that_was_run_again_makes_later_releases_stale(
+    settings: Settings, warehouse: Warehouse, library: ContractLibrary
+) -> None:
+    for wave in (2021, 2022):
+        build(warehouse, library, STEPS, survey="public", wave=wave)
+    released(settings, warehouse, library, 2022)
+    with warehouse.session() as session:
+        wave = {"survey": "public", "wave": 2021}
+        corrected = session.table("meta.delivery_file", where=wave).with_columns(pl.lit("f" * 64).alias("file_sha256"))
+        session.replace("meta.delivery_file", corrected, where=wave)
+    build(warehouse, library, STEPS, survey="public", wave=2021)
+    states = dict(overview(settings).filter(survey="public").select("wave", "state").iter_rows())
+    assert (states[2021], states[2022]) == ("whole", "stale: public 2021 changed since 2022.1")
 
 
 @pytest.mark.usefixtures("warehouse")

@@ -13,9 +13,12 @@ import polars as pl
 import pytest
 
 from pipelines.contracts.library import ContractLibrary
+from pipelines.contracts.signed import Override
 from pipelines.errors import AxstatError
 from pipelines.release import publish as module
-from pipelines.release.publish import Published, ReleaseInput, git_revision
+from pipelines.release.candidate import FailedCheck
+from pipelines.release.gate import RefusedError
+from pipelines.release.publish import Published, ReleaseInput, git_revision, rehearse
 from pipelines.reporting.data import ReportData
 from pipelines.settings import Settings
 from pipelines.warehouse.published import publishable
@@ -156,6 +159,79 @@ def test_a_wave_without_announced_date_is_not_published(
     with pytest.raises(AxstatError, match="no_publication_date"):
         publish(settings, library, replace(given, wave=1999))
     assert not list(settings.published_dir.glob("*"))
+
+
+def test_a_release_that_is_refused_leaves_nothing(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
+    early = datetime.datetime(2022, 12, 21, 11, 59, tzinfo=datetime.timezone(datetime.timedelta(hours=9)))
+    with pytest.raises(RefusedError) as caught:
+        publish(settings, library, given, now=early)
+    assert caught.value.held
+    assert list(settings.published_dir.iterdir()) == []
+    assert publish(settings, library, given, now=early + datetime.timedelta(minutes=1)).new
+
+
+def test_the_clock_leaves_no_trace(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, tmp_path: Path
+) -> None:
+    first = publish(settings, library, given)
+    later = NOW + datetime.timedelta(days=1000)
+    second = publish(replace(settings, home=tmp_path / "elsewhere"), library, given, now=later)
+    for name in (path.relative_to(first.folder) for path in first.folder.rglob("*.*") if path.is_file()):
+        assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes(), name
+
+
+def test_a_rehearsal_judges_and_publishes_nothing(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput
+) -> None:
+    verdict = rehearse(settings, library, given, now=NOW)
+    assert (verdict.release, verdict.reasons) == ("2022.1", ())
+    assert "unequal_outputs" in verdict.judged
+    assert list(settings.published_dir.iterdir()) == []
+    undated = rehearse(settings, library, replace(given, wave=1999), now=NOW)
+    assert [finding.reason.violation.code for finding in undated.reasons][-1] == "no_publication_date"
+
+
+FAILED = FailedCheck("weights", "industry", pl.DataFrame({"what_to_do": ["look"]}))
+OVERRIDE = Override(release="2022.1", rule="check_failed", name="Lee", reason_ko="사유", reason_en="harmless")
+
+
+def test_an_override_stands_in_the_manifest_and_in_the_report(
+    settings: Settings, library: ContractLibrary, given: ReleaseInput, drawn: list[ReportData]
+) -> None:
+    failed = replace(given, failed_checks=(FAILED,))
+    with pytest.raises(RefusedError, match="check_failed"):
+        publish(settings, library, failed)
+    drawn.clear()
+    published = publish(settings, library, failed, overrides=(OVERRIDE,))
+    gate = manifest_of(published.folder)["gate"]
+    assert gate["overrides"] == [OVERRIDE.model_dump()]
+    assert "overridden by Lee: harmless" in gate["answered_for"][0]
+    for data in drawn:
+        [notice] = data.notices
+        assert (notice.kind, notice.who, notice.why) == ("override", "Lee", {"ko": "사유", "en": "harmless"})
+    # It was for this release: the same content stands without it, other content needs another one
+    assert publish(settings, library, failed).vintage == published.vintage
+    other = replace(failed, row_balance=given.row_balance.with_columns(pl.col("quarantined") + 1))
+    with pytest.raises(RefusedError, match=r"release 2022\.2"):
+        publish(settings, replace(library, overrides=(OVERRIDE,)), other)
+
+
+def test_a_new_vintage_says_why(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
+    first = publish(settings, library, given)
+    assert manifest_of(first.folder)["because"] == []
+    corrected = given.deliveries.with_columns(
+        pl.when(wave=2021, survey="public", contract="public_response")
+        .then(pl.lit("f" * 64))
+        .otherwise("file_sha256")
+        .alias("file_sha256")
+    )
+    second = publish(settings, library, replace(given, deliveries=corrected))
+    [cause] = manifest_of(second.folder)["because"]
+    assert (cause["cause"], cause["survey"], cause["wave"], cause["what"]) == (
+        "delivery", "public", 2021, "public_response",
+    )  # fmt: skip
 
 
 def test_one_synthetic_file_makes_the_release_synthetic(given: ReleaseInput) -> None:

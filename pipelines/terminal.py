@@ -1,0 +1,79 @@
+"""How results look in a terminal: progress of a run, notes, tables.
+
+Belongs here: printing what a command made. Does not belong here: commands and their arguments (cli), anything that
+makes a result; heavy imports stay inside the functions so that `axstat --help` answers at once.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+
+@contextmanager
+def progress() -> Iterator["Show"]:
+    """A line per finished step; on a terminal, also a moving line for the step at work."""
+    if not sys.stdout.isatty():
+        yield Show(None)
+        return
+    from rich.console import Console
+
+    with Console().status("starting") as spinner:
+        yield Show(spinner)
+
+
+class Show:
+    """Prints events of a run as they come."""
+
+    def __init__(self, spinner: object | None) -> None:
+        self._spinner = spinner
+
+    def __call__(self, text: str, *, finished: bool) -> None:
+        """Show `text`; `finished` lines stay."""
+        if finished:
+            typer.echo(text)
+        elif self._spinner is not None:
+            self._spinner.update(text)  # type: ignore[attr-defined]
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """What a person should know of a result, beside it: to standard error."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+
+
+def write_or_print(tables: Iterable[tuple[object, Path | None]]) -> None:
+    """Each table to its file, or to the terminal where it has none; an empty line between two."""
+    import polars as pl
+
+    from pipelines.estimation.output import write_table
+
+    printed = False
+    for table, path in tables:
+        assert isinstance(table, pl.DataFrame)
+        if path is not None:
+            write_table(table, path)
+            continue
+        if printed:
+            typer.echo()
+        print_frame(table)
+        printed = True
+
+
+def print_frame(frame: object) -> None:
+    """A table for people on a terminal, CSV for programs."""
+    import polars as pl
+
+    assert isinstance(frame, pl.DataFrame)
+    if not sys.stdout.isatty():
+        typer.echo(frame.write_csv(), nl=False)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*frame.columns)
+    for row in frame.iter_rows():
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
