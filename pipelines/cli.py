@@ -184,6 +184,38 @@ def diff(
 
 
 @app.command()
+def replay(vintage: Annotated[str, typer.Argument(help="A release, such as 2025.1.", show_default=False)]) -> None:
+    """Rebuild a release from what it rests on and compare every file. Touches neither warehouse nor releases.
+
+    Exit code 0: all files equal, 1: not.
+    """
+    with _readable_errors():
+        from pipelines.orchestration.replays import replay as rebuild
+        from pipelines.release.vintages import parse_vintage
+
+        with progress() as show:
+            found = rebuild(load_settings(), parse_vintage(vintage), on_event=show)
+        typer.echo(str(found))
+    raise typer.Exit(0 if found.equal else 1)
+
+
+@app.command()
+def explain(
+    asked: Annotated[
+        str, typer.Argument(metavar="ID", help="Of a cell or figure, such as 2025.1-F03.", show_default=False)
+    ],
+) -> None:
+    """Show where a published number is from. Statements, functions, deliveries, rows, weights, program.
+
+    Ids: reports/methodology/provenance.md. Without a release before it, of the latest.
+    """
+    with _readable_errors():
+        from pipelines.release.explain import explain as chain
+
+        typer.echo(str(chain(load_settings().published_dir, asked)))
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="The file, as it would be delivered.", show_default=False)],
     survey: Annotated[str, typer.Option(help="industry or public.", show_default=False)],

@@ -115,6 +115,8 @@ def raw_table(contract: TableContract) -> TableContract:
         owner=contract.owner,
         source=contract.source,
         licence=contract.licence,
+        made_by=("pipelines.intake.delivery.read_delivery_file",),
+        reads=("meta.delivery_file",),
     )
 
 
@@ -127,6 +129,8 @@ def edited_table(contract: TableContract) -> TableContract:
         title_en=f"{contract.title_en}, edited rows",
         description=f"Rows of the current file of {contract.name} with the cells that edit files correct.",
         grain="one row a data row with an edit that was applied",
+        made_by=("pipelines.intake.edits.apply_edits",),
+        reads=(f"raw.{contract.name}",),
     )
 
 

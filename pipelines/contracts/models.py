@@ -139,6 +139,8 @@ class TableContract:
         grain: what one row is.
         key: names of the columns that identify a row; empty when rows may repeat.
         quality: rules for Great Expectations. sql_rules: rules in SQL.
+        made_by: functions that make its rows, as ``package.module.function``; empty where a statement of `sql/` does.
+        reads: tables whose rows those functions are given.
     """
 
     name: str
@@ -154,6 +156,8 @@ class TableContract:
     owner: str
     source: str
     licence: str
+    made_by: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:

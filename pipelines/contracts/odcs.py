@@ -99,6 +99,8 @@ def table_contract(contract: OpenDataContractStandard, entry: SchemaObject) -> T
         owner=owner,
         source=_text(of_file.get("source"), "customProperties source"),
         licence=_text(of_file.get("licence"), "customProperties licence"),
+        made_by=_texts(of_table.get("madeBy"), f"{name}: madeBy"),
+        reads=_texts(of_table.get("reads"), f"{name}: reads"),
     )
 
 

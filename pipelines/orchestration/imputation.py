@@ -15,6 +15,7 @@ from pipelines.contracts.surveys import ImputationRule, Survey
 from pipelines.errors import AxstatError
 from pipelines.orchestration.plans import collapse_rule
 from pipelines.stats.donors import HotDeck
+from pipelines.stats.draw_id import DRAW_ID
 from pipelines.stats.imputation import Deductive, DeductiveRule, Imputation, LastWave, Step, impute
 from pipelines.stats.reimputation import Reimputation, candidates
 from pipelines.warehouse.session import Session
@@ -95,12 +96,13 @@ def _imputation(session: Session, library: ContractLibrary, *, survey: Survey, w
     parts = () if rule.classes is None else tuple(part for part in rule.classes.parts if part not in given.columns)
     units = session.table("core.units", where=scope, columns=("unit_id", *parts))
     sample = session.table(
-        "core.sample", where={**scope, "status": "respondent"}, columns=("unit_id", "inclusion_probability")
+        "core.sample", where={**scope, "status": "respondent"}, columns=("unit_id", DRAW_ID, "inclusion_probability")
     )
-    answers = given.join(units, on="unit_id").join(sample, on="unit_id").sort("unit_id")
+    answers = given.join(units, on="unit_id").join(sample, on="unit_id").sort(DRAW_ID)
     missing = answers.select(_status(column).is_in(list(rule.statuses)) for column in asked).to_numpy()
     table = answers.select(
         "unit_id",
+        DRAW_ID,
         *[_answered(column) for column in asked],
         *parts,
         (1.0 / pl.col("inclusion_probability")).alias("weight"),

@@ -7,6 +7,7 @@ import polars as pl
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
+from pipelines.stats.draw_id import DRAW_ID, in_draw_order
 from pipelines.stats.survey_wave import Wave
 from pipelines.warehouse.session import Session
 from pipelines.warehouse.steps import fingerprint
@@ -20,7 +21,7 @@ _CLASSIFICATION = (
 class WaveInput:
     """`units`: weighted units, the responding ones with their classification today; `answers`: `core.unit_measure`.
 
-    `frame`: every frame unit; `frame_fields`: unit_id and field; `sample`: `core.sample`.
+    `frame`: every frame unit; `frame_fields`: unit_id and field; `sample`: `core.sample` in the order of draw_id.
     """
 
     units: pl.DataFrame
@@ -64,8 +65,11 @@ def _read(session: Session, *, survey: str, wave: int) -> WaveInput:
     scope = {"survey": survey, "wave": wave}
     classified = session.table("core.units", where=scope, columns=_CLASSIFICATION)
     weights = session.table("core.weights", where=scope).drop("survey", "wave")
+    sample = in_draw_order(session.table("core.sample", where=scope))
     return WaveInput(
-        units=weights.join(classified, on="unit_id", how="left", maintain_order="left"),
+        units=weights.join(classified, on="unit_id", how="left", maintain_order="left").join(
+            sample.select("unit_id", DRAW_ID), on="unit_id", how="left", maintain_order="left"
+        ),
         answers=session.table(
             "core.unit_measure",
             where=scope,
@@ -73,5 +77,5 @@ def _read(session: Session, *, survey: str, wave: int) -> WaveInput:
         ),
         frame=session.table("core.frame", where=scope, columns=(*_CLASSIFICATION, "selection_stratum", "take_all")),
         frame_fields=session.table("core.frame_field", where=scope, columns=("unit_id", "field")),
-        sample=session.table("core.sample", where=scope),
+        sample=sample,
     )

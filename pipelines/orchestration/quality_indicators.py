@@ -33,9 +33,9 @@ def quality_indicators(
     """
     choice = survey.headline
     [whole] = [domain.code for domain in survey.domains if domain.type == choice.domain_type]
-    sample = read.sample.join(read.frame.drop("take_all"), on="unit_id", how="left").with_columns(
-        (1.0 / pl.col("inclusion_probability")).alias("design_weight")
-    )
+    sample = read.sample.join(
+        read.frame.drop("take_all"), on="unit_id", how="left", maintain_order="left"
+    ).with_columns((1.0 / pl.col("inclusion_probability")).alias("design_weight"))
     sample = sample.with_columns((pl.col("design_weight") * pl.col("employment").fill_null(0.0)).alias("size_weight"))
     [plain] = response_rates(sample).to_dicts()
     [designed] = response_rates(sample, weight="design_weight").to_dicts()
@@ -90,7 +90,7 @@ def _imputation_rates(read: WaveInput, measure: str) -> dict[str, float | None]:
     """Of the values in use of a measure, the share in which an imputed answer is (A7), by number and by weight."""
     in_use = read.answers.filter(
         pl.col("measure") == measure, pl.col("field") == "", pl.col("answer_status") == "answered"
-    ).join(read.units.select("unit_id", "weight"), on="unit_id", how="inner", maintain_order="left")
+    ).join(read.units.select("unit_id", "weight"), on="unit_id", how="inner", maintain_order="right")
     found = in_use.select(
         pl.col("imputed").mean().alias("A7_unweighted"),
         (pl.col("weight").filter("imputed").sum() / pl.col("weight").sum()).alias("A7_weighted"),

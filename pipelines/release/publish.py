@@ -27,17 +27,20 @@ from pipelines.release.forms import write_forms
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
 from pipelines.release.history import ORDER, past_releases
 from pipelines.release.protection import Leak
+from pipelines.release.provenance import PROVENANCE, provenance
 from pipelines.release.revision_causes import survey_settings
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
     candidate_folder,
     content_sha256,
+    file_sha256,
     folder_sha256,
     last_vintage,
     new_vintage,
     point_latest,
     read_manifest,
+    vintages,
 )
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
@@ -294,6 +297,9 @@ def _write(folder: Path, data: ReportData, settings: Settings, library: Contract
             (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
         tables.result()
         printed.result()
+    made_by = provenance(library, SqlCatalogue(settings.sql_dir))
+    text = json.dumps(made_by, ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
 
 
 def _write_printed(folder: Path, data: ReportData, settings: Settings) -> None:
@@ -411,6 +417,10 @@ def _manifest(
         **_basis(settings, library, given),
         "rests_on": given.rests_on,
         "outside_series": folder_sha256(settings.benchmarks_dir),
+        "vintages_before": {
+            str(before): file_sha256(settings.published_dir / str(before) / MANIFEST)
+            for before in vintages(settings.published_dir)
+        },
         "rows": {
             "balance": given.row_balance.to_dicts(),
             "marts": {name: frame.height for name, frame in sorted(given.marts.items())},

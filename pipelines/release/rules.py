@@ -14,6 +14,7 @@ from pipelines.errors import AxstatError, Violation
 from pipelines.release import indicators
 from pipelines.release.candidate import Candidate, FailedCheck, Reason
 from pipelines.release.equality import unequal_cells
+from pipelines.release.text_check import text_findings
 from pipelines.stats.plausibility import KEY, PROJECTION, STANDARD_ERRORS, departures, turned_gradients
 
 _ENGINES = "engines_disagree"
@@ -185,6 +186,34 @@ def unequal_outputs(candidate: Candidate) -> list[Reason]:
             ),
         )
         for cell in found
+    ]
+
+
+def wrong_numbers(candidate: Candidate) -> list[Reason]:
+    """Numbers of the report, in words, charts and tables, that are not those of the marts."""
+    files = candidate.files
+    return [
+        Reason(
+            "text_differs",
+            Violation(
+                "text_differs",
+                f"report.{language}.html, {found.where}: {found.context}".strip(),
+                found.expected,
+                found.printed,
+                "find out which template or sentence prints it; the marts are what is published",
+            ),
+        )
+        for language in ("ko", "en")
+        for found in text_findings(
+            (files.folder / f"report.{language}.html").read_text(encoding="utf-8"),
+            language=language,
+            release=candidate.release,
+            marts=candidate.marts,
+            library=candidate.library,
+            deliveries=files.data.deliveries,
+            row_balance=files.data.row_balance,
+            texts_dir=files.template_dir,
+        )
     ]
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.reporting import numbers
+from pipelines.reporting.addresses import parse_address
 from pipelines.reporting.blanking import CONFIDENTIAL, HIDDEN, SUPPRESS
+from pipelines.reporting.cell_ids import cell_id
 from pipelines.reporting.data import CAUTION, Rate, ReportData
 from pipelines.reporting.sentences import reasons, unit_names, weighting_text
 from pipelines.reporting.texts import Texts
@@ -75,6 +77,12 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     id: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Ids of the published rows that its numbers are from, each once."""
+        addresses = (parse_address(cell.source) for row in self.rows for cell in row if cell.source)
+        return tuple(dict.fromkeys(cell_id(one.mart, [value for _, value in one.key]) for one in addresses))
 
     @property
     def has_groups(self) -> bool:

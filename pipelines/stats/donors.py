@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes
 from pipelines.stats.collapse import Collapse, collapse_cells
+from pipelines.stats.draw_id import DRAW_ID, with_draw_id
 from pipelines.stats.nonresponse import CollapseRule
 from pipelines.stats.replicate_draws import permanent_numbers
 
@@ -37,17 +38,20 @@ class HotDeck:
 
 @dataclass(frozen=True, eq=False)
 class Deck:
-    """Who may give to whom. Shapes: J recipients, N donors, C classes; each sorted by unit_id.
+    """Who may give to whom. Shapes: J recipients, N donors, C classes; each sorted by draw_id.
 
+    ``recipient_draw``, ``donor_draw``: their ``draw_id``, which their permanent numbers come from.
     ``missing`` ``(J, V)``: what a recipient takes of the V variables. ``answering`` ``(C,)``: the donors' share of the
     weight of a class. ``key`` is that of the permanent numbers.
     """
 
     variables: tuple[str, ...]
     recipient: pl.Series
+    recipient_draw: pl.Series
     missing: BoolArray
     recipient_class: IntArray
     donor: pl.Series
+    donor_draw: pl.Series
     donor_values: pl.DataFrame
     donor_weight: FloatArray
     donor_class: IntArray
@@ -75,7 +79,7 @@ def build_deck(
     """The deck, how its classes were collapsed, and the class of every row of the units.
 
     Args:
-        units: unit_id, weight and the parts of the classes.
+        units: unit_id, weight and the parts of the classes, and draw_id (:mod:`pipelines.stats.draw_id`).
         values: unit_id and the variables of the same rows.
         open_cells: ``(n, V)`` what is to be given.
         able: ``(n,)`` units that may give.
@@ -135,7 +139,8 @@ def build_deck(
             got=f"none for {merged.height} unit(s)",
             hint="add a coarser level to the collapse order of the imputation classes",
         )
-    row = np.argsort(units["unit_id"].to_numpy(), kind="stable")
+    draw = with_draw_id(units)[DRAW_ID]
+    row = np.argsort(draw.to_numpy(), kind="stable")
     recipients, donors = row[lacking[row]], row[able[row]]
     codes, classes = dense_codes(marked["merged_cell"].fill_null(""))
     weight = marked["weight"].to_numpy()
@@ -145,9 +150,11 @@ def build_deck(
     deck = Deck(
         variables=tuple(names),
         recipient=units["unit_id"][recipients],
+        recipient_draw=draw[recipients],
         missing=open_cells[recipients],
         recipient_class=codes[recipients],
         donor=units["unit_id"][donors],
+        donor_draw=draw[donors],
         donor_values=values[donors].select(names),
         donor_weight=weight[donors] if step.by_weight else np.ones(len(donors)),
         donor_class=codes[donors],
@@ -160,7 +167,7 @@ def build_deck(
 
 def donor_rows(unit_id: pl.Series, deck: Deck, step: HotDeck) -> IntArray:
     """Row ``(n,)`` of the donor of each unit, -1 for units that take nothing."""
-    number = permanent_numbers(deck.recipient, key=deck.key, replicates=2)
+    number = permanent_numbers(deck.recipient_draw, key=deck.key, replicates=2)
     row_of = {label: row for row, label in enumerate(unit_id.to_list())}
     chosen = np.full(len(unit_id), -1, dtype=np.int64)
     for recipients, donors in deck.members:

@@ -16,6 +16,7 @@ import polars as pl
 
 from pipelines.errors import AxstatError
 from pipelines.stats.collapse import Coarsening, Collapse, collapse_cells
+from pipelines.stats.draw_id import in_draw_order
 from pipelines.stats.propensity import propensity_classes, response_propensities
 
 STATUSES = ("respondent", "eligible_nonrespondent", "unknown_eligibility", "out_of_scope")
@@ -134,7 +135,7 @@ def adjust_nonresponse(
     )
     w = pl.col("base_weight")
     cells = (
-        marked.sort("unit_id")
+        in_draw_order(marked)
         .group_by("cell", "block", *rule.parts)
         .agg(
             (status == "respondent").sum().alias("respondents"),

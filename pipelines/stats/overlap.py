@@ -24,6 +24,7 @@ from scipy.sparse import csgraph
 
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in, distinct_codes, summing
 from pipelines.stats.design import SurveyDesign
+from pipelines.stats.draw_id import DRAW_ID
 from pipelines.stats.rates import RateScores
 from pipelines.stats.survey_wave import Wave
 from pipelines.stats.variance import DomainLayout
@@ -141,10 +142,10 @@ class Overlap:
         n1, population1 = total(before.design, of_old)
         n2, population2 = total(after.design, of_new)
         units = (
-            before.units.select("unit_id", pl.Series("s1", of_old[before.design.stratum]))
+            before.units.select("unit_id", DRAW_ID, pl.Series("s1", of_old[before.design.stratum]))
             .join(after.units.select("unit_id", pl.Series("s2", of_new[after.design.stratum])), on="unit_id")
             .filter(pl.col("s1") == pl.col("s2"))
-            .sort("unit_id")
+            .sort(DRAW_ID)
         )
         stratum = units["s1"].to_numpy().astype(np.int64)
         m = np.bincount(stratum, minlength=n_strata).astype(np.float64)

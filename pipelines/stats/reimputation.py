@@ -82,7 +82,7 @@ class Redraw:
             parts = draw_parts(TAU**2 + 1.0 - share)
             part[recipient_sampled == share, : len(parts)] = parts
         key = (*deck.key, "replicates")
-        number = permanent_numbers(deck.recipient, key=key, replicates=replicates * part.shape[1])
+        number = permanent_numbers(deck.recipient_draw, key=key, replicates=replicates * part.shape[1])
         count = np.bincount(deck.donor_class, minlength=len(deck.classes))[deck.donor_class].astype(np.float64)
         several = np.where(count > 1, count / np.maximum(count - 1.0, 1.0), 1.0)
         silent = 1.0 - deck.answering[deck.donor_class]
@@ -90,7 +90,7 @@ class Redraw:
         down = np.minimum(np.sqrt(variance), LOWEST)
         up = np.where(down > 0, variance / np.where(down > 0, down, 1.0), 0.0)
         rises = np.where(down > 0, down / np.where(down > 0, up + down, 1.0), 0.0)[:, None]
-        chance = permanent_numbers(deck.donor, key=(*deck.key, "item"), replicates=replicates)
+        chance = permanent_numbers(deck.donor_draw, key=(*deck.key, "item"), replicates=replicates)
         return cls(
             deck=deck,
             number=number.reshape(len(deck.recipient), replicates, part.shape[1]),

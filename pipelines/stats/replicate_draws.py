@@ -116,13 +116,24 @@ def unpacked(bits: pl.Series, *, replicates: int) -> BoolArray:
     return np.unpackbits(rows, axis=1, count=replicates).astype(np.bool_)
 
 
-def draw_signs(unit_id: pl.Series, *, survey: str, replicates: int) -> SignDraws:
-    """The signs of a first wave: by each unit's permanent number per (survey, unit, replicate)."""
-    return SignDraws(unit_id, permanent_signs(unit_id, key=(survey, "sampling"), replicates=replicates))
+def draw_signs(unit_id: pl.Series, *, labels: pl.Series, survey: str, replicates: int) -> SignDraws:
+    """The signs of a first wave: by each unit's permanent number per (survey, unit, replicate).
+
+    Args:
+        unit_id: ``(U,)`` what units are found by in the next wave.
+        labels: ``(U,)`` what their numbers come from, the ``draw_id``.
+    """
+    return SignDraws(unit_id, permanent_signs(labels, key=(survey, "sampling"), replicates=replicates))
 
 
 def carry_signs(
-    previous: SignDraws, unit_id: pl.Series, *, survey: str, wave: int, keep: FloatArray | None = None
+    previous: SignDraws,
+    unit_id: pl.Series,
+    *,
+    labels: pl.Series,
+    survey: str,
+    wave: int,
+    keep: FloatArray | None = None,
 ) -> SignDraws:
     """The signs of a wave that follows another one.
 
@@ -130,19 +141,20 @@ def carry_signs(
     probability ``|keep|`` (turned where keep is below 0), else drawn anew for this wave.
 
     Args:
+        unit_id, labels: as for :func:`draw_signs`.
         keep: ``(U,)`` from :func:`keep_probability` by the unit's stratum; None keeps all.
     """
     replicates = previous.sign.shape[1]
     at = codes_in(unit_id, previous.unit_id)
-    sign = draw_signs(unit_id, survey=survey, replicates=replicates).sign
+    sign = draw_signs(unit_id, labels=labels, survey=survey, replicates=replicates).sign
     sign[at >= 0] = previous.sign[at[at >= 0]]
     if keep is None:
         return SignDraws(unit_id, sign)
     sign[keep < 0] = ~sign[keep < 0]
     some = np.flatnonzero(np.abs(keep) < 1.0)
-    labels = unit_id.gather(some)
-    number = permanent_numbers(labels, key=(survey, "keep", str(wave)), replicates=replicates)
-    new = permanent_signs(labels, key=(survey, "new", str(wave)), replicates=replicates)
+    moved = labels.gather(some)
+    number = permanent_numbers(moved, key=(survey, "keep", str(wave)), replicates=replicates)
+    new = permanent_signs(moved, key=(survey, "new", str(wave)), replicates=replicates)
     sign[some] = np.where(number < np.abs(keep[some])[:, None], sign[some], new)
     return SignDraws(unit_id, sign)
 

@@ -33,6 +33,7 @@ from scipy import sparse
 from pipelines.errors import AxstatError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, safe_divide, summing
 from pipelines.stats.design import SingletonStratumError
+from pipelines.stats.draw_id import DRAW_ID
 from pipelines.stats.replicate_draws import (
     TAU,
     SignDraws,
@@ -56,6 +57,7 @@ BLOCK: Final = 64
 
 UNIT_COLUMNS: Final = (
     "unit_id",
+    DRAW_ID,
     "status",
     "variance_stratum",
     "stratum_population",
@@ -176,7 +178,7 @@ def _class_factors(
 class ReplicateWeighting:
     """What the weights of R replicates are made of; made by :func:`draw_replicates` or :meth:`from_frames`.
 
-    ``units``: UNIT_COLUMNS of the U selected units, sorted by unit_id; post-stratum and weights are null for units
+    ``units``: UNIT_COLUMNS of the U selected units, sorted by draw_id; post-stratum and weights are null for units
     without one. ``signs``: for each of PHASES ``(U, R)``. ``eligibility_factor``, ``nonresponse_factor`` ``(C, R)``: of
     the weighting classes in the order of ``classes``, chain 'rerun'. ``calibration_factor``: by chain ``(G, R)``, of
     the post-strata in the order of ``post_strata``.
@@ -277,7 +279,7 @@ class ReplicateWeighting:
         Raises:
             AxstatError: factors are missing or given twice.
         """
-        units = frames["units"].sort("unit_id")
+        units = frames["units"].sort(DRAW_ID)
         table = frames["class_factors"]
         replicates = int(cast(int, table["replicate"].max()))
         _, classes = dense_codes(units["nonresponse_class"])
@@ -303,10 +305,10 @@ class ReplicateWeighting:
 
 
 def replicate_units(result: WeightingResult) -> pl.DataFrame:
-    """UNIT_COLUMNS of the selected units of a weighted wave, sorted by unit_id."""
+    """UNIT_COLUMNS of the selected units of a weighted wave, sorted by draw_id."""
     before = pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")
     carried = result.weights.select("unit_id", "post_stratum", before.alias("before_calibration"), "weight")
-    return result.selected.join(carried, on="unit_id", how="left").select(UNIT_COLUMNS).sort("unit_id")
+    return result.selected.join(carried, on="unit_id", how="left").select(UNIT_COLUMNS).sort(DRAW_ID)
 
 
 def rerun_weights(units: pl.DataFrame, factor: FloatArray) -> FloatArray:
@@ -355,9 +357,9 @@ def draw_replicates(
         SingletonStratumError: a variance stratum with one observed unit that was not taken whole.
     """
     units = replicate_units(result)
-    unit_id = units["unit_id"]
+    labels = units[DRAW_ID]
     if previous is None:
-        sampling = draw_signs(unit_id, survey=survey, replicates=replicates)
+        sampling = draw_signs(units["unit_id"], labels=labels, survey=survey, replicates=replicates)
     else:
         kept = None
         if keep is not None:
@@ -365,9 +367,9 @@ def draw_replicates(
                 keep.select("variance_stratum", "keep"), on="variance_stratum", how="left", maintain_order="left"
             )
             kept = joined["keep"].fill_null(0.0).to_numpy()
-        sampling = carry_signs(previous, unit_id, survey=survey, wave=wave, keep=kept)
+        sampling = carry_signs(previous, units["unit_id"], labels=labels, survey=survey, wave=wave, keep=kept)
         replicates = sampling.sign.shape[1]
-    later = [permanent_signs(unit_id, key=(survey, phase, str(wave)), replicates=replicates) for phase in PHASES[1:]]
+    later = [permanent_signs(labels, key=(survey, phase, str(wave)), replicates=replicates) for phase in PHASES[1:]]
     signs = (sampling.sign, later[0], later[1])
     layout = _Layout.build(units)
     factors = {

@@ -341,7 +341,8 @@ def _frame_covariates(
         value = (
             pl.col(covariate.column).is_in(list(covariate.codes)).mean()
             if covariate.kind == "share"
-            else pl.col("employment").clip(lower_bound=1.0).log().mean()
+            # Sorted, because the sum of frame units must not depend on their order
+            else pl.col("employment").clip(lower_bound=1.0).log().sort().mean()
         )
         by_code = members.group_by("domain_code").agg(value.alias("value"))
         found[covariate.name] = as_floats(listed_as(codes, by_code)["value"])

@@ -15,6 +15,7 @@ import polars as pl
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, codes_in
 from pipelines.stats.design import LonelyPsu, SurveyDesign
+from pipelines.stats.draw_id import DRAW_ID, in_draw_order
 
 Base = Literal["answered", "incl_dont_know"]
 UnitWeighting = Literal["unit", "employment"]
@@ -80,7 +81,7 @@ class DomainRows:
 
 @dataclass(frozen=True, eq=False)
 class Wave:
-    """Weighted units of one wave with their answers, in the order of unit_id; made by :meth:`build`."""
+    """Weighted units of one wave with their answers, in the order of draw_id; made by :meth:`build`."""
 
     units: pl.DataFrame
     answers: pl.DataFrame
@@ -104,8 +105,8 @@ class Wave:
 
         Args:
             units: columns of core.weights (unit_id, status, variance_stratum, stratum_n, stratum_population,
-                weight, post_stratum) with employment and the classification columns; respondents AND
-                out-of-scope units.
+                weight, post_stratum) with employment and the classification columns, and draw_id where unit_id must
+                not decide the order (:mod:`pipelines.stats.draw_id`); respondents AND out-of-scope units.
             answers: core.unit_measure: unit_id, field ('' or a code), measure, value, answer_status, and imputed;
                 without that column no answer is.
             frame: all frame units: unit_id, take_all, employment and the classification columns. It says which
@@ -118,7 +119,7 @@ class Wave:
                 the rows of the stratum, repeated answers, answers of units that do not respond.
             SingletonStratumError: see SurveyDesign.
         """
-        units = units.sort("unit_id")
+        units = in_draw_order(units)
         if "imputed" not in answers.columns:
             answers = answers.with_columns(pl.lit(False).alias("imputed"))
         answers = answers.select("unit_id", FIELD, "measure", "value", "answer_status", "imputed")
@@ -127,7 +128,7 @@ class Wave:
             units,
             weight="weight",
             strata="variance_stratum",
-            stages=["unit_id"],
+            stages=[DRAW_ID],
             population=["stratum_population"],
             calibration_group="post_stratum",
             lonely_psu=lonely_psu,

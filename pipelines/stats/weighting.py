@@ -15,6 +15,7 @@ from pipelines.stats.arrays import FloatArray
 from pipelines.stats.calibration import Calibration, post_stratify
 from pipelines.stats.calibration_diagnostics import QUANTILES, kish_deff
 from pipelines.stats.collapse import LOG_SCHEMA, Collapse, merge_post_strata, merge_sparse_strata, merge_take_all_strata
+from pipelines.stats.draw_id import DRAW_ID, with_draw_id
 from pipelines.stats.model_matrix import columns_of
 from pipelines.stats.nonresponse import (
     STATUSES,
@@ -43,6 +44,7 @@ WEIGHT_COLUMNS = (
 )
 SELECTED_COLUMNS = (
     "unit_id",
+    DRAW_ID,
     "status",
     "variance_stratum",
     "stratum_population",
@@ -80,9 +82,9 @@ class WeightingPlan:
 
 @dataclass(frozen=True)
 class WeightingResult:
-    """``weights``: WEIGHT_COLUMNS, one row a respondent or out-of-scope unit, sorted by unit_id.
+    """``weights``: WEIGHT_COLUMNS, one row a respondent or out-of-scope unit, sorted by draw_id.
 
-    ``selected``: SELECTED_COLUMNS of all selected units on the frame, sorted by unit_id: what replicates need.
+    ``selected``: SELECTED_COLUMNS of all selected units on the frame, sorted by draw_id: what replicates need.
     ``collapse_log``: purpose, cell, merged_into, step, reason. ``diagnostics``: diagnostic, step, value,
     where step is 'base', 'eligibility', 'nonresponse' or 'calibration' and diagnostic one of n, sum, min, the
     quantiles q01 to q99, max, cv, kish_deff (over the weights carried at that step), ``margin_distance:<post-stratum>``
@@ -105,7 +107,8 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
     """Weight one wave.
 
     Args:
-        sample: all selected units: unit_id, inclusion_probability, status, selection_stratum. Units that are
+        sample: all selected units: unit_id, inclusion_probability, status, selection_stratum, and draw_id where
+            unit_id must not decide the order (:mod:`pipelines.stats.draw_id`). Units that are
             not on the frame (any more) are outside the population it counts: they are left out, and counted
             in the diagnostics.
         frame: all frame units: unit_id, selection_stratum, take_all, and the part columns of classes and
@@ -119,11 +122,15 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
         AxstatError: from the steps, e.g. a post-stratum that cannot be met.
     """
     listed = frame.select("unit_id", "selection_stratum", "take_all", *plan.frame_columns)
-    selected = sample.select(
-        "unit_id", "inclusion_probability", "status", pl.col("selection_stratum").alias("sample_stratum")
-    ).join(listed, on="unit_id", how="left")
+    selected = (
+        with_draw_id(sample)
+        .select(
+            "unit_id", DRAW_ID, "inclusion_probability", "status", pl.col("selection_stratum").alias("sample_stratum")
+        )
+        .join(listed, on="unit_id", how="left")
+    )
     off_frame = selected.filter(pl.col("selection_stratum").is_null())
-    units = selected.filter(pl.col("selection_stratum").is_not_null()).sort("unit_id")
+    units = selected.filter(pl.col("selection_stratum").is_not_null()).sort(DRAW_ID)
     _check_sample(units, listed)
     units = units.with_columns((1.0 / pl.col("inclusion_probability")).alias("base_weight"))
 
@@ -144,7 +151,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
             how="left",
         )
         .join(merged, left_on="variance_stratum", right_on="merged_cell", how="left")
-        .sort("unit_id")
+        .sort(DRAW_ID)
     )
     carried = placed.filter(pl.col("status").is_in(["respondent", "out_of_scope"])).with_columns(
         (pl.col("base_weight") * pl.col("eligibility_factor") * pl.col("nonresponse_factor")).alias("before")
@@ -156,7 +163,7 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
         left_on=_label(plan.post_strata.parts),
         right_on="post_cell",
         how="left",
-    ).sort("unit_id")
+    ).sort(DRAW_ID)
     totals = post.cells.group_by("merged_cell", maintain_order=True).agg(pl.col("population").sum())
     target = dict(zip(totals["merged_cell"].to_list(), totals["population"].to_list(), strict=True))
     before = carried["before"].to_numpy()
@@ -166,8 +173,8 @@ def weight_sample(sample: pl.DataFrame, frame: pl.DataFrame, *, plan: WeightingP
             pl.Series("calibration_factor", calibrated.factor),
             pl.Series("weight", before * calibrated.factor),
         )
+        .sort(DRAW_ID)
         .select(WEIGHT_COLUMNS)
-        .sort("unit_id")
     )
     log = pl.concat(
         [

@@ -12,6 +12,7 @@ with selected as (
         inclusion_probability,
         panel_since,
         permanent_random_number,
+        row_number,
         disposition
     from staging.industry_sample
     union all
@@ -23,6 +24,7 @@ with selected as (
         inclusion_probability,
         panel_since,
         permanent_random_number,
+        row_number,
         disposition
     from staging.public_sample
 ),
@@ -51,6 +53,11 @@ select
     s.inclusion_probability,
     s.panel_since,
     s.permanent_random_number,
+    -- of equal numbers the one that stands first in the file comes first
+    printf('%.17f', s.permanent_random_number) || '/' || printf('%d', row_number() over (
+        partition by s.permanent_random_number
+        order by s.row_number
+    )) as draw_id,
     s.disposition,
     d.parent as disposition_group,
     f.unit_id is not null as on_frame,

@@ -8,6 +8,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
 from pipelines.settings import Settings
+from pipelines.stats.draw_id import in_draw_order
 from pipelines.stats.frame_changes import frame_changes
 from pipelines.stats.nonresponse import response_rates
 from pipelines.stats.weighting import weight_sample
@@ -38,7 +39,7 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
         scope = {"survey": survey.survey, "wave": int(context.partition_key)}
         with warehouse.session() as session:
             require_whole(session, library, **scope, upto="core")
-            sample = session.table("core.sample", where=scope)
+            sample = in_draw_order(session.table("core.sample", where=scope))
             frame = session.table("core.frame", where=scope)
             before = session.table(
                 "core.frame",

@@ -474,3 +474,21 @@ def test_delivered_rows_are_accounted_for(run: Run) -> None:
         ("industry_response", 13, 3, 1, 0, 9),
         ("industry_sample", 3, 2, 0, 0, 0),
     ]
+
+
+def test_the_order_of_units_is_that_of_their_random_numbers_and_of_equal_ones_that_of_the_file(run: Run) -> None:
+    """Never that of their identifiers, which are others in each warehouse."""
+    rows = (("d", 0.25, 4), ("a", 0.25, 9), ("c", 0.5, 1), ("b", 0.0625, 7))
+    found = run(
+        "core.sample",
+        staging__industry_sample=[
+            selected(unit, "1.1", permanent_random_number=number, row_number=row) for unit, number, row in rows
+        ],
+    )
+    assert dict(found.sort("draw_id").select("unit_id", "draw_id").iter_rows()) == {
+        "b": "0.06250000000000000/1",
+        "d": "0.25000000000000000/1",
+        "a": "0.25000000000000000/2",
+        "c": "0.50000000000000000/1",
+    }
+    assert found.sort("draw_id")["unit_id"].to_list() == ["b", "d", "a", "c"]

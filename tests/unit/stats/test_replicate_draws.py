@@ -110,7 +110,9 @@ def test_one_unit_and_a_census_have_the_factor_one() -> None:
     frame, design = sample(MIXED)
     whole = frame["h"].is_in(["d", "e"]).to_numpy()
     for made in (
-        generalised_bootstrap(design, frame["id"], draw_signs(frame["id"], survey="s", replicates=50)),
+        generalised_bootstrap(
+            design, frame["id"], draw_signs(frame["id"], labels=frame["id"], survey="s", replicates=50)
+        ),
         rescaled_bootstrap(design, survey="s", replicates=50),
     ):
         assert (made.factor[whole] == 1.0).all()
@@ -123,7 +125,9 @@ def test_factors_are_positive_and_have_mean_one_in_each_stratum(seed: int) -> No
     rng = np.random.default_rng(seed)
     strata = {f"h{k:02d}": (int(n), float(n + rng.integers(0, 60))) for k, n in enumerate(rng.integers(2, 60, 40))}
     frame, design = sample(strata, seed=seed)
-    general = generalised_bootstrap(design, frame["id"], draw_signs(frame["id"], survey=f"s{seed}", replicates=300))
+    general = generalised_bootstrap(
+        design, frame["id"], draw_signs(frame["id"], labels=frame["id"], survey=f"s{seed}", replicates=300)
+    )
     rescaled = rescaled_bootstrap(design, survey=f"s{seed}", replicates=300)
     assert general.factor.min() > 1.0 - 2.0 / TAU
     assert rescaled.factor.min() >= 0
@@ -142,14 +146,16 @@ def test_rows_in_another_order_have_the_same_factors() -> None:
 
     one, two = (rescaled_bootstrap(d, survey="s", replicates=20).analysis_weights() for d in (design, other))
     assert by_id(frame, one).equals(by_id(turned, two))
-    drawn = draw_signs(frame["id"], survey="s", replicates=20).sign
-    assert by_id(frame, drawn).equals(by_id(turned, draw_signs(turned["id"], survey="s", replicates=20).sign))
+    drawn = draw_signs(frame["id"], labels=frame["id"], survey="s", replicates=20).sign
+    assert by_id(frame, drawn).equals(
+        by_id(turned, draw_signs(turned["id"], labels=turned["id"], survey="s", replicates=20).sign)
+    )
 
 
 def test_primary_units_take_the_draw_of_their_label() -> None:
     """Clusters of two rows, in no order: both rows have the factor that the unit has in a file of units."""
     frame, design = sample(MIXED)
-    draws = draw_signs(frame["id"], survey="s", replicates=20)
+    draws = draw_signs(frame["id"], labels=frame["id"], survey="s", replicates=20)
     alone = pl.DataFrame(generalised_bootstrap(design, frame["id"], draws).analysis_weights()).insert_column(
         0, frame["id"]
     )
@@ -162,7 +168,11 @@ def test_primary_units_take_the_draw_of_their_label() -> None:
     nested = frame.with_columns(pl.col("id").str.slice(1).alias("id"))
     repeated = SurveyDesign.from_frame(nested, weight="w", strata="h", stages=["id"], population=["N"], nest=True)
     with pytest.raises(AxstatError, match="psu_label_repeated"):
-        generalised_bootstrap(repeated, nested["id"], draw_signs(nested["id"].unique(), survey="s", replicates=2))
+        generalised_bootstrap(
+            repeated,
+            nested["id"],
+            draw_signs(nested["id"].unique(), labels=nested["id"].unique(), survey="s", replicates=2),
+        )
 
 
 def test_every_pattern_of_signs_together_gives_the_linear_variance_exactly() -> None:
@@ -202,7 +212,9 @@ def test_variance_of_a_total_is_the_linear_one(method: str) -> None:
     frame, design = sample(MIXED)
     y = frame["y"].to_numpy()[:, None]
     made = (
-        generalised_bootstrap(design, frame["id"], draw_signs(frame["id"], survey="s", replicates=4000))
+        generalised_bootstrap(
+            design, frame["id"], draw_signs(frame["id"], labels=frame["id"], survey="s", replicates=4000)
+        )
         if method == "generalised"
         else rescaled_bootstrap(design, survey="s", replicates=4000)
     )
@@ -226,22 +238,22 @@ def test_a_lonely_unit_needs_a_rule_that_drops_it() -> None:
 def test_signs_are_kept_turned_or_new() -> None:
     """Kept with probability |keep|, else new: agreement (1 + keep)/2; within 4.5 errors of 100 x 4,000 signs."""
     replicates = 4000
-    first = draw_signs(IDS, survey="s", replicates=replicates)
+    first = draw_signs(IDS, labels=IDS, survey="s", replicates=replicates)
     keep = np.repeat([1.0, 0.6, -0.4], 100)
-    second = carry_signs(first, IDS, survey="s", wave=2, keep=keep)
+    second = carry_signs(first, IDS, labels=IDS, survey="s", wave=2, keep=keep)
     agree = (first.sign == second.sign).reshape(3, -1).mean(axis=1)
     assert agree[0] == 1.0
     wanted = (1.0 + np.array([0.6, -0.4])) / 2
     assert (np.abs(agree[1:] - wanted) < 4.5 * np.sqrt(wanted * (1 - wanted) / (100 * replicates))).all()
-    assert np.array_equal(carry_signs(first, IDS, survey="s", wave=2).sign, first.sign)
+    assert np.array_equal(carry_signs(first, IDS, labels=IDS, survey="s", wave=2).sign, first.sign)
 
 
 def test_units_without_a_last_wave_have_their_permanent_sign() -> None:
-    first = draw_signs(IDS[:200], survey="s", replicates=30)
-    second = carry_signs(first, IDS[100:], survey="s", wave=2)
-    assert np.array_equal(second.sign, draw_signs(IDS[100:], survey="s", replicates=30).sign)
-    turned = carry_signs(first, IDS[:200], survey="s", wave=2, keep=np.full(200, -1.0))
-    third = carry_signs(turned, IDS[150:], survey="s", wave=3)
+    first = draw_signs(IDS[:200], labels=IDS[:200], survey="s", replicates=30)
+    second = carry_signs(first, IDS[100:], labels=IDS[100:], survey="s", wave=2)
+    assert np.array_equal(second.sign, draw_signs(IDS[100:], labels=IDS[100:], survey="s", replicates=30).sign)
+    turned = carry_signs(first, IDS[:200], labels=IDS[:200], survey="s", wave=2, keep=np.full(200, -1.0))
+    third = carry_signs(turned, IDS[150:], labels=IDS[150:], survey="s", wave=3)
     assert np.array_equal(third.sign[:50], ~first.sign[150:])
 
 
@@ -318,8 +330,8 @@ def test_bootstrap_covariance_of_two_waves_by_simulation() -> None:
     one, two, keep = two_waves(3)
     assert keep.min() < -0.1
     assert 0.9 < keep.max() <= 1.0
-    first = draw_signs(one[0]["id"], survey="s", replicates=replicates)
-    second = carry_signs(first, two[0]["id"], survey="s", wave=2, keep=keep)
+    first = draw_signs(one[0]["id"], labels=one[0]["id"], survey="s", replicates=replicates)
+    second = carry_signs(first, two[0]["id"], labels=two[0]["id"], survey="s", wave=2, keep=keep)
     deviations = []
     for (frame, design), draws in ((one, first), (two, second)):
         y = frame["y"].to_numpy()[:, None]
