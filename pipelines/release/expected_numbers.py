@@ -299,6 +299,9 @@ def quality(release: Release) -> Allowed:
         made.shares(*revisions["estimate"].to_list(), *revisions["se"].to_list())
         for name in ("change_pp", "change_from_first_pp"):
             made.points(*revisions[name].to_list()).points(*revisions[name].to_list(), digits=2)
+        # How often headlines were printed again, and how often with another figure
+        again = revisions.filter("is_headline", pl.col("change_pp").is_not_null())
+        made.add(again.height, again.filter(pl.col("change_pp") != 0).height)
     return made
 
 

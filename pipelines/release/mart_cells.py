@@ -26,20 +26,25 @@ class MartCells:
     """The published tables, indexed as they are asked for."""
 
     marts: Mapping[str, pl.DataFrame]
-    _indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[Row]]] = field(default_factory=dict)
+    _indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[int]]] = field(default_factory=dict)
     _hidden: dict[tuple[str, ...], str] | None = None
 
     def rows(self, mart: str, key: tuple[tuple[str, str], ...]) -> list[Row]:
         """Rows whose columns have these values, as text; one where the address is right."""
-        if mart not in self.marts or not {name for name, _ in key} <= set(self.marts[mart].columns):
-            return []
         names = tuple(name for name, _ in key)
         if (mart, names) not in self._indexes:
-            index: dict[tuple[str, ...], list[Row]] = {}
-            for row in self.marts[mart].iter_rows(named=True):
-                index.setdefault(tuple(str(row[name]) for name in names), []).append(row)
-            self._indexes[(mart, names)] = index
-        return self._indexes[(mart, names)].get(tuple(value for _, value in key), [])
+            self._indexes[(mart, names)] = self._index(mart, names)
+        found = self._indexes[(mart, names)].get(tuple(value for _, value in key), [])
+        return [self.marts[mart].row(number, named=True) for number in found]
+
+    def _index(self, mart: str, names: tuple[str, ...]) -> dict[tuple[str, ...], list[int]]:
+        """Numbers of rows by those columns, as text; none of a table or by a column that there is not."""
+        index: dict[tuple[str, ...], list[int]] = {}
+        if mart in self.marts and set(names) <= set(self.marts[mart].columns):
+            keys = self.marts[mart].select(pl.col(name).cast(pl.String) for name in names).rows()
+            for number, key in enumerate(keys):
+                index.setdefault(key, []).append(number)
+        return index
 
     def why_hidden(self, address: Address, row: Row) -> str:
         """``suppress``, ``confidential``, or "" where the cell may be printed."""
@@ -73,11 +78,15 @@ class MartCells:
 
     def _hidden_rates(self) -> dict[tuple[str, ...], str]:
         if self._hidden is None:
-            self._hidden = {}
-            for row in self.marts["adoption_rate"].iter_rows(named=True):
-                key = tuple(str(row[name]) for name in _RATE_KEY)
-                if row["conf_status"] != _FREE:
-                    self._hidden[key] = "confidential"
-                elif row["reliability"] == _SUPPRESS:
-                    self._hidden.setdefault(key, _SUPPRESS)
+            rates = self.marts["adoption_rate"].select(
+                *(pl.col(name).cast(pl.String) for name in _RATE_KEY),
+                pl.when(pl.col("conf_status") != _FREE)
+                .then(pl.lit("confidential"))
+                .when(pl.col("reliability") == _SUPPRESS)
+                .then(pl.lit(_SUPPRESS))
+                .alias("why"),
+            )
+            # Where the bases differ, the weightier reason stands last
+            hidden = rates.drop_nulls("why").sort("why", descending=True).rows()
+            self._hidden = {tuple(key): why for *key, why in hidden}
         return self._hidden

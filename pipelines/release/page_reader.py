@@ -5,7 +5,7 @@ right (text_check).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from html.parser import HTMLParser
@@ -29,18 +29,23 @@ class Element:
     attributes: Mapping[str, str]
     parent: "Element | None" = None
     children: list["Element | str"] = field(default_factory=list)
+    _below: Sequence["Element"] | None = field(default=None, repr=False, compare=False)
 
     @property
     def classes(self) -> list[str]:
         """The classes it has."""
         return self.attributes.get("class", "").split()
 
-    def walk(self) -> Iterator["Element"]:
-        """Itself and every element below, in the order of the page."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Element):
-                yield from child.walk()
+    def walk(self) -> Sequence["Element"]:
+        """Itself and every element below, in the order of the page; to be asked when the page is read."""
+        if self._below is None:
+            found, waiting = [], [self]
+            while waiting:
+                one = waiting.pop()
+                found.append(one)
+                waiting += [child for child in reversed(one.children) if isinstance(child, Element)]
+            self._below = found
+        return self._below
 
     def all(self, tag: str, css_class: str = "") -> list["Element"]:
         """Elements below of a kind."""

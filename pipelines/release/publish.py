@@ -43,6 +43,7 @@ from pipelines.release.vintages import (
     vintages,
 )
 from pipelines.reporting.data import ReportData
+from pipelines.reporting.document import document_of
 from pipelines.reporting.html import render_report
 from pipelines.reporting.hwpx import render_hwpx
 from pipelines.reporting.notices import Notice
@@ -248,9 +249,18 @@ def _build(
     """Write every file but the manifest, and judge the whole."""
     library = candidate.library
     data = _report_data(vintage, settings, library, given)
-    _write(folder, data, settings, library, given)
-    written = WrittenFiles(folder=folder, data=data, template_dir=settings.annual_dir)
-    return judge_files(replace(candidate, written=written), by_rows)
+    for language in LANGUAGES:
+        document_of(data, language, settings.annual_dir)
+    # The database writes the tables and Typst sets the printed forms while Python makes the pages, and judges
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        tables = pool.submit(_write_tables, folder, data, settings, library, given)
+        printed = pool.submit(_write_printed, folder, data, settings)
+        _write_pages(folder, data, settings, library)
+        tables.result()
+        written = WrittenFiles(folder=folder, data=data, template_dir=settings.annual_dir)
+        verdict = judge_files(replace(candidate, written=written), by_rows)
+        printed.result()
+    return verdict
 
 
 def _require_a_date(library: ContractLibrary, by_rows: Verdict, wave: int) -> None:
@@ -286,17 +296,12 @@ def _words_sha256(settings: Settings) -> str:
     return digest.hexdigest()
 
 
-def _write(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary, given: ReleaseInput) -> None:
-    # The database writes the tables and Typst sets the printed forms while Python makes the pages
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        tables = pool.submit(_write_tables, folder, data, settings, library, given)
-        printed = pool.submit(_write_printed, folder, data, settings)
-        write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
-        for language in LANGUAGES:
-            text = render_report(data, language, template_dir=settings.annual_dir)
-            (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
-        tables.result()
-        printed.result()
+def _write_pages(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary) -> None:
+    """Workbook, report, and where each table is from."""
+    write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
+    for language in LANGUAGES:
+        text = render_report(data, language, template_dir=settings.annual_dir)
+        (folder / f"report.{language}.html").write_text(text, encoding="utf-8")
     made_by = provenance(library, SqlCatalogue(settings.sql_dir))
     text = json.dumps(made_by, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")

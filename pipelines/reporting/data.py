@@ -117,9 +117,9 @@ class Rate:
         return self.estimate, self.ci_low, self.ci_high
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReportData:
-    """Everything one release prints.
+    """Everything one release prints; two are the same only if they are one.
 
     Attributes:
         wave: reference year.

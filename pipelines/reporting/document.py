@@ -8,6 +8,8 @@ pdf, templates).
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -31,6 +33,7 @@ from pipelines.reporting.figures import (
     series_figure,
     technology_figure,
 )
+from pipelines.reporting.numbers import Language
 from pipelines.reporting.sentences import Headline
 from pipelines.reporting.tables import Table
 from pipelines.reporting.texts import Texts
@@ -184,6 +187,16 @@ class _Numbering:
     def table(self, table: Table) -> Table:
         self.tables += 1
         return dataclasses.replace(table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}"))
+
+
+@lru_cache(maxsize=2)
+def document_of(data: ReportData, language: Language, template_dir: Path) -> Document:
+    """The report in one language by the words of a folder, made once for all forms of a release.
+
+    Raises:
+        AxstatError: as :func:`build_document`.
+    """
+    return build_document(data, Texts(template_dir, language))
 
 
 def build_document(data: ReportData, texts: Texts) -> Document:

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from pipelines.reporting import numbers
 from pipelines.reporting.addresses import common_start
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.document import build_document
+from pipelines.reporting.document import document_of
 from pipelines.reporting.drawing import PALETTE, POINT_CLASS
 from pipelines.reporting.fonts import embedded_font
 from pipelines.reporting.numbers import Language
@@ -55,7 +55,7 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
     environment.filters["group_runs"] = _group_runs
     environment.filters["data_value"] = _data_value
     environment.filters["row_source"] = _row_source
-    document = build_document(data, texts)
+    document = document_of(data, language, template_dir)
     body = environment.get_template(_TEMPLATE).render(
         **{part.name: getattr(document, part.name) for part in dataclasses.fields(document)},
         t=texts,

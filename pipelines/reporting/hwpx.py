@@ -19,7 +19,7 @@ from hwpx.oxml import HwpxOxmlParagraph
 from markupsafe import Markup
 
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.document import Document, build_document
+from pipelines.reporting.document import Document, document_of
 from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import Figure
 from pipelines.reporting.numbers import Language
@@ -53,7 +53,7 @@ def render_hwpx(data: ReportData, language: Language, *, template_dir: Path) -> 
         AxstatError: the headline is missing, a code has no label, or a text is missing.
     """
     texts = Texts(template_dir, language)
-    document = build_document(data, texts)
+    document = document_of(data, language, template_dir)
     made = _Writer(data, texts, template_dir)
     made.front(document)
     for section in sections(document, texts):

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from pipelines.errors import AxstatError
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.document import Document, build_document
+from pipelines.reporting.document import Document, document_of
 from pipelines.reporting.drawing import PALETTE
 from pipelines.reporting.figures import Figure
 from pipelines.reporting.fonts import FAMILY
@@ -44,7 +44,7 @@ def render_pdf(data: ReportData, language: Language, *, template_dir: Path) -> b
             without a warning.
     """
     texts = Texts(template_dir, language)
-    values = report_values(build_document(data, texts), texts)
+    values = report_values(document_of(data, language, template_dir), texts)
     return typeset(template_dir / _TEMPLATE, values, form="pdf", day=data.publication_date)
 
 
