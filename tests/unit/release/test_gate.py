@@ -28,6 +28,7 @@ from pipelines.release.gate import (
     told_overrides,
 )
 from pipelines.release.protection import Leak
+from pipelines.release.text_check import TextFinding
 from pipelines.warehouse.published import publishable
 from tests.unit.reporting.made_up import ANNUAL, made_up_report
 
@@ -53,6 +54,8 @@ def clean(
 ) -> Candidate:
     """A release in which nothing is wrong."""
     folder = tmp_path_factory.mktemp("candidate")
+    for language in ("ko", "en"):
+        (folder / f"report.{language}.html").write_text("", encoding="utf-8")
     return Candidate(
         release="2025.1", wave=WAVE, library=library, marts=marts, failed_checks=(), leaks=(), now=MOMENT,
         written=WrittenFiles(folder=folder, data=made_up_report(wave=WAVE), template_dir=ANNUAL),
@@ -64,6 +67,14 @@ def different(monkeypatch: pytest.MonkeyPatch) -> list[Difference]:
     """Cells that differ between the forms; how they are found is tested with equality."""
     found: list[Difference] = []
     monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: found)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def misprinted(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[TextFinding]]:
+    """Wrong numbers by language; how they are found is tested with the text check."""
+    found: dict[str, list[TextFinding]] = {"ko": [], "en": []}
+    monkeypatch.setattr(rules, "text_findings", lambda page, *, language, **_: found[language])
     return found
 
 
@@ -171,14 +182,18 @@ def test_each_reason_refuses(clean: Candidate, rule: str) -> None:
         verdict.require_passed()
 
 
-def test_several_reasons_are_all_told(clean: Candidate, different: list[Difference]) -> None:
+def test_several_reasons_are_all_told(
+    clean: Candidate, different: list[Difference], misprinted: dict[str, list[TextFinding]]
+) -> None:
     candidate = clean
     for plant in PLANTS.values():
         candidate = plant(candidate)
     cell = {"form": "csv", "table": "change", "column": "se_pp", "expected": "1.0", "got": "1.5"}
     different.append(Difference(**cell, key="survey=industry, wave=2025"))
+    misprinted["en"].append(TextFinding("trend", "35.1", "35.0", "the rate was"))
     error = refusal(candidate)
-    assert error.codes == (*PLANTS, "unequal_outputs")
+    assert error.codes == (*PLANTS, "unequal_outputs", "text_differs")
+    assert "report.en.html, trend: the rate was" in str(error)
     text = str(error)
     assert "[release_refused] release 2025.1" in text
     for told in (
