@@ -313,6 +313,9 @@ class _Check:
         left.update(beside)
         for printed in found:
             number = (printed.value, printed.digits)
+            # A place on an axis must not use up a number of the rows that is as large
+            if printed.has_sign and _is_tick(printed, name):
+                continue
             if left[number] > 0:
                 left[number] -= 1
             elif not (_is_tick(printed, name) or self.always.has(printed)):

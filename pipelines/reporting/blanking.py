@@ -89,11 +89,18 @@ def blank(frame: pl.DataFrame, where: pl.Expr, columns: Sequence[str]) -> pl.Dat
 
 
 def printable(marts: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """The marts as they may leave the house, marks as the contracts have them; tables without rates as they are."""
-    made = dict(marts)
-    for name, frame in blanked(marts).items():
-        marks = [mark for mark in ("reliability", "reliability_reason", "direct_reliability") if mark in frame.columns]
-        made[name] = frame.with_columns(marts[name][mark] for mark in marks)
+    """The marts as they may leave the house, marks as the contracts have them; tables without rates as they are.
+
+    mart.adoption_rate says which rates are confidential and keeps their reliability beside it; what is made of them in
+    other marts is suppressed.
+    """
+    made = blanked(marts)
+    kept = marts["adoption_rate"].select("reliability", "reliability_reason")
+    made["adoption_rate"] = made["adoption_rate"].with_columns(kept.get_columns())
+    for name in COMPARISONS:
+        made[name] = made[name].with_columns(
+            pl.col(mark).replace(CONFIDENTIAL, SUPPRESS) for mark in dict(_BLANKED[name])
+        )
     return made
 
 

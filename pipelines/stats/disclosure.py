@@ -9,7 +9,7 @@ know every denominator, every published numerator and all sums that hold, and th
 denominator. A cell at risk is protected if values that differ from the true one by the protection interval fit all that
 he knows (Fischetti and Salazar 2001, Management Science 47(7), section 2). What else must be withheld is found cell by
 cell by the cheapest change of the tables that moves the cell so far (Kelly, Golden and Assad 1992, Networks 22): the
-cells that change are withheld. A cell of one contributor, who knows it, protects none but those that it is part of.
+cells that change are withheld. A cell of one contributor, who knows it, protects no domain that he cannot be in.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,7 +119,10 @@ def _dominated(part: str, rules: DisclosureRules) -> pl.Expr:
 
 @dataclass(frozen=True)
 class MeasureSum:
-    """Measures that add up to another within every domain, or, without one, to its denominator."""
+    """Measures that add up to another within every domain, or, without one, to its denominator.
+
+    Of a domain in which some answered only a part of the questions it is known as far as these could make a difference.
+    """
 
     parts: tuple[str, ...]
     total: str | None = None
@@ -129,7 +132,7 @@ class MeasureSum:
 class CellSystem:
     """The cells of one weighting and what ties them together; made by :meth:`build`.
 
-    Shapes: C cells, E sums that hold, I sums of parts that leave something of their total.
+    Shapes: C cells, S sums.
     """
 
     cells: pl.DataFrame  # (C, 3) KEY
@@ -137,9 +140,10 @@ class CellSystem:
     upper: FloatArray  # (C,) the denominator, infinite for a population
     domain: IntArray  # (C,) number of the domain
     alone: BoolArray  # (C,) one contributor, who knows it
-    around: Mapping[int, IntArray]  # of each domain with such cells, the numbers of the domains it is part of
-    equal: sparse.csr_array  # (E, C) equal @ value is known
-    rest: sparse.csr_array  # (I, C) rest @ value is not below 0
+    around: Mapping[int, IntArray]  # of each domain with such cells, the numbers of the domains he may be in
+    sums: sparse.csr_array  # (S, C) a total less its parts
+    down: FloatArray  # (S,) how far below its value each may be for all that is known, 0 where it is known
+    up: FloatArray  # (S,) how far above
 
     @classmethod
     def build(
@@ -162,32 +166,36 @@ class CellSystem:
         """
         populations = contributions.unique([*KEY[:2]], keep="first", maintain_order=True).select(
             *KEY[:2], pl.lit(POPULATION).alias("measure"), "units", pl.col("whole").alias("value"),
-            pl.lit(np.inf).alias("upper"), (pl.col("units") == 1).alias("alone"),
+            pl.lit(np.inf).alias("upper"), pl.lit(0.0).alias("silent"), (pl.col("units") == 1).alias("alone"),
         )  # fmt: skip
         asked = contributions.select(
             *KEY, "units", pl.col("numerator").alias("value"), pl.col("denominator").alias("upper"),
-            (pl.col("n") == 1).alias("alone"),
+            (pl.col("whole") - pl.col("denominator")).clip(0.0).alias("silent"), (pl.col("n") == 1).alias("alone"),
         )  # fmt: skip
         cells = pl.concat([populations, asked]).with_row_index("cell")
-        found: dict[str, list[pl.DataFrame]] = {"equal": [], "rest": []}
-        for total, parts in _divisions(columns):
-            for kind, terms in _sums_over_domains(cells, total, parts, columns).items():
-                found[kind].append(terms)
-        found["equal"] += [_sums_over_measures(cells, one) for one in sums]
-        found["rest"] += [
-            _sums_over_measures(cells, MeasureSum((one,), other)) for one, other in (within or {}).items()
+        terms = [_sums_over_domains(cells, total, parts, columns) for total, parts in _divisions(columns)]
+        terms += [_sums_over_measures(cells, one) for one in sums]
+        terms += [
+            _sums_over_measures(cells, MeasureSum((one,), other), rest=True) for one, other in (within or {}).items()
         ]
-        equal, rest = (_matrix(found[kind], len(cells)) for kind in ("equal", "rest"))
+        matrix, known = _matrix(terms, len(cells))
+        value = cells["value"].to_numpy()
+        left = matrix @ value
+        # A rest is not below 0; what answers to other questions could change is known to so much
+        rest, silent = known["rest"].to_numpy(), known["silent"].to_numpy()
+        down = np.fmax(left, 0.0) * rest + silent
+        up = np.where(rest, np.inf, silent)
         domain = cells.select(pl.struct(KEY[:2]).rank("dense")).to_series().to_numpy().astype(np.int64)
         return cls(
             cells=cells.select(*KEY),
-            value=cells["value"].to_numpy(),
+            value=value,
             upper=cells["upper"].to_numpy(),
             domain=domain,
             around=_around(cells.with_columns(number=domain), columns),
             alone=cells["alone"].to_numpy(),
-            equal=equal,
-            rest=rest,
+            sums=matrix,
+            down=down,
+            up=up,
         )
 
     def places(self, keys: pl.DataFrame) -> IntArray:
@@ -312,16 +320,13 @@ class _Tables:
         self._count = len(system.value)
         self._fall, self._rise = system.value, np.fmax(system.upper - system.value, 0.0)
         self._price = np.where(np.isfinite(system.upper), system.upper, system.value)
-        sums = sparse.vstack([system.equal, system.rest])
-        sums = sparse.hstack([sums, sums, -sums], format="csc")
-        left = np.concatenate([np.zeros(system.equal.shape[0]), -np.fmax(system.rest @ system.value, 0.0)])
+        sums = sparse.hstack([system.sums, system.sums, -system.sums], format="csc")
         programme = highspy.HighsLp()
         programme.num_col_, programme.num_row_ = sums.shape[1], sums.shape[0]
         programme.col_cost_ = np.zeros(sums.shape[1])
         programme.col_lower_ = np.concatenate([np.where(hidden, -self._fall, 0.0), np.zeros(2 * self._count)])
         programme.col_upper_ = np.concatenate([np.where(hidden, self._rise, 0.0), np.zeros(2 * self._count)])
-        programme.row_lower_ = left
-        programme.row_upper_ = np.where(np.arange(len(left)) < system.equal.shape[0], 0.0, np.inf)
+        programme.row_lower_, programme.row_upper_ = -system.down, system.up
         programme.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         programme.a_matrix_.start_, programme.a_matrix_.index_ = sums.indptr, sums.indices
         programme.a_matrix_.value_ = sums.data
@@ -376,7 +381,7 @@ class _Tables:
         return ends[0], ends[1]
 
     def _standing(self, cells: IntArray) -> IntArray:
-        """Cells that protect none of ``cells``: those of one contributor that are no part of their domain."""
+        """Cells that protect none of ``cells``: those of one contributor who is in none of their domains."""
         domains = np.unique(self._system.domain[cells])
         standing = self._system.alone & ~np.isin(self._system.domain, domains)
         if len(domains) == 1:
@@ -430,10 +435,10 @@ def _divisions(columns: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 def _sums_over_domains(
     cells: pl.DataFrame, total: str, parts: str, columns: Mapping[str, tuple[str, ...]]
-) -> dict[str, pl.DataFrame]:
-    """Terms (sum, cell, sign) of the sums of the parts of each domain of a type.
+) -> pl.DataFrame:
+    """Terms (sum, cell, sign, rest, silent) of the sums of the parts of each domain of a type.
 
-    A sum holds (``equal``) where the parts have all units of the domain, else it leaves something (``rest``).
+    A sum holds where the parts have all units of the domain; else it leaves a ``rest``.
     """
     names, many = columns[total], columns[parts]
     code = pl.col("domain_code").str.split("*")
@@ -445,47 +450,58 @@ def _sums_over_domains(
     joined = outer.select("parent", "measure", pl.col("cell").alias("sum"), pl.col("units").alias("of")).join(
         inner.select("parent", "measure", "cell", "units"), on=["parent", "measure"], how="inner"
     )
-    whole = joined.group_by("sum").agg((pl.col("units").sum() == pl.col("of").first()).alias("whole"))
-    terms = pl.concat(
-        [
-            joined.select("sum", "cell", pl.lit(-1.0).alias("sign")),
-            joined.select("sum", pl.col("sum").alias("cell"), pl.lit(1.0).alias("sign")).unique(),
-        ]
-    ).join(whole, on="sum")
-    return {
-        "equal": terms.filter("whole").drop("whole").sort("sum", "cell"),
-        "rest": terms.filter(~pl.col("whole")).drop("whole").sort("sum", "cell"),
-    }
+    whole = joined.group_by("sum").agg(
+        (pl.col("units").sum() != pl.col("of").first()).alias("rest"), pl.lit(0.0).alias("silent")
+    )
+    terms = [
+        joined.select("sum", "cell", pl.lit(-1.0).alias("sign")),
+        joined.select("sum", pl.col("sum").alias("cell"), pl.lit(1.0).alias("sign")).unique(),
+    ]
+    return pl.concat(terms).join(whole, on="sum").sort("sum", "cell")
 
 
-def _sums_over_measures(cells: pl.DataFrame, one: MeasureSum) -> pl.DataFrame:
-    """Terms (sum, cell, sign) of one sum of measures in every domain that has all of them."""
+def _sums_over_measures(cells: pl.DataFrame, one: MeasureSum, *, rest: bool = False) -> pl.DataFrame:
+    """Terms (sum, cell, sign, rest, silent) of one sum of measures in every domain that has all of them.
+
+    ``silent``: the most that units without an answer to one of the questions can count.
+    """
     every = [*one.parts, *([one.total] if one.total else [])]
     own = cells.filter(pl.col("measure").is_in(every)).with_columns(
-        pl.col("cell").min().over(*KEY[:2]).alias("sum"), pl.len().over(*KEY[:2]).alias("present")
+        pl.col("cell").min().over(*KEY[:2]).alias("sum"),
+        pl.len().over(*KEY[:2]).alias("present"),
+        pl.col("silent").max().over(*KEY[:2]) if one.total else pl.lit(0.0).alias("silent"),
     )
     sign = pl.when(pl.col("measure") == (one.total or "")).then(1.0).otherwise(-1.0)
-    return own.filter(pl.col("present") == len(every)).select("sum", "cell", sign.alias("sign")).sort("sum", "cell")
+    return (
+        own.filter(pl.col("present") == len(every))
+        .select("sum", "cell", sign.alias("sign"), pl.lit(rest).alias("rest"), "silent")
+        .sort("sum", "cell")
+    )
 
 
 def _around(cells: pl.DataFrame, columns: Mapping[str, tuple[str, ...]]) -> dict[int, IntArray]:
-    """Of each domain of one contributor the numbers of the domains that hold it whole."""
+    """Of each domain of one contributor the numbers of the domains that he may be in: no column says otherwise."""
     listed = cells.group_by("number", maintain_order=True).agg(pl.col(*KEY[:2]).first(), pl.col("alone").any())
     made = {
-        number: set(zip(columns.get(kind, (kind,)), code.split("*"), strict=False))
+        number: dict(zip(columns.get(kind, (kind,)), code.split("*"), strict=False))
         for number, kind, code in listed.select("number", *KEY[:2]).iter_rows()
     }
+
+    def may_share(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+        return all(other.get(column, value) == value for column, value in one.items())
+
     return {
-        number: np.array([other for other, parts in made.items() if other != number and parts <= made[number]])
+        number: np.array([other for other, parts in made.items() if may_share(parts, made[number])])
         for number in listed.filter("alone")["number"]
     }
 
 
-def _matrix(found: Sequence[pl.DataFrame], n_cells: int) -> sparse.csr_array:
-    """Terms as a matrix, one row a sum."""
-    if not found:
-        return sparse.csr_array((0, n_cells))
+def _matrix(found: Sequence[pl.DataFrame], n_cells: int) -> tuple[sparse.csr_array, pl.DataFrame]:
+    """Terms as a matrix, one row a sum, and of each sum whether it leaves a rest and what is silent in it."""
     terms = pl.concat([terms.with_columns(pl.lit(number).alias("set")) for number, terms in enumerate(found)])
-    row = terms.select(pl.struct("set", "sum").rank("dense")).to_series().to_numpy().astype(np.int64) - 1
-    shape = (int(row.max()) + 1 if len(row) else 0, n_cells)
-    return sparse.csr_array((terms["sign"].to_numpy(), (row, terms["cell"].to_numpy())), shape=shape)
+    terms = terms.with_columns(pl.struct("set", "sum").rank("dense").cast(pl.Int64).alias("row") - 1)
+    known = terms.group_by("row").agg(pl.col("rest", "silent").first()).sort("row")
+    matrix = sparse.csr_array(
+        (terms["sign"].to_numpy(), (terms["row"].to_numpy(), terms["cell"].to_numpy())), shape=(known.height, n_cells)
+    )
+    return matrix, known

@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from pipelines.reporting import comparison_tables, estimate_tables, figures
-from pipelines.reporting.blanking import CONFIDENTIAL, SUPPRESS
+from pipelines.reporting.blanking import CONFIDENTIAL, SUPPRESS, printable
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.html import render_report
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.texts import Texts
 from tests.unit.reporting.conftest import LANGUAGES
-from tests.unit.reporting.made_up import ANNUAL, made_up_report
+from tests.unit.reporting.made_up import ANNUAL, made_up_report, published_marts
 
 _AX1 = {"survey": "industry", "domain_type": "ax_industry", "domain_code": "AX1"}
 _VALUES = ("n", "n_missing", "n_dont_know", "population", "adopters", "adopters_se", "estimate", "se", "ci_low",
@@ -162,3 +162,21 @@ def test_a_report_of_nothing_but_marks_can_be_printed(
                 shares = [cell for cell, col in zip(row, table.columns, strict=True) if col.kind in ("share", "points")]
                 assert {cell.value for cell in shares} == {None}
                 assert {cell.text for cell in shares} <= {mark, "[u]", "[x]"}
+
+
+def test_published_tables_have_the_marks_of_their_contracts() -> None:
+    marts = published_marts()
+    rates = marts["adoption_rate"].with_columns(
+        pl.when(_where(**_AX1)).then(pl.lit("C")).otherwise(pl.col("conf_status")).alias("conf_status")
+    )
+    made = printable({**marts, "adoption_rate": rates})
+    assert made["adoption_rate"]["reliability"].equals(rates["reliability"])
+    of_it = made["adoption_rate"].filter(_where(**_AX1))
+    assert of_it["estimate"].is_null().all()
+    assert of_it["n"].is_null().all()
+    for name in ("change", "decomposition", "flow"):
+        rows = made[name].filter(_where(**_AX1))
+        assert rows.height > 0
+        assert set(rows["reliability"]) == {SUPPRESS}, name
+        assert set(made[name]["reliability"]) <= {"publish", "caution", SUPPRESS}
+    assert made["measure"].equals(marts["measure"])

@@ -217,6 +217,15 @@ def test_a_measure_bounds_the_one_it_is_within() -> None:
     assert attack(system, _at(system, "A0*B0"), hidden=hidden) == pytest.approx((8.0, 15.0))
 
 
+def test_questions_with_other_answers_are_tied_as_far_as_these_go() -> None:
+    # y is what some and more add up to, but 5 of 100 answered only one of the questions
+    stages = {"none": [[60, 50]], "some": [[30, 40]], "more": [[10, 10]], "y": [[40, 50]]}
+    silent = pl.when((pl.col("measure") == "y") & (pl.col("domain_type") == "a*b")).then(5.0).otherwise(0.0)
+    table = _table(stages).filter(pl.col("domain_type") == "a*b").with_columns(pl.col("denominator") - silent)
+    system = CellSystem.build(table, {"a*b": ("a", "b"), "b": ("b",)}, sums=(MeasureSum(("some", "more"), "y"),))
+    assert attack(system, _at(system, "A0*B0"), hidden=_mask(system, "A0*B0")) == pytest.approx((35.0, 45.0))
+
+
 def test_a_part_may_leave_a_rest() -> None:
     # Regions hold more units than their two industries: the sum is no more than the whole
     larger = pl.when(pl.col("domain_type") == "b").then(5).otherwise(0)
@@ -229,7 +238,9 @@ def test_a_part_may_leave_a_rest() -> None:
 
 def _second_attacker(system: CellSystem, cell: int, hidden: np.ndarray) -> tuple[float, float]:
     """Over the values themselves, and by an interior-point method."""
-    equal, rest = system.equal.toarray(), system.rest.toarray()
+    sums = system.sums.toarray()
+    assert (system.down == 0).all()
+    assert (system.up == 0).all()
     bounds = [
         (0.0, None if np.isinf(u) else u) if h else (v, v)
         for h, v, u in zip(hidden, system.value, system.upper, strict=True)
@@ -238,7 +249,7 @@ def _second_attacker(system: CellSystem, cell: int, hidden: np.ndarray) -> tuple
     for sign in (1.0, -1.0):
         cost = np.zeros(len(hidden))
         cost[cell] = sign
-        known = {"A_ub": -rest, "b_ub": np.zeros(len(rest)), "A_eq": equal, "b_eq": equal @ system.value}
+        known = {"A_eq": sums, "b_eq": sums @ system.value}
         found = linprog(cost, bounds=bounds, method="highs-ipm", **known)
         assert found.status == 0
         ends.append(sign * found.fun)
