@@ -59,18 +59,19 @@ def _checks(asset: dg.AssetKey, statements: Sequence[Statement], survey: str | N
         context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
     ) -> Iterator[dg.AssetCheckResult]:
         wave = _wave(context)
+        # Results are handed over when the session is closed: who takes them may fail, and would leave it open
         with warehouse.session() as session:
-            for statement in statements:
-                found = session.check(statement.table, survey=survey, wave=wave)
-                yield dg.AssetCheckResult(
-                    check_name=statement.table,
-                    asset_key=asset,
-                    passed=found.is_empty(),
-                    severity=_SEVERITY[statement.severity or "error"],
-                    description=_finding(survey, wave, found),
-                    metadata={"offending rows": found.height}
-                    | ({} if found.is_empty() else {"first rows": table_markdown(found)}),
-                )
+            every = [(one, session.check(one.table, survey=survey, wave=wave)) for one in statements]
+        for statement, found in every:
+            yield dg.AssetCheckResult(
+                check_name=statement.table,
+                asset_key=asset,
+                passed=found.is_empty(),
+                severity=_SEVERITY[statement.severity or "error"],
+                description=_finding(survey, wave, found),
+                metadata={"offending rows": found.height}
+                | ({} if found.is_empty() else {"first rows": table_markdown(found)}),
+            )
 
     return run
 

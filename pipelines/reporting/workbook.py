@@ -13,6 +13,7 @@ somebody edits the cell: text that looks like a formula carries the prefix that 
 """
 
 import datetime
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,11 +56,12 @@ _Row = tuple[int | str, Sequence[str]]
 class _Book:
     """The workbook under construction and its cell formats."""
 
-    def __init__(self, path: Path, data: ReportData, languages: Sequence[Texts]) -> None:
+    def __init__(self, buffer: io.BytesIO, data: ReportData, languages: Sequence[Texts]) -> None:
         self.data, self.languages = data, languages
         self.book = xlsxwriter.Workbook(
-            str(path),
+            buffer,
             {
+                "in_memory": True,
                 "strings_to_formulas": False,
                 "strings_to_urls": False,
                 "strings_to_numbers": False,
@@ -150,7 +152,9 @@ def write_workbook(data: ReportData, path: Path, *, template_dir: Path) -> None:
         AxstatError: a code has no label, or a text is missing.
     """
     languages = [Texts(template_dir, "ko"), Texts(template_dir, "en")]
-    book = _Book(path, data, languages)
+    # Not straight to the file: where the disk is full, the library's own closing of it fails once more, unseen
+    buffer = io.BytesIO()
+    book = _Book(buffer, data, languages)
     with book.book as workbook:
         published = datetime.datetime.combine(data.publication_date, datetime.time())
         workbook.set_properties(
@@ -169,6 +173,7 @@ def write_workbook(data: ReportData, path: Path, *, template_dir: Path) -> None:
         _shorthand(book, [table for _, table in made])
         for name, table in made:
             _write_table(book, name, table)
+    path.write_bytes(buffer.getvalue())
 
 
 def _tables(data: ReportData, languages: Sequence[Texts]) -> list[tuple[str, Table]]:

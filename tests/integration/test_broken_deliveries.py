@@ -5,7 +5,6 @@ Only errors for people are caught: whatever else comes out of a reader fails its
 """
 
 import resource
-from dataclasses import dataclass
 
 import pytest
 
@@ -28,12 +27,6 @@ MOST_BYTES = 2**30
 _NOT_FOR_PEOPLE = ("Traceback", 'File "', "Error(", "<class ", "Exception")
 
 
-@dataclass(frozen=True)
-class Corpus:
-    wave: SmallWave
-    peaks_before: tuple[int, int]
-
-
 def peaks() -> tuple[int, int]:
     """Most memory that this process, and the largest of its children that ended, ever had: bytes."""
     self_peak, child_peak = (
@@ -43,9 +36,8 @@ def peaks() -> tuple[int, int]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    before = peaks()
-    return Corpus(SmallWave(tmp_path_factory.mktemp("broken")), before)
+def small_wave(tmp_path_factory: pytest.TempPathFactory) -> SmallWave:
+    return SmallWave(tmp_path_factory.mktemp("broken"))
 
 
 def test_the_corpus_is_large_and_its_cases_differ() -> None:
@@ -55,20 +47,21 @@ def test_the_corpus_is_large_and_its_cases_differ() -> None:
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=case.name, marks=() if case.quick else pytest.mark.slow) for case in CASES]
 )
-def test_broken_delivery(corpus: Corpus, case: Case) -> None:
-    delivery, found = corpus.wave.run(case)
+def test_broken_delivery(small_wave: SmallWave, case: Case) -> None:
+    # What ran before in this process, other tests between two cases too, is not this one's
+    peaks_before = peaks()
+    delivery, found = small_wave.run(case)
     for violation in (*found.violations, *found.at_command):
         for part in (violation.code, violation.where, violation.expected, violation.got, violation.hint):
             assert part.strip()
             assert not any(words in part for words in _NOT_FOR_PEOPLE)
     if isinstance(case.expected, Rejected):
-        refused(case.expected, delivery, found, corpus.wave.good)
+        refused(case.expected, delivery, found, small_wave.good)
     elif isinstance(case.expected, Ignored):
-        left_alone(case.expected, found, corpus.wave.good)
+        left_alone(case.expected, found, small_wave.good)
     else:
-        taken(case, case.expected, delivery, found, corpus.wave)
-    # What ran before in this process is not the corpus's
-    for before, after in zip(corpus.peaks_before, peaks(), strict=True):
+        taken(case, case.expected, delivery, found, small_wave)
+    for before, after in zip(peaks_before, peaks(), strict=True):
         assert after <= max(before, MOST_BYTES)
 
 
