@@ -1,20 +1,17 @@
 """The `axstat` command: parse, call, print.
 
-Belongs here: arguments, and how results and errors look in a terminal. Does not belong here: any logic;
-heavy imports stay inside the commands so that `axstat --help` answers at once.
+Belongs here: arguments, and which call each command makes. Does not belong here: any logic, how results and errors look
+in a terminal (terminal); heavy imports stay inside the commands so that `axstat --help` answers at once.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pipelines.errors import AxstatError
 from pipelines.settings import load_settings
-from pipelines.terminal import print_frame, print_notes, progress, write_or_print
+from pipelines.terminal import print_frame, print_notes, progress, readable_errors, show_tracebacks, write_or_print
 
 app = typer.Typer(
     name="axstat",
@@ -26,7 +23,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_DEBUG = {"on": False}
 _Language = Annotated[Literal["en", "ko"], typer.Option(help="Language of what is told.")]
 
 
@@ -35,24 +31,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options that stand before every command."""
-    _DEBUG["on"] = debug
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """Print what a person must act on as one block and leave with exit code 1."""
-    try:
-        yield
-    except AxstatError as error:
-        if _DEBUG["on"]:
-            raise
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except (OSError, MemoryError) as error:
-        if _DEBUG["on"]:
-            raise
-        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from None
+    show_tracebacks(debug)
 
 
 @app.command()
@@ -62,7 +41,7 @@ def synth(
     if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing if deliveries exist.")] = False,
 ) -> None:
     """Write deliveries of a made-up country. Both surveys, waves 2021 to 2025, below the data home."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.synthetic.country import synthesise
 
         settings = load_settings()
@@ -77,7 +56,7 @@ def fetch(
 
     Exit code 0: all that is new was taken; 1: some of it was refused or failed.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.intake.sources.fetch import fetch as fetch_from
         from pipelines.intake.sources.fetch import sources_of
@@ -102,7 +81,7 @@ def run(
     if (wave is None) == (not all_waves):
         typer.echo("error: say which wave: --wave 2025, or --all", err=True)
         raise typer.Exit(2)
-    with _readable_errors():
+    with readable_errors():
         from pipelines.orchestration.runs import run_waves
 
         settings = load_settings()
@@ -138,7 +117,7 @@ def release(
         )  # fmt: skip
         typer.echo(f"error: {told}", err=True)
         raise typer.Exit(2)
-    with _readable_errors():
+    with readable_errors():
         from pipelines.release.gate import told_overrides, utc_now
         from pipelines.release.pre_access import open_to_listed
         from pipelines.release.publish import next_vintage, publish, rehearse
@@ -169,7 +148,7 @@ def diff(
     top: Annotated[int, typer.Option(help="How many of the largest changes to show.")] = 10,
 ) -> None:
     """Show what changed between two releases, and why. By table, with the largest changes in standard errors."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output, write_table
         from pipelines.release.difference import compare_releases
@@ -189,7 +168,7 @@ def replay(vintage: Annotated[str, typer.Argument(help="A release, such as 2025.
 
     Exit code 0: all files equal, 1: not.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.orchestration.replays import replay as rebuild
         from pipelines.release.vintages import parse_vintage
 
@@ -209,7 +188,7 @@ def explain(
 
     Ids: reports/methodology/provenance.md. Without a release before it, of the latest.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.release.explain import explain as chain
 
         typer.echo(str(chain(load_settings().published_dir, asked)))
@@ -229,7 +208,7 @@ def check(
     json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
 ) -> None:
     """Check a file before it is delivered. Exit code 0: accepted, 3: with remarks, 4: rejected."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output
         from pipelines.intake.form import parse_form
@@ -270,7 +249,7 @@ def codebook(
 
     Exit code 0: nothing to look at, 3: something, 4: numbers may mean something else.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output
         from pipelines.intake.form import parse_form
@@ -309,7 +288,7 @@ def read(
 
     How to write one: data_contracts/README.md.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.contracts.library import load_library
         from pipelines.estimation.output import check_output, write_table
         from pipelines.precheck.reading import read_file
@@ -338,7 +317,7 @@ def benchmark(
     file: Annotated[Path | None, typer.Option(help="Take this reply instead of asking the office.")] = None,
 ) -> None:
     """Fetch outside series. Each reply is kept below the data home; the next run loads it into core.benchmark."""
-    with _readable_errors():
+    with readable_errors():
         import os
 
         from pipelines.contracts.library import load_library
@@ -356,7 +335,7 @@ def benchmark(
 @app.command()
 def status() -> None:
     """Show waves and how far each is built. With what is published, and what earlier waves made stale."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.release.overview import overview
 
         print_frame(overview(load_settings()))
@@ -365,7 +344,7 @@ def status() -> None:
 @app.command()
 def query(sql: Annotated[str, typer.Argument(help="One SELECT on the published file.")]) -> None:
     """Query the latest published DuckDB file. Read-only."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.release.overview import latest_database
         from pipelines.warehouse.published import query_published
 
@@ -380,7 +359,7 @@ def scenario(
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet, .csv or .json file.")] = None,
 ) -> None:
     """Show what the target asks of each part. And where other paces lead, from the latest published file."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.estimation.output import check_output
         from pipelines.release.overview import latest_database
         from pipelines.release.scenario_table import scenario_table
@@ -400,7 +379,7 @@ def estimate(
 
     How to write one: reports/methodology/estimate.md.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.estimation.output import check_output
         from pipelines.estimation.run import run_specification
         from pipelines.estimation.spec import load_specification
@@ -422,7 +401,7 @@ def plan(
 
     How to write one: reports/methodology/planning.md.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.estimation.output import check_output
         from pipelines.planning.run import run_plan
         from pipelines.planning.spec import load_plan
@@ -445,7 +424,7 @@ def draw(
 
     How to write a specification: reports/methodology/planning.md.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.estimation.output import check_output
         from pipelines.planning.draw import contract_named, run_draw
         from pipelines.planning.spec import load_draw
@@ -475,7 +454,7 @@ def weight(
 
     How to write one: reports/methodology/weighting.md.
     """
-    with _readable_errors():
+    with readable_errors():
         from pipelines.estimation.output import check_output
         from pipelines.weighting.run import run_weighting
         from pipelines.weighting.spec import load_weighting
@@ -500,7 +479,7 @@ def weight(
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
     """Serve Dagster's UI on this machine. Asset graph, checks, runs, schedule."""
-    with _readable_errors():
+    with readable_errors():
         from pipelines.orchestration.runs import serve_ui
 
         settings = load_settings()

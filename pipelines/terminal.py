@@ -1,4 +1,4 @@
-"""How results look in a terminal: progress of a run, notes, tables.
+"""How results and errors look in a terminal: progress of a run, notes, tables, what a person must act on.
 
 Belongs here: printing what a command made. Does not belong here: commands and their arguments (cli), anything that
 makes a result; heavy imports stay inside the functions so that `axstat --help` answers at once.
@@ -10,6 +10,32 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+
+from pipelines.errors import AxstatError
+
+_DEBUG = {"on": False}
+
+
+def show_tracebacks(on: bool) -> None:
+    """Whether errors are shown with their traceback."""
+    _DEBUG["on"] = on
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Print what a person must act on as one block and leave with exit code 1."""
+    try:
+        yield
+    except AxstatError as error:
+        if _DEBUG["on"]:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (OSError, MemoryError) as error:
+        if _DEBUG["on"]:
+            raise
+        typer.echo(f"error: {type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a release tells of confidential cells: read off its tables, and held against what must stay open.
 
 Belongs here: which cells can be read in published tables, of this release and of the vintages before it; the audit.
-Does not belong here: rules and programmes (stats.disclosure), what is blanked (reporting.blanking).
+Does not belong here: rules and programmes (stats.disclosure, stats.suppression), what is blanked (reporting.blanking).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.release.vintages import vintages
 from pipelines.stats.cell_protection import CellTies, exposures
-from pipelines.stats.disclosure import POPULATION, MeasureSum
+from pipelines.stats.cell_system import POPULATION, MeasureSum
 
 _CELL = ("survey", "wave", "domain_type", "domain_code", "measure", "unit_weighting")
 # Published figures are rounded to 12 digits

@@ -26,15 +26,11 @@ from pipelines.reporting import (
 )
 from pipelines.reporting.blanking import CONFIDENTIAL
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.figures import (
-    Figure,
-    ladder_figure,
-    ranking_figure,
-    series_figure,
-    technology_figure,
-)
+from pipelines.reporting.figures import Figure, ranking_figure, technology_figure
+from pipelines.reporting.ladder_figures import ladder_figure
 from pipelines.reporting.numbers import Language
 from pipelines.reporting.sentences import Headline
+from pipelines.reporting.series_figures import series_figure
 from pipelines.reporting.tables import Table
 from pipelines.reporting.texts import Texts
 

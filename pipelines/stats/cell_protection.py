@@ -1,8 +1,8 @@
 """The cells of one survey wave that are withheld, and the audit of what was published in their stead.
 
 Belongs here: the two weightings of a wave together, from contributions and rates to a confidentiality status a cell;
-the attacker who knows what stands in the published tables. Does not belong here: the rules and the programmes
-(disclosure), reading published tables (release.protection).
+the attacker who knows what stands in the published tables. Does not belong here: the rules (disclosure), the
+programmes (suppression), reading published tables (release.protection).
 
 Statuses are codes of the SDMX code list CL_CONF_STATUS: F free, A few contributors, G dominance by one or two, C
 confidential for another reason (0 or 1 in a take-all domain; a difference between vintages), D withheld to protect
@@ -16,20 +16,9 @@ import numpy as np
 import polars as pl
 
 from pipelines.stats.arrays import BoolArray
-from pipelines.stats.disclosure import (
-    DIFFERENCE,
-    DOMINANCE,
-    FEW,
-    KEY,
-    POPULATION,
-    UNIFORM,
-    CellSystem,
-    DisclosureRules,
-    MeasureSum,
-    exposed,
-    primary_cells,
-    withheld_with,
-)
+from pipelines.stats.cell_system import KEY, POPULATION, CellSystem, MeasureSum
+from pipelines.stats.disclosure import DIFFERENCE, DOMINANCE, FEW, UNIFORM, DisclosureRules, primary_cells
+from pipelines.stats.suppression import exposed, withheld_with
 
 FREE, SECONDARY = "F", "D"
 STATUS = {FEW: "A", DOMINANCE: "G", UNIFORM: "C", DIFFERENCE: "C"}

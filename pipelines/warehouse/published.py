@@ -185,16 +185,9 @@ def query_published(path: Path, sql: str) -> pl.DataFrame:
                     got=kinds,
                     hint="the published file cannot be changed; ask one question at a time",
                 )
-            found: pl.DataFrame = connection.sql(sql).pl()
         except duckdb.Error as error:
-            raise AxstatError(
-                "query_failed",
-                where="query",
-                expected="SQL that DuckDB understands, about the published tables",
-                got=str(error),
-                hint="`show all tables` lists the tables, `describe mart.adoption_rate` the columns of one",
-            ) from error
-    return found
+            raise _query_failed(error) from error
+        return _answer(connection, sql)
 
 
 def query_marts(marts: Mapping[str, pl.DataFrame], sql: str) -> pl.DataFrame:
@@ -213,17 +206,25 @@ def query_marts(marts: Mapping[str, pl.DataFrame], sql: str) -> pl.DataFrame:
             view = name.split(".")[1]
             connection.register(f"given_{view}", frame)
             connection.execute(f"create view mart.{quoted(view)} as select * from {quoted(f'given_{view}')}")
-        try:
-            found: pl.DataFrame = connection.sql(sql).pl()
-        except duckdb.Error as error:
-            raise AxstatError(
-                "query_failed",
-                where="query",
-                expected="SQL that DuckDB understands, about the tables given",
-                got=str(error),
-                hint="its header lists the tables it reads; mend the statement",
-            ) from error
+        return _answer(connection, sql)
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+    try:
+        found: pl.DataFrame = connection.sql(sql).pl()
+    except duckdb.Error as error:
+        raise _query_failed(error) from error
     return found
+
+
+def _query_failed(error: duckdb.Error) -> AxstatError:
+    return AxstatError(
+        "query_failed",
+        where="query",
+        expected="SQL that DuckDB understands, about the published tables",
+        got=str(error),
+        hint="`show all tables` lists the tables, `describe mart.adoption_rate` the columns of one",
+    )
 
 
 def read_published(path: Path) -> dict[str, pl.DataFrame]:

@@ -1,5 +1,5 @@
 -- published.adoption: one row per domain: share of units with AI in operation, of those that answered, each unit
---   counting once; estimates that reliability suppresses are NULL
+--   counting once
 -- reads: mart.adoption_rate, mart.domain
 -- params: none
 create macro adoption(survey, wave) as table
@@ -9,10 +9,10 @@ create macro adoption(survey, wave) as table
         d.label_ko,
         d.label_en,
         r.n,
-        case when r.reliability <> 'suppress' then r.estimate end as estimate,
-        case when r.reliability <> 'suppress' then r.se end as se,
-        case when r.reliability <> 'suppress' then r.ci_low end as ci_low,
-        case when r.reliability <> 'suppress' then r.ci_high end as ci_high,
+        r.estimate,
+        r.se,
+        r.ci_low,
+        r.ci_high,
         r.reliability,
         r.obs_status,
         r.conf_status

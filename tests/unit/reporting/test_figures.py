@@ -6,6 +6,8 @@ import pytest
 
 from pipelines.reporting import figures
 from pipelines.reporting.data import ReportData
+from pipelines.reporting.ladder_figures import ladder_figure
+from pipelines.reporting.series_figures import series_figure
 from pipelines.reporting.texts import Texts
 from tests.unit.reporting.made_up import made_up_report
 
@@ -67,7 +69,7 @@ def test_census_domains_are_marked(report: ReportData, texts: Mapping[str, Texts
 def test_a_ladder_with_a_suppressed_stage_is_left_to_the_table(texts: Mapping[str, Texts], language: str) -> None:
     hidden = (pl.col("domain_code") == "AX3") & (pl.col("measure") == "stage_pilot")
     data = _with_reliability(hidden, "suppress", "n_effective_below_30")
-    figure = figures.ladder_figure(data, texts[language], "industry", ("total", "ax_industry"))
+    figure = ladder_figure(data, texts[language], "industry", ("total", "ax_industry"))
     assert figure is not None
     name = data.classifications["ax_industries"].item("AX3")
     label = name.label_ko if language == "ko" else name.label_en
@@ -79,12 +81,12 @@ def test_a_ladder_with_a_suppressed_stage_is_left_to_the_table(texts: Mapping[st
 def test_nothing_is_drawn_without_estimates(texts: Mapping[str, Texts]) -> None:
     first = made_up_report(wave=2021)
     assert figures.technology_figure(first, texts["ko"], "industry") is None
-    assert figures.ladder_figure(first, texts["ko"], "industry", ("total",)) is None
+    assert ladder_figure(first, texts["ko"], "industry", ("total",)) is None
     assert figures.ranking_figure(first, texts["ko"], "industry", "public_sector") is None
 
 
 def test_series_shows_what_is_required(report: ReportData, texts: Mapping[str, Texts]) -> None:
-    figure = figures.series_figure(report, texts["en"], "industry")
+    figure = series_figure(report, texts["en"], "industry")
     progress = report.progress(report.headline("industry"))
     assert progress is not None
     assert f"needed: {progress['required_pp_per_year']:.1f} points" in _words(figure.narrow)

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from pipelines.stats.cell_protection import PROTECTION_SCHEMA, CellTies, exposures, protected_cells
-from pipelines.stats.disclosure import POPULATION, DisclosureRules
+from pipelines.stats.cell_system import POPULATION
+from pipelines.stats.disclosure import DisclosureRules
 
 RULES = DisclosureRules(min_contributors=3, p_percent=10.0, two_largest_percent=85.0, protection_percent=10.0)
 TIES = CellTies(columns={"total": (), "a": ("a",), "b": ("b",), "a*b": ("a", "b")}, sums=(), within={})
