@@ -166,7 +166,12 @@ class Vault:
 
 @pytest.fixture
 def vault(shop: Path, tmp_path: Path) -> Iterator[Vault]:
+    connections: list[asyncssh.SSHServerConnection] = []
+
     class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            connections.append(conn)
+
         def begin_auth(self, username: str) -> bool:
             return True
 
@@ -211,10 +216,20 @@ def vault(shop: Path, tmp_path: Path) -> Iterator[Vault]:
     async def close() -> None:
         acceptor.close()
         await acceptor.wait_closed()
+        for connection in connections:
+            connection.abort()
+            await connection.wait_closed()
+        # A handler of a connection that broke off would wait for ever: what is left pending, or a socket still closing,
+        # would fail whichever test the garbage collector runs in
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     asyncio.run_coroutine_threadsafe(close(), loop).result(20)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
+    loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 
 
