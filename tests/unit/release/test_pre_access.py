@@ -42,7 +42,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "render_report", draw)
     monkeypatch.setattr(publishing, "write_workbook", write)
     monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [])
-    monkeypatch.setattr(rules, "text_findings", lambda *_, **__: [])
+    monkeypatch.setattr(rules, "text_findings", lambda *_, **__: {})
 
 
 @pytest.fixture

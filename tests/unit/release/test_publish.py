@@ -76,7 +76,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     monkeypatch.setattr(module, "write_workbook", write)
     monkeypatch.setattr(module, "write_forms", write_others)
     monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [])
-    monkeypatch.setattr(rules, "text_findings", lambda *_, **__: [])
+    monkeypatch.setattr(rules, "text_findings", lambda *_, **__: {})
     printed = {name: (language, print_) for name, (language, _) in module._PRINTED.items()}
     monkeypatch.setattr(module, "_PRINTED", printed)
     return handed

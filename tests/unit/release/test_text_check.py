@@ -17,9 +17,9 @@ LANGUAGES: tuple[Language, ...] = ("ko", "en")
 
 def _check(page: str, language: str, data: ReportData, marts: Mapping[str, pl.DataFrame]) -> list[TextFinding]:
     return text_findings(
-        page, language=language, release=data.release, marts=marts, library=library(), deliveries=data.deliveries,
+        {language: page}, release=data.release, marts=marts, library=library(), deliveries=data.deliveries,
         row_balance=data.row_balance, texts_dir=ANNUAL,
-    )  # fmt: skip
+    )[language]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
