@@ -4,8 +4,9 @@ Belongs here: the error classes and how one reads as text. Does not belong here:
 printed (cli), or any rule that decides whether something is wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class AxstatError(Exception):
@@ -27,10 +28,20 @@ class AxstatError(Exception):
         self.hint = hint
         super().__init__(str(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the class with the text alone where an error comes from another process
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return (
             f"[{self.code}] {self.where}\n  expected: {self.expected}\n  got:      {self.got}\n  to do:    {self.hint}"
         )
+
+
+def _as_it_was(kind: type[AxstatError], args: tuple[Any, ...], state: Mapping[str, Any]) -> AxstatError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 @dataclass(frozen=True)

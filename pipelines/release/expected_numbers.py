@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -68,15 +69,31 @@ class Release:
     deliveries: pl.DataFrame
     row_balance: pl.DataFrame
 
-    def headline(self, survey: str, **other: object) -> list[Row]:
-        """Rows of the survey's headline in this wave that may be printed, with other values of the key."""
+    def headline(
+        self,
+        survey: str,
+        *,
+        domain_type: str | None = None,
+        domain_code: str | None = None,
+        unit_weighting: str | None = None,
+    ) -> list[Row]:
+        """Rows of the survey's headline in this wave that may be printed; of another domain or weighting if asked."""
         choice = self.library.surveys[survey].headline
-        key: dict[str, Any] = {
-            "survey": survey, "wave": self.wave, "domain_type": choice.domain_type, "measure": choice.measure,
-            "base": choice.base, "unit_weighting": choice.unit_weighting, **other,
-        }  # fmt: skip
-        rows = self.marts["adoption_rate"].filter(**key).to_dicts()
-        return [row for row in rows if is_open(row)]
+        key = (
+            survey, domain_type or choice.domain_type, choice.measure, choice.base,
+            unit_weighting or choice.unit_weighting,
+        )  # fmt: skip
+        found = self._rates.get(key, [])
+        return [row for row in found if is_open(row) and domain_code in (None, row["domain_code"])]
+
+    @cached_property
+    def _rates(self) -> Mapping[tuple[str, ...], list[Row]]:
+        # A page asks hundreds of times
+        found: dict[tuple[str, ...], list[Row]] = {}
+        for row in self.marts["adoption_rate"].filter(wave=self.wave).iter_rows(named=True):
+            key = ("survey", "domain_type", "measure", "base", "unit_weighting")
+            found.setdefault(tuple(row[name] for name in key), []).append(row)
+        return found
 
     def of_total(self, mart: str, survey: str, **other: object) -> pl.DataFrame:
         """Rows of another mart for the headline in this wave."""

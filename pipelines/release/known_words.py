@@ -20,6 +20,7 @@ from pipelines.contracts.library import ContractLibrary
 
 _BLOCK = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\w+\}")
 _TAG = re.compile(r"<[^>]*>")
+_DIGIT = re.compile(r"\d")
 _SHORTEST = 3
 
 
@@ -48,13 +49,14 @@ class KnownWords:
     def _pattern(self) -> re.Pattern[str]:
         found = {" ".join(text.split()) for source in self._sources for text in source}
         # A word and a digit at least: a bare number is nobody's name
-        kept = [one for one in found if len(one) >= _SHORTEST and re.search(r"\d", one) and re.search(r"[^\W\d_]", one)]
+        kept = [one for one in found if len(one) >= _SHORTEST and _DIGIT.search(one) and re.search(r"[^\W\d_]", one)]
         kept.sort(key=lambda one: (-len(one), one))
         return re.compile("|".join(map(re.escape, kept)) if kept else r"(?!)", re.IGNORECASE)
 
     def without(self, text: str) -> str:
         """A text without them; spaces must be single."""
-        return self._pattern.sub(" ", text)
+        # Each has a digit; most texts of a page have none
+        return self._pattern.sub(" ", text) if _DIGIT.search(text) else text
 
 
 def _strings(values: Iterable[Any]) -> Iterator[str]:

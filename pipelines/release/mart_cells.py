@@ -27,6 +27,7 @@ class MartCells:
 
     marts: Mapping[str, pl.DataFrame]
     _indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[int]]] = field(default_factory=dict)
+    _rows: dict[tuple[str, int], Row] = field(default_factory=dict)
     _hidden: dict[tuple[str, ...], str] | None = None
 
     def rows(self, mart: str, key: tuple[tuple[str, str], ...]) -> list[Row]:
@@ -35,7 +36,13 @@ class MartCells:
         if (mart, names) not in self._indexes:
             self._indexes[(mart, names)] = self._index(mart, names)
         found = self._indexes[(mart, names)].get(tuple(value for _, value in key), [])
-        return [self.marts[mart].row(number, named=True) for number in found]
+        return [self._row(mart, number) for number in found]
+
+    def _row(self, mart: str, number: int) -> Row:
+        """A row, read once: a page asks for it by each of its cells."""
+        if (mart, number) not in self._rows:
+            self._rows[(mart, number)] = self.marts[mart].row(number, named=True)
+        return self._rows[(mart, number)]
 
     def _index(self, mart: str, names: tuple[str, ...]) -> dict[tuple[str, ...], list[int]]:
         """Numbers of rows by those columns, as text; none of a table or by a column that there is not."""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
-from html.parser import HTMLParser
 
-_VOID = frozenset({"meta", "link", "br", "hr", "img", "input", "col", "rect", "line", "path", "circle"})
+import lxml.html
+
 _SILENT = frozenset({"style", "script"})
 # Elements that run on in a line; between others there is a space
 _INLINE = frozenset({"span", "i", "sub", "strong", "em", "a", "small", "b", "sup"})
@@ -73,39 +73,25 @@ class Element:
                 yield gap
 
 
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.root = Element("document", {})
-        self._open = self.root
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs}, self._open)
-        self._open.children.append(element)
-        if tag not in _VOID:
-            self._open = element
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._open.children.append(Element(tag, {name: value or "" for name, value in attrs}, self._open))
-
-    def handle_endtag(self, tag: str) -> None:
-        one: Element | None = self._open
-        while one is not None and one.tag != tag:
-            one = one.parent
-        # An end without a beginning is left out, as browsers do
-        if one is not None and one.parent is not None:
-            self._open = one.parent
-
-    def handle_data(self, data: str) -> None:
-        self._open.children.append(data)
-
-
 def read_page(html: str) -> Element:
     """The tree of a page."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    return reader.root
+    root = Element("document", {})
+    _take(lxml.html.document_fromstring(html), root)
+    return root
+
+
+def _take(found: lxml.html.HtmlElement, parent: Element) -> None:
+    if not isinstance(found.tag, str):
+        # A comment
+        return
+    element = Element(found.tag, dict(found.attrib), parent)
+    parent.children.append(element)
+    if found.text:
+        element.children.append(found.text)
+    for child in found:
+        _take(child, element)
+        if child.tail:
+            element.children.append(child.tail)
 
 
 @dataclass(frozen=True)

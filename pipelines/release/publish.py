@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
@@ -26,6 +26,7 @@ from pipelines.release.completion import with_history, with_own_indicators
 from pipelines.release.forms import write_forms
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
 from pipelines.release.history import ORDER, past_releases
+from pipelines.release.printing import PRINTED, printing
 from pipelines.release.protection import Leak
 from pipelines.release.provenance import PROVENANCE, provenance
 from pipelines.release.revision_causes import survey_settings
@@ -43,14 +44,10 @@ from pipelines.release.vintages import (
     vintages,
 )
 from pipelines.reporting.data import ReportData
-from pipelines.reporting.document import document_of
 from pipelines.reporting.html import render_report
-from pipelines.reporting.hwpx import render_hwpx
 from pipelines.reporting.notices import Notice
 from pipelines.reporting.numbers import Language
-from pipelines.reporting.pdf import render_pdf
 from pipelines.reporting.revisions import correction_notice
-from pipelines.reporting.share import render_share
 from pipelines.reporting.texts import Texts
 from pipelines.reporting.workbook import write_workbook
 from pipelines.settings import Settings
@@ -58,20 +55,6 @@ from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.published import export_csv, export_parquet, write_published
 
 LANGUAGES: tuple[Language, ...] = ("ko", "en")
-
-
-class _Render(Protocol):
-    def __call__(self, data: ReportData, language: Language, *, template_dir: Path) -> bytes: ...
-
-
-# Files beside the report's pages with their language; what each is stands in the texts under provenance.printed
-_PRINTED: Mapping[str, tuple[Language, _Render]] = {
-    "report.ko.pdf": ("ko", render_pdf),
-    "report.en.pdf": ("en", render_pdf),
-    "report.ko.hwpx": ("ko", render_hwpx),
-    "share.ko.png": ("ko", render_share),
-    "share.en.png": ("en", render_share),
-}
 
 
 @dataclass(frozen=True)
@@ -249,18 +232,14 @@ def _build(
     """Write every file but the manifest, and judge the whole."""
     library = candidate.library
     data = _report_data(vintage, settings, library, given)
-    for language in LANGUAGES:
-        document_of(data, language, settings.annual_dir)
-    # The database writes the tables and Typst sets the printed forms while Python makes the pages, and judges
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        tables = pool.submit(_write_tables, folder, data, settings, library, given)
-        printed = pool.submit(_write_printed, folder, data, settings)
-        _write_pages(folder, data, settings, library)
-        tables.result()
+    with printing(folder, data, template_dir=settings.annual_dir):
+        # The database writes the tables while Python makes the pages
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            tables = pool.submit(_write_tables, folder, data, settings, library, given)
+            _write_pages(folder, data, settings, library)
+            tables.result()
         written = WrittenFiles(folder=folder, data=data, template_dir=settings.annual_dir)
-        verdict = judge_files(replace(candidate, written=written), by_rows)
-        printed.result()
-    return verdict
+        return judge_files(replace(candidate, written=written), by_rows)
 
 
 def _require_a_date(library: ContractLibrary, by_rows: Verdict, wave: int) -> None:
@@ -305,11 +284,6 @@ def _write_pages(folder: Path, data: ReportData, settings: Settings, library: Co
     made_by = provenance(library, SqlCatalogue(settings.sql_dir))
     text = json.dumps(made_by, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
-
-
-def _write_printed(folder: Path, data: ReportData, settings: Settings) -> None:
-    for name, (language, render) in _PRINTED.items():
-        (folder / name).write_bytes(render(data, language, template_dir=settings.annual_dir))
 
 
 def _write_tables(
@@ -400,7 +374,7 @@ def _printed_files(settings: Settings) -> dict[str, dict[str, str]]:
             reader: texts(f"provenance.printed.{Path(name).suffix[1:]}", language=texts(f"common.language.{language}"))
             for reader, texts in words.items()
         }
-        for name, (language, _) in _PRINTED.items()
+        for name, (language, _) in PRINTED.items()
     }
 
 

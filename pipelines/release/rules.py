@@ -192,6 +192,15 @@ def unequal_outputs(candidate: Candidate) -> list[Reason]:
 def wrong_numbers(candidate: Candidate) -> list[Reason]:
     """Numbers of the report, in words, charts and tables, that are not those of the marts."""
     files = candidate.files
+    findings = text_findings(
+        {language: (files.folder / f"report.{language}.html").read_text(encoding="utf-8") for language in ("ko", "en")},
+        release=candidate.release,
+        marts=candidate.marts,
+        library=candidate.library,
+        deliveries=files.data.deliveries,
+        row_balance=files.data.row_balance,
+        texts_dir=files.template_dir,
+    )
     return [
         Reason(
             "text_differs",
@@ -203,17 +212,8 @@ def wrong_numbers(candidate: Candidate) -> list[Reason]:
                 "find out which template or sentence prints it; the marts are what is published",
             ),
         )
-        for language in ("ko", "en")
-        for found in text_findings(
-            (files.folder / f"report.{language}.html").read_text(encoding="utf-8"),
-            language=language,
-            release=candidate.release,
-            marts=candidate.marts,
-            library=candidate.library,
-            deliveries=files.data.deliveries,
-            row_balance=files.data.row_balance,
-            texts_dir=files.template_dir,
-        )
+        for language, of_page in findings.items()
+        for found in of_page
     ]
 
 

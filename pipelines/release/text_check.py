@@ -61,21 +61,19 @@ class TextFinding:
 
 
 def text_findings(
-    page: str,
+    pages: Mapping[str, str],
     *,
-    language: str,
     release: str,
     marts: Mapping[str, pl.DataFrame],
     library: ContractLibrary,
     deliveries: pl.DataFrame,
     row_balance: pl.DataFrame,
     texts_dir: Path,
-) -> list[TextFinding]:
-    """Every number of a page that is not what the marts say; empty where all are.
+) -> dict[str, list[TextFinding]]:
+    """Every number of each page that is not what the marts say, by language; empty where all are.
 
     Args:
-        page: the report as HTML.
-        language: of the page, ``ko`` or ``en``.
+        pages: the report as HTML by language, ``ko`` or ``en``.
         release: its id, such as ``2025.1``.
         marts: published tables by name without schema, not blanked.
         library: contracts.
@@ -89,8 +87,15 @@ def text_findings(
         for name, frame in marts.items()
     }
     of_release = Release(wave, upto, library, deliveries, row_balance)
-    words = KnownWords(library, upto, texts_dir / f"texts.{language}.yaml")
-    return list(_Check(of_release, words, MartCells(upto), release).findings(read_page(page)))
+    cells = MartCells(upto)
+    return {
+        language: list(
+            _Check(
+                of_release, KnownWords(library, upto, texts_dir / f"texts.{language}.yaml"), cells, release
+            ).findings(read_page(page))
+        )
+        for language, page in pages.items()
+    }
 
 
 class _Check:
@@ -101,6 +106,7 @@ class _Check:
         # Ids of vintages, and this one's with the number of a figure or table
         self.ids = re.compile(rf"(?<![\d.,])(?:20\d\d\.\d{{1,2}}|{re.escape(name)}-[A-Z]\d+)(?![\d.])")
         self.always = expected.everywhere(release)
+        self.quality, self.process = expected.quality(release), expected.process(release)
 
     def findings(self, page: Element) -> Iterator[TextFinding]:
         seen_tables = 0
@@ -119,7 +125,7 @@ class _Check:
             yield from self._prose(where, text, allowed)
             for picture in passage.all("svg"):
                 if picture.within("figure") is None:
-                    yield from self._prose(where, picture.text(), allowed.add(0, 100))
+                    yield from self._prose(where, picture.text(), allowed.both(Allowed().add(0, 100)))
                     yield from self._prose(where, picture.attributes.get("aria-label", ""), allowed)
         if not seen_tables or not page.all("figure") or not page.all("article"):
             yield TextFinding("page", "", "a report with cards, charts and tables", "the markup has changed")
@@ -147,9 +153,9 @@ class _Check:
             "profile": [expected.ranking(release, survey) for survey in surveys],
             "changes": [expected.changes(release, survey) for survey in surveys],
             "suppressed": [expected.hidden_counts(release)],
-            "quality": [expected.quality(release)],
-            "corrections": [expected.quality(release), expected.dates(release)],
-            "provenance": [expected.process(release), expected.dates(release)],
+            "quality": [self.quality],
+            "corrections": [self.quality, expected.dates(release)],
+            "provenance": [self.process, expected.dates(release)],
         }
         for section in page.all("section"):
             if _SIGNED in section.classes:
@@ -183,7 +189,7 @@ class _Check:
         kinds = [cell.classes[0] if cell.classes else "" for cell in heads[0].all("tr")[-1].all("th")] if heads else []
         section = table.within("section")
         about = "" if section is None else section.attributes.get("id") or " ".join(section.classes)
-        known = expected.quality(self.release) if about in _ABOUT_QUALITY else expected.process(self.release)
+        known = self.quality if about in _ABOUT_QUALITY else self.process
         for body in table.all("tbody"):
             for row in body.all("tr"):
                 cells = [child for child in row.children if isinstance(child, Element)]
@@ -206,9 +212,9 @@ class _Check:
         name, section = table.attributes.get("data-name", "table"), table.within("section")
         allowed = self.always
         if section is not None and section.attributes.get("id") in _ABOUT_FILES:
-            allowed = allowed.both(expected.process(self.release)).both(expected.dates(self.release))
+            allowed = allowed.both(self.process).both(expected.dates(self.release))
         if section is not None and section.attributes.get("id") in _ABOUT_QUALITY:
-            allowed = allowed.both(expected.quality(self.release)).both(expected.dates(self.release))
+            allowed = allowed.both(self.quality).both(expected.dates(self.release))
         for caption in table.all("caption") if table.within("figure") is None else []:
             yield from self._prose(name, caption.text(), allowed)
         for row in table.all("tr"):

@@ -223,9 +223,10 @@ class ReportData:
                 measure or choice.measure,
                 base or choice.base,
                 weighting or choice.unit_weighting,
-            )
+            ),
+            (),
         )
-        made = [] if rows is None else [self._rate(row) for row in rows.iter_rows(named=True)]
+        made = [self._rate(row) for row in rows]
         return sorted(made, key=lambda rate: self._domain_order[(survey, domain_type, rate.domain_code)])
 
     def series(self, survey: str) -> list[Rate]:
@@ -322,10 +323,12 @@ class ReportData:
         return {tuple(row[name] for name in PROGRESS_KEY): row for row in self.marts["progress"].iter_rows(named=True)}
 
     @cached_property
-    def _rates_by_key(self) -> dict[tuple[Any, ...], pl.DataFrame]:
+    def _rates_by_key(self) -> dict[tuple[Any, ...], list[Mapping[str, Any]]]:
         key = ("survey", "wave", "domain_type", "measure", "base", "unit_weighting")
-        rates = self.marts["adoption_rate"].select(*key, *_OTHER_RATE_COLUMNS)
-        return rates.partition_by(key, as_dict=True, maintain_order=True)
+        found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+        for row in self.marts["adoption_rate"].select(*key, *_OTHER_RATE_COLUMNS).iter_rows(named=True):
+            found.setdefault(tuple(row[name] for name in key), []).append(row)
+        return found
 
     def _rate(self, row: Mapping[str, object]) -> Rate:
         domain = self.domain_row(str(row["survey"]), str(row["domain_type"]), str(row["domain_code"]))

@@ -8,7 +8,6 @@ pdf, templates).
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from markupsafe import Markup
@@ -185,14 +184,18 @@ class _Numbering:
         return dataclasses.replace(table, id=self.texts("common.table_id", id=f"{self.release}-T{self.tables:02d}"))
 
 
-@lru_cache(maxsize=2)
 def document_of(data: ReportData, language: Language, template_dir: Path) -> Document:
     """The report in one language by the words of a folder, made once for all forms of a release.
+
+    It is kept with the data, so that a process that is handed them need not make it again.
 
     Raises:
         AxstatError: as :func:`build_document`.
     """
-    return build_document(data, Texts(template_dir, language))
+    made: dict[tuple[Language, Path], Document] = vars(data).setdefault("_documents", {})
+    if (language, template_dir) not in made:
+        made[(language, template_dir)] = build_document(data, Texts(template_dir, language))
+    return made[(language, template_dir)]
 
 
 def build_document(data: ReportData, texts: Texts) -> Document:

@@ -245,8 +245,11 @@ class _Writer:
                     cell.element.set("header", "1")
                 if column in right:
                     numbers += cell.paragraphs
-        for column in range(len(widths)):
-            table.set_cell_shading(0, column, _HEAD_GROUND)
+        # Asking for each cell would look through the whole table each time
+        table.set_cell_shading(0, 0, _HEAD_GROUND)
+        heads = [cell.element for cell in table.rows[0].cells]
+        for head in heads:
+            head.set("borderFillIDRef", heads[0].attrib["borderFillIDRef"])
         self._set_alike(numbers, alignment="RIGHT")
 
     def finish(self) -> bytes:

@@ -5,7 +5,8 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from pipelines.release import rules
 from pipelines.release.candidate import FailedCheck
 from pipelines.release.equality import Difference
 from pipelines.release.gate import RefusedError
+from pipelines.release.printing import PRINTED
 from pipelines.release.publish import Published, ReleaseInput, git_revision, rehearse
 from pipelines.reporting.data import ReportData
 from pipelines.settings import Settings
@@ -61,8 +63,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
         handed.append(data)
         return f"{data.release} {language}"
 
-    def print_(data: ReportData, language: str, *, template_dir: Path) -> bytes:
-        return f"{data.release} {language}".encode()
+    @contextmanager
+    def print_(folder: Path, data: ReportData, *, template_dir: Path) -> Iterator[None]:
+        for name in PRINTED:
+            (folder / name).write_bytes(f"{data.release} {name}".encode())
+        yield
 
     def write(data: ReportData, path: Path, *, template_dir: Path) -> None:
         path.write_text(data.release)
@@ -77,8 +82,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ReportData]:
     monkeypatch.setattr(module, "write_forms", write_others)
     monkeypatch.setattr(rules, "unequal_cells", lambda *_, **__: [])
     monkeypatch.setattr(rules, "text_findings", lambda *_, **__: {})
-    printed = {name: (language, print_) for name, (language, _) in module._PRINTED.items()}
-    monkeypatch.setattr(module, "_PRINTED", printed)
+    monkeypatch.setattr(module, "printing", print_)
     return handed
 
 
@@ -118,7 +122,7 @@ def test_the_printed_forms_stand_beside_the_report_and_are_named_in_it(
         "report.ko.pdf", "report.en.pdf", "report.ko.hwpx", "share.ko.png", "share.en.png",
     }  # fmt: skip
     for name, described in drawn[0].files.items():
-        assert (folder / name).read_text() == f"2022.1 {name.split('.')[1]}"
+        assert (folder / name).read_text() == f"2022.1 {name}"
         assert all(described[language] for language in ("ko", "en"))
     assert len({text for described in drawn[0].files.values() for text in described.values()}) == 10
 
