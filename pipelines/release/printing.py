@@ -4,10 +4,12 @@ Belongs here: which there are, and making them in a process of their own, beside
 keep this process's interpreter busy. Does not belong here: how a form looks (reporting).
 """
 
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import MappingProxyType
@@ -43,7 +45,7 @@ def printing(folder: Path, data: ReportData, *, template_dir: Path) -> Iterator[
         AxstatError: at the end of the block, as the forms' own functions; an error of the block goes before it.
     """
     # Spawned: a process with threads of its own must not be forked
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         # It loads its libraries while this process makes the documents that both print
         pool.submit(_load)
         for language in dict.fromkeys(language for language, _ in PRINTED.values()):
@@ -51,6 +53,18 @@ def printing(folder: Path, data: ReportData, *, template_dir: Path) -> Iterator[
         forms = pool.submit(_write_forms, folder, data, template_dir)
         yield
         forms.result()
+
+
+def _end_with_parent() -> None:
+    """A killed release must not go on writing: whoever makes the next one takes its folder away."""
+
+    def wait() -> None:
+        parent = parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _load() -> None:
