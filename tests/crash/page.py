@@ -30,8 +30,8 @@ the slow tests (`tests/crash`). After each round three things are looked at:
 _AFTER = """
 Why it holds: a step is one transaction of the warehouse; a release is built in a hidden folder, checked there, and
 appears by one rename; `latest` moves by one rename. A lock, which the system takes back from a process however it ends,
-lets one process write to the warehouse and one make a release; who waits longer than half a minute is told who has it.
-Readers keep the file they opened: a release is never written over.
+lets one process write to the warehouse and one make a release; who waits too long is told who has it. Readers keep the
+file they opened: a release is never written over.
 
 Not shown here: a power cut. DuckDB waits for the disk when it commits; the files of a release and the run history are
 left to the operating system, so after a power cut hold the newest release against its deliveries (`axstat replay`).

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,9 +134,23 @@ def test_a_linked_delivery_is_copied_with_what_is_behind_the_link(
     assert files(made.folder)["home/deliveries/public-2025/answers.csv"] == b"far\n"
 
 
-def test_what_a_killed_run_left_in_the_log_is_in_it(settings: Settings, filled: Warehouse, made: Backup) -> None:
-    assert not settings.warehouse_file.with_suffix(".duckdb.wal").exists()
-    assert files(made.folder)["home/warehouse/axstat.duckdb"] == settings.warehouse_file.read_bytes()
+def test_what_a_killed_run_left_in_the_log_is_in_it(
+    settings: Settings, filled: Warehouse, tmp_path: Path, library: ContractLibrary
+) -> None:
+    killed = """
+import duckdb, os, sys
+row = "select 'industry' as survey, 2024 as wave, 'd0' as diagnostic, 'final' as step, 2.5 as value"
+connection = duckdb.connect(sys.argv[1])
+connection.execute("insert into mart.weight_diagnostic by name " + row)
+os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", killed, str(filled.path)], check=False)
+    assert filled.path.with_suffix(".duckdb.wal").stat().st_size > 0
+    made = back_up(settings, filled, to=tmp_path / "backups", now=NOW)
+    restore(made.folder, into=tmp_path / "new")
+    there = load_settings({"AXSTAT_HOME": str(tmp_path / "new")})
+    with Warehouse(there.warehouse_file, filled.catalogue, library).session() as session:
+        assert session.table("mart.weight_diagnostic")["value"].sort().to_list() == [1.5, 2.5]
 
 
 def test_a_home_that_holds_something_is_left_alone(made: Backup, settings: Settings) -> None:
