@@ -236,9 +236,10 @@ class Warehouse:
         return AxstatError(
             "not_a_warehouse",
             where=str(self.path),
-            expected="a DuckDB file that axstat made",
+            expected="a DuckDB file that axstat made, and that this user may read and write",
             got=reason,
-            hint="move the file away; the next run builds a new one from the deliveries",
+            hint="see to the rights; or bring the file back from a backup (`axstat restore`), or move it away: the "
+            "next run builds a new one from the deliveries",
         )
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:

@@ -36,7 +36,7 @@ def main() -> int:
                 rounds.append(done.result())
                 _say(rounds[-1])
     if asked.fault is None and asked.rounds is None:
-        PAGE.write_text(page_of(rounds, scale=asked.scale), encoding="utf-8")
+        PAGE.write_text(page_of(rounds), encoding="utf-8")
     broken = [one for one in rounds if one.broken]
     sys.stdout.write(f"{len(rounds)} rounds, {len(broken)} in which something did not hold\n")
     return 1 if broken else 0

@@ -11,7 +11,11 @@ from pathlib import Path
 from tests.crash.faults import FAULTS, Round
 
 PAGE = Path(__file__).parents[2] / "reports" / "methodology" / "crash_safety.md"
-_ROW = re.compile(r"^\| (?P<what>[^|]+) \| (?P<rounds>\d+) \|", re.MULTILINE)
+_COUNTS = ("rounds", "opens", "whole", "same")
+_ROW = re.compile(
+    r"^\| (?P<what>[^|]+) \| (?P<rounds>\d+) \| [^|]+ \| (?P<opens>\d+) \| (?P<whole>\d+) \| (?P<same>\d+) \|$",
+    re.MULTILINE,
+)
 
 _BEFORE = """\
 # Crash safety
@@ -38,7 +42,7 @@ left to the operating system, so after a power cut hold the newest release again
 """
 
 
-def page_of(rounds: Sequence[Round], *, scale: float) -> str:
+def page_of(rounds: Sequence[Round]) -> str:
     """The page with the figures of the rounds."""
     lines = [
         "| fault | rounds | how the run ended | warehouse opens | releases whole | next run equal |",
@@ -48,14 +52,14 @@ def page_of(rounds: Sequence[Round], *, scale: float) -> str:
         made = [one for one in rounds if one.fault == name and not one.skipped]
         ended = Counter(one.ended for one in made)
         told = "killed" if name == "killed" else "; ".join(f"{how} ({n})" for how, n in sorted(ended.items()))
-        held = [sum(getattr(one, condition) for one in made) for condition in ("opens", "whole", "same")]
+        held = [sum(getattr(one, condition) for one in made) for condition in _COUNTS[1:]]
         lines.append(" | ".join(("", fault.what, str(len(made)), told or "not made", *map(str, held), "")).strip())
     steps = Counter(one.ended for one in rounds if one.fault == "killed" and not one.skipped)
     hit = ", ".join(f"`{step}` {n}" for step, n in sorted(steps.items(), key=lambda item: (-item[1], item[0])))
     figures = "\n".join(lines)
-    return f"{_BEFORE}{figures}\n\nThe step at work when a run was killed: {hit}. Country of scale {scale:g}.\n{_AFTER}"
+    return f"{_BEFORE}{figures}\n\nThe step at work when a run was killed: {hit}.\n{_AFTER}"
 
 
-def rows_of(page: str) -> dict[str, int]:
-    """Rounds by fault, as a page has them."""
-    return {row["what"]: int(row["rounds"]) for row in _ROW.finditer(page)}
+def rows_of(page: str) -> dict[str, tuple[int, ...]]:
+    """By fault, as a page has them: rounds, and in how many of them each of the three conditions held."""
+    return {row["what"]: tuple(int(row[name]) for name in _COUNTS) for row in _ROW.finditer(page)}
