@@ -26,8 +26,8 @@ class Migrated:
     def __str__(self) -> str:
         if self.copy is None:
             return f"nothing to do: {self.after}"
-        steps = "\n".join(f"  {one.number}: {one.what}" for one in self.done)
-        return f"from {self.before} to {self.after}\n{steps}\n  as it was: {self.copy}"
+        steps = (f"  {one.number}: {one.what}" for one in self.done)
+        return "\n".join((f"from {self.before} to {self.after}", *steps, f"  as it was: {self.copy}"))
 
 
 def migrate(warehouse: Warehouse) -> Migrated:
