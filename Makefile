@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 
-.PHONY: report test test-slow test-search check fuzz ui bench bench-peers coverage clean
+.PHONY: report test test-slow test-search test-crash check fuzz ui bench bench-peers coverage clean
 
 report: $(STAMP)
 	$(BIN)/axstat synth --if-empty
@@ -22,6 +22,11 @@ test-slow: $(STAMP)
 # The property tests on examples drawn anew, which `make test` never does
 test-search: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search tests/unit/stats tests/unit/estimation
+
+# Faults in the middle of runs, 50 kills among them, and reports/methodology/crash_safety.md; takes an hour or more
+JOBS ?= 2
+test-crash: $(STAMP)
+	$(BIN)/python -m tests.crash --jobs $(JOBS)
 
 # Damaged files for each reader, MINUTES each; what a reader neither reads nor refuses is kept below the data home
 MINUTES ?= 10

@@ -477,6 +477,55 @@ def weight(
 
 
 @app.command()
+def backup(
+    to: Annotated[Path | None, typer.Option(help="A folder; left out: backups/ below the data home.")] = None,
+) -> None:
+    """Back up what cannot be made again. Deliveries, edits, warehouse with its secret, releases; hashes of all files.
+
+    It holds microdata and is readable by its owner only. What is in it: reports/methodology/backup.md.
+    """
+    with readable_errors():
+        from datetime import UTC, datetime
+
+        from pipelines.contracts.library import load_library
+        from pipelines.warehouse.backup import back_up
+        from pipelines.warehouse.catalogue import SqlCatalogue
+        from pipelines.warehouse.database import Warehouse
+
+        settings = load_settings()
+        library = load_library(settings.contracts_dir)
+        warehouse = Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library)
+        made = back_up(settings, warehouse, to=to or settings.home / "backups", now=datetime.now(UTC))
+        typer.echo(str(made))
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="A folder that `axstat backup` made.", show_default=False)],
+    into: Annotated[Path | None, typer.Option(help="A new or empty folder; left out: the data home.")] = None,
+) -> None:
+    """Bring a backup back as a data home. Every file is held against its hash; never over a home that is not empty."""
+    with readable_errors():
+        from pipelines.warehouse.backup import restore as bring_back
+
+        typer.echo(str(bring_back(backup, into=into or load_settings().home)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the warehouse of an older axstat to today's layout. A copy stays beside it; releases are not touched."""
+    with readable_errors():
+        from pipelines.contracts.library import load_library
+        from pipelines.warehouse.catalogue import SqlCatalogue
+        from pipelines.warehouse.database import Warehouse
+        from pipelines.warehouse.upgrade import migrate as bring
+
+        settings = load_settings()
+        library = load_library(settings.contracts_dir)
+        typer.echo(str(bring(Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library))))
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
     """Serve Dagster's UI on this machine. Asset graph, checks, runs, schedule."""
     with readable_errors():

@@ -40,6 +40,7 @@ from pipelines.release.vintages import (
     last_vintage,
     new_vintage,
     point_latest,
+    publishing,
     read_manifest,
     vintages,
 )
@@ -116,19 +117,20 @@ def publish(
         AxstatError: a part cannot be written; an override of a rule that cannot be overridden.
     """
     published = settings.published_dir
-    candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
-    last = last_vintage(published, given.wave)
-    if last is not None and content_sha256(published, last) == content:
+    with publishing(published, settings.pre_access_dir):
+        candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
+        last = last_vintage(published, given.wave)
+        if last is not None and content_sha256(published, last) == content:
+            point_latest(published)
+            return Published(last, published / str(last), new=False)
+        vintage = next_vintage(published, given.wave)
+        _require_a_date(library, by_rows, given.wave)
+        with new_vintage(published, vintage) as folder:
+            verdict = _build(folder, vintage, settings, given, candidate, by_rows)
+            verdict.require_passed()
+            _write_manifest(folder, vintage, settings, library, given, content, verdict)
         point_latest(published)
-        return Published(last, published / str(last), new=False)
-    vintage = next_vintage(published, given.wave)
-    _require_a_date(library, by_rows, given.wave)
-    with new_vintage(published, vintage) as folder:
-        verdict = _build(folder, vintage, settings, given, candidate, by_rows)
-        verdict.require_passed()
-        _write_manifest(folder, vintage, settings, library, given, content, verdict)
-    point_latest(published)
-    return Published(vintage, published / str(vintage), new=True)
+        return Published(vintage, published / str(vintage), new=True)
 
 
 def rehearse(
@@ -144,12 +146,13 @@ def rehearse(
     Raises:
         AxstatError: as `publish`, but for the refusal, which is the result.
     """
-    candidate, by_rows, given, _ = _prepared(settings, library, given, now=now, overrides=overrides)
-    if given.wave not in library.calendar.publication_dates:
-        return by_rows
-    vintage = next_vintage(settings.published_dir, given.wave)
-    with candidate_folder(settings.published_dir, vintage) as folder:
-        return _build(folder, vintage, settings, given, candidate, by_rows)
+    with publishing(settings.published_dir, settings.pre_access_dir):
+        candidate, by_rows, given, _ = _prepared(settings, library, given, now=now, overrides=overrides)
+        if given.wave not in library.calendar.publication_dates:
+            return by_rows
+        vintage = next_vintage(settings.published_dir, given.wave)
+        with candidate_folder(settings.published_dir, vintage) as folder:
+            return _build(folder, vintage, settings, given, candidate, by_rows)
 
 
 @contextmanager
@@ -167,15 +170,16 @@ def write_candidate(
         RefusedError: for another reason than that its moment has not come.
         AxstatError: as `publish`.
     """
-    candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
-    vintage = next_vintage(settings.published_dir, given.wave)
-    with candidate_folder(settings.pre_access_dir, vintage) as folder:
-        verdict = _build(folder, vintage, settings, given, candidate, by_rows)
-        refusal = RefusedError(verdict)
-        if not refusal.held:
-            raise refusal
-        _write_manifest(folder, vintage, settings, library, given, content, verdict)
-        yield folder
+    with publishing(settings.published_dir, settings.pre_access_dir):
+        candidate, by_rows, given, content = _prepared(settings, library, given, now=now, overrides=overrides)
+        vintage = next_vintage(settings.published_dir, given.wave)
+        with candidate_folder(settings.pre_access_dir, vintage) as folder:
+            verdict = _build(folder, vintage, settings, given, candidate, by_rows)
+            refusal = RefusedError(verdict)
+            if not refusal.held:
+                raise refusal
+            _write_manifest(folder, vintage, settings, library, given, content, verdict)
+            yield folder
 
 
 def next_vintage(published: Path, wave: int) -> Vintage:

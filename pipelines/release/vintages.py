@@ -11,14 +11,18 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import AxstatError
+from pipelines.warehouse.lock import HeldError, Lock
 
 MANIFEST = "manifest.json"
+# How long a release may take that another process makes
+_SECONDS_TO_WAIT = 120.0
+_BUILDING, _NEXT_LATEST = ".building-", ".latest-"
 _NAME = re.compile(r"^(\d{4})\.(\d+)$")
 
 
@@ -103,11 +107,40 @@ def content_sha256(published: Path, vintage: Vintage) -> str:
 
 
 @contextmanager
+def publishing(published: Path, *elsewhere: Path, timeout: float = _SECONDS_TO_WAIT) -> Iterator[None]:
+    """Be the only one who makes releases, from taking a number to `latest`; what a killed run left is removed.
+
+    Args:
+        published: the folder of the releases.
+        elsewhere: other folders in which candidates are built.
+        timeout: seconds to wait for another process.
+
+    Raises:
+        AxstatError: another process makes one longer than `timeout`; the folder of the lock cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(Lock(published).held(timeout=timeout))
+        except (HeldError, OSError) as error:
+            raise AxstatError(
+                "publishing_locked",
+                where=str(published),
+                expected=f"to be the only one who makes a release, within {timeout:g} s",
+                got=str(error),
+                hint="wait until the other one has ended; if a right is missing, run as the folder's owner",
+            ) from error
+        for folder in (published, *elsewhere):
+            for left in (*folder.glob(f"{_BUILDING}*"), *folder.glob(f"{_NEXT_LATEST}*")):
+                left.unlink() if left.is_symlink() else shutil.rmtree(left)
+        yield
+
+
+@contextmanager
 def candidate_folder(published: Path, vintage: Vintage) -> Iterator[Path]:
     """A folder beside the releases to build in; whatever of it still has its name at the end is removed."""
     published.mkdir(parents=True, exist_ok=True)
     # mkdtemp makes it its owner's alone
-    building = Path(tempfile.mkdtemp(prefix=f".building-{vintage}-", dir=published))
+    building = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{vintage}-", dir=published))
     try:
         yield building
     finally:
@@ -143,7 +176,7 @@ def point_latest(published: Path) -> Vintage:
         AxstatError: where the system does not let this user make symbolic links.
     """
     newest = max(vintages(published))
-    fresh = published / f".latest-{os.getpid()}"
+    fresh = published / f"{_NEXT_LATEST}{os.getpid()}"
     fresh.unlink(missing_ok=True)
     try:
         fresh.symlink_to(str(newest), target_is_directory=True)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
+from pipelines.warehouse.migrations import FOLDER as MIGRATIONS_FOLDER
 
 Severity = Literal["error", "warning"]
 
@@ -103,6 +104,9 @@ class SqlCatalogue:
         statements: dict[str, Statement] = {}
         violations: list[Violation] = []
         for path in sorted(root.rglob("*.sql")):
+            # Those make no table of rows: they change a warehouse, once
+            if path.parent.name == MIGRATIONS_FOLDER:
+                continue
             parsed = _parse(path, root=root)
             if isinstance(parsed, Statement):
                 statements[parsed.name] = parsed

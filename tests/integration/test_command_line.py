@@ -39,6 +39,9 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         "status",
         "query",
         "scenario",
+        "backup",
+        "restore",
+        "migrate",
         "ui",
     ):
         assert command in done.stdout

@@ -11,8 +11,10 @@ from pipelines.release.vintages import (
     last_vintage,
     new_vintage,
     point_latest,
+    publishing,
     vintages,
 )
+from tests.unit.warehouse.conftest import another
 
 
 def released(published: Path, *names: str) -> None:
@@ -91,3 +93,25 @@ def test_without_the_right_to_link_the_release_still_stands(tmp_path: Path, monk
     with pytest.raises(AxstatError, match=r"(?s)latest_link.*privilege.*developer mode"):
         point_latest(tmp_path)
     assert vintages(tmp_path) == [Vintage(2021, 1)]
+
+
+def test_what_a_killed_release_left_is_gone_before_the_next_one(tmp_path: Path) -> None:
+    published, elsewhere = tmp_path / "published", tmp_path / "pre_access"
+    released(published, "2021.1", ".building-2021.2-x/parquet")
+    released(elsewhere, ".building-2021.2-y", "2021.2")
+    (published / ".latest-77").symlink_to("2021.1", target_is_directory=True)
+    with publishing(published, elsewhere):
+        assert [entry.name for entry in published.iterdir()] == ["2021.1"]
+        assert [entry.name for entry in elsewhere.iterdir()] == ["2021.2"]
+
+
+def test_only_one_process_makes_releases_and_who_waits_is_told_which(tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    released(published, ".building-2021.1-x")
+    with another(published) as process:
+        with pytest.raises(AxstatError) as raised, publishing(published, timeout=0.1):
+            pass
+        # What the other one builds in stays
+        assert (published / ".building-2021.1-x").is_dir()
+    assert raised.value.code == "publishing_locked"
+    assert f"process {process.pid} on" in raised.value.got

@@ -1,6 +1,9 @@
 """A warehouse of its own for each test."""
 
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,14 @@ from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
 
 ROOT = Path(__file__).parents[3]
+HOLD = """
+import sys
+from pathlib import Path
+from pipelines.warehouse.lock import Lock
+with Lock(Path(sys.argv[2])).held(timeout=0):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +62,16 @@ def diagnostics(*values: tuple[int, float | None], survey: str = "industry") -> 
         ],
         schema_overrides={"value": pl.Float64},
     )
+
+
+@contextmanager
+def another(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock, called with `run` and something that is nobody's business."""
+    command = [sys.executable, "-c", HOLD, "run", str(path), "--secret"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()

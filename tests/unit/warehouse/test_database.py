@@ -179,7 +179,7 @@ def test_a_file_of_another_layout_is_refused(warehouse: Warehouse, library: Cont
     assert raised.value.code == "warehouse_version"
 
 
-@pytest.mark.parametrize(("version", "age"), [(1, "older"), (3, "newer")])
+@pytest.mark.parametrize(("version", "age"), [(1, "older"), (4, "newer")])
 def test_a_file_of_another_version_is_refused_with_its_age(warehouse: Warehouse, version: int, age: str) -> None:
     with warehouse.session():
         pass
@@ -187,6 +187,20 @@ def test_a_file_of_another_version_is_refused_with_its_age(warehouse: Warehouse,
         connection.execute("update meta.schema_version set version = $version", {"version": version})
     with pytest.raises(AxstatError, match=f"{age} layout {version}"), warehouse.session():
         pass
+
+
+def test_tables_that_were_changed_behind_its_back_are_named(warehouse: Warehouse) -> None:
+    with warehouse.session():
+        pass
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("alter table core.frame drop column region")
+        connection.execute("alter table core.units alter column wave type bigint")
+        connection.execute("create table core.mine (a integer)")
+        connection.execute("drop table mart.flow")
+    with pytest.raises(AxstatError) as raised, warehouse.session():
+        pass
+    assert raised.value.code == "warehouse_columns"
+    assert raised.value.got == "core.frame: region; core.mine unknown; core.units: wave; mart.flow missing"
 
 
 def test_what_is_not_a_warehouse_is_left_alone(

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -107,8 +108,10 @@ class Web:
         return [asked_range for asked_path, asked_range, _ in self.asked if asked_path == path]
 
 
-@pytest.fixture
-def web(shop: Path) -> Iterator[Web]:
+@contextmanager
+def serving(shop: Path) -> Iterator[Web]:
+    """An HTTP server of a folder; at the block's end it is gone."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             served.asked.append((self.path, self.headers.get("Range"), self.headers.get("Authorization")))
@@ -133,11 +136,19 @@ def web(shop: Path) -> Iterator[Web]:
     served = Web(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield served
-    served.closing.set()
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
+    try:
+        yield served
+    finally:
+        served.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+@pytest.fixture
+def web(shop: Path) -> Iterator[Web]:
+    with serving(shop) as served:
+        yield served
 
 
 def answer(handler: BaseHTTPRequestHandler, body: bytes, start: int, length: int | None) -> None:
