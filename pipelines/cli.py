@@ -10,7 +10,15 @@ from typing import Annotated, Literal
 import typer
 
 from pipelines.settings import load_settings
-from pipelines.terminal import print_frame, print_notes, progress, readable_errors, show_tracebacks, write_or_print
+from pipelines.terminal import (
+    print_frame,
+    print_notes,
+    print_tables,
+    progress,
+    readable_errors,
+    show_tracebacks,
+    write_or_print,
+)
 
 app = typer.Typer(
     name="axstat",
@@ -330,12 +338,21 @@ def benchmark(
 
 
 @app.command()
-def status() -> None:
-    """Show waves and how far each is built. With what is published, and what earlier waves made stale."""
+def status(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Show what is there at a glance. Waves, deliveries, last runs, checks, releases, and what comes next."""
     with readable_errors():
-        from pipelines.release.overview import overview
+        from datetime import UTC, datetime
 
-        print_frame(overview(load_settings()))
+        from pipelines.orchestration.situation import situation
+
+        found = situation(load_settings(), now=datetime.now(UTC))
+        if json:
+            typer.echo(found.as_json())
+            return
+        print_tables(found.tables)
+        print_notes(found.notes)
 
 
 @app.command()

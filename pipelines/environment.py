@@ -20,13 +20,14 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 Security = Literal["starttls", "tls", "none"]
 
 SETTINGS_FILE = "AXSTAT_SETTINGS_FILE"
+POSTGRES_URL = "AXSTAT_POSTGRES_URL"
 # Every variable of axstat; `reports/methodology/operations.md` explains them, and a test holds the page to this list
 VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         "AXSTAT_HOME": "the data home",
         SETTINGS_FILE: "file with further variables, readable by its owner only",
         "AXSTAT_LOG": "text or json",
-        "AXSTAT_POSTGRES_URL": "PostgreSQL database of the run history",
+        POSTGRES_URL: "PostgreSQL database of the run history",
         "AXSTAT_NOTICE_FROM": "sender of mails about failed runs",
         "AXSTAT_NOTICE_TO": "their recipients, with commas between them",
         "AXSTAT_SMTP_HOST": "mail server that sends them",
@@ -38,6 +39,8 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "AXSTAT_WEBHOOK_TOKEN": "bearer token for it",
     }
 )
+# SQLAlchemy takes another one where an address names none
+_POSTGRES_DRIVER = "postgresql+psycopg2"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -140,19 +143,20 @@ class Environment:
         return found
 
     def postgres_url(self) -> str | None:
-        """Address of the database of the run history.
+        """Address of the database of the run history, with the driver that Dagster's storage comes with.
 
         Raises:
             ViolationsError: it is no address of a PostgreSQL database.
         """
-        url = self._value("AXSTAT_POSTGRES_URL")
-        parts = _split(url or "")
-        if url is not None and (parts.scheme != "postgresql" or not parts.path.strip("/")):
+        url = self._value(POSTGRES_URL)
+        if url is None:
+            return None
+        parts = _split(url)
+        if parts.scheme not in ("postgresql", _POSTGRES_DRIVER) or not parts.path.strip("/"):
             raise ViolationsError(
-                "settings",
-                [_bad("AXSTAT_POSTGRES_URL", "postgresql://user:password@host:port/database", "another address")],
+                "settings", [_bad(POSTGRES_URL, "postgresql://user:password@host:port/database", "another address")]
             )
-        return url
+        return parts._replace(scheme=_POSTGRES_DRIVER).geturl()
 
     def json_logs(self) -> bool:
         """Whether runs log JSON.

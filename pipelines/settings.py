@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.environment import Environment, Notices
+from pipelines.environment import POSTGRES_URL, Environment, Notices
 from pipelines.errors import AxstatError
 
 _PACKAGE = Path(__file__).parent
@@ -110,6 +110,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     lock_file = checkout / "requirements.lock"
     contracts_dir = root / "data_contracts"
     read.require_known(also_named_in=contracts_dir / "sources.yaml")
+    postgres_url = read.postgres_url()
     return Settings(
         home=home,
         contracts_dir=contracts_dir,
@@ -117,8 +118,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         annual_dir=root / "reports" / "annual",
         workspace_file=root / "workspace.yaml",
         lock_file=lock_file if lock_file.is_file() else None,
-        environment=read.values,
+        environment=read.values if postgres_url is None else {**read.values, POSTGRES_URL: postgres_url},
         notices=read.notices(),
-        postgres_url=read.postgres_url(),
+        postgres_url=postgres_url,
         json_logs=read.json_logs(),
     )

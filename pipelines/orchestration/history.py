@@ -18,6 +18,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy.pool import StaticPool
 
+from pipelines.environment import POSTGRES_URL
 from pipelines.errors import AxstatError
 from pipelines.settings import Settings
 
@@ -49,7 +50,7 @@ _INSTANCE: dict[str, Any] = {
     "freshness": {"enabled": True},
 }
 # The address of the database stands in the environment alone: Dagster prints its configuration in places
-_IN_POSTGRES = {"storage": {"postgres": {"postgres_url": {"env": "AXSTAT_POSTGRES_URL"}}}}
+_IN_POSTGRES = {"storage": {"postgres": {"postgres_url": {"env": POSTGRES_URL}}}}
 # What a person may have put into dagster.yaml in the place of Dagster's own files
 _STORAGES = ("storage", "run_storage", "event_log_storage", "schedule_storage", "instance_class")
 _SECONDS_TO_WAIT = 60
@@ -68,7 +69,7 @@ def prepare_instance(settings: Settings) -> Path:
     if settings.postgres_url is not None and importlib.util.find_spec("dagster_postgres") is None:
         raise AxstatError(
             "postgres_extra_missing",
-            where="AXSTAT_POSTGRES_URL",
+            where=POSTGRES_URL,
             expected="the extra that writes the run history to PostgreSQL",
             got="it is not installed",
             hint="run `pip install 'axstat[postgres]'`, or unset the variable",
@@ -113,7 +114,7 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     home = str(prepare_instance(settings))
     if settings.postgres_url is not None:
         # The settings file may be where it is from; Dagster looks for it in the environment
-        os.environ["AXSTAT_POSTGRES_URL"] = settings.postgres_url
+        os.environ[POSTGRES_URL] = settings.postgres_url
     config = yaml.safe_load((settings.dagster_home / CONFIG_FILE).read_text(encoding="utf-8")) or {}
     overrides: Any = {"concurrency": {"pools": {"default_limit": 1, "granularity": "run"}}}
     if not any(name in config for name in _STORAGES):

@@ -50,6 +50,12 @@ def test_mail_and_webhook_are_read() -> None:
     assert (notices.webhook.url, notices.webhook.token) == tuple(WEBHOOK.values())
 
 
+def test_the_address_of_the_database_gets_the_driver_that_is_installed() -> None:
+    settings = load_settings({"AXSTAT_POSTGRES_URL": "postgresql://u:p%40@localhost:5433/runs?sslmode=require"})
+    assert settings.postgres_url == "postgresql+psycopg2://u:p%40@localhost:5433/runs?sslmode=require"
+    assert settings.environment["AXSTAT_POSTGRES_URL"] == settings.postgres_url
+
+
 @pytest.mark.parametrize(
     ("name", "near"),
     [
