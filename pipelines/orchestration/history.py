@@ -45,8 +45,14 @@ _INSTANCE: dict[str, Any] = {
     },
     # A run whose process died is started again, once; one that failed at a step waits for a person
     "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
-    # What a dead run holds of a pool is free again after a minute
-    "run_monitoring": {"enabled": True, "poll_interval_seconds": 30, "free_slots_after_run_end_seconds": 60},
+    # What a dead run holds of a pool is free again after a minute; a machine that is busy is given time
+    "run_monitoring": {
+        "enabled": True,
+        "poll_interval_seconds": 30,
+        "free_slots_after_run_end_seconds": 60,
+        "start_timeout_seconds": 900,
+    },
+    "code_servers": {"local_startup_timeout": 600},
     "freshness": {"enabled": True},
 }
 # The address of the database stands in the environment alone: Dagster prints its configuration in places

@@ -36,7 +36,7 @@ from tests.sinks import Sink, free_port, notice_sink
 ROOT = Path(__file__).parents[2]
 SEED, SCALE = 20240926, 0.01
 WAVES = (2021, 2022)
-PATIENCE_SECONDS = 420
+PATIENCE_SECONDS = 900
 # In every secret of the set-up; nothing that is written or shown may hold it
 MARKER = "mark3r"
 CHECKOUT = ("pipelines", "sql", "data_contracts", "reports/annual", "reports/methodology", "workspace.yaml")
@@ -166,7 +166,7 @@ class Office:
             finally:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(60)
+                    process.wait(180)
                 finally:
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
