@@ -132,8 +132,12 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     try:
         with dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides=overrides)) as instance:
             yield instance
-    except sqlalchemy.exc.OperationalError as error:
-        raise _unwritable(settings, str(error.orig)) from error
+    except Exception as error:
+        # The storage in PostgreSQL tries for a while, and then wraps what the driver said
+        said = error if isinstance(error, sqlalchemy.exc.OperationalError) else error.__cause__
+        if not isinstance(said, sqlalchemy.exc.OperationalError):
+            raise
+        raise _unwritable(settings, str(said.orig)) from error
 
 
 def _unwritable(settings: Settings, reason: str) -> AxstatError:
