@@ -52,6 +52,7 @@ _INSTANCE: dict[str, Any] = {
         "free_slots_after_run_end_seconds": 60,
         "start_timeout_seconds": 900,
     },
+    "run_queue": {"max_user_code_failure_retries": 5, "user_code_failure_retry_delay": 60},
     "code_servers": {"local_startup_timeout": 600},
     "freshness": {"enabled": True},
 }

@@ -91,6 +91,11 @@ def is_transient(error: BaseException) -> bool:
         error = error.__cause__
 
 
+def another_try(tries: int) -> dg.RetryRequested:
+    """To be raised from a fault that passes; ``tries``: those again so far, after each of which the pause doubles."""
+    return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=FIRST_PAUSE_SECONDS * 2**tries)
+
+
 def _run(step: Callable[[], list[Any]], warehouse: Warehouse) -> list[Any]:
     context = dg.AssetExecutionContext.get()
     started_at, started = datetime.now(UTC), time.perf_counter()
@@ -104,8 +109,7 @@ def _run(step: Callable[[], list[Any]], warehouse: Warehouse) -> list[Any]:
     except Exception as error:
         _record(context, warehouse, taken(), rows=None, error=error)
         if is_transient(error):
-            pause = FIRST_PAUSE_SECONDS * 2**context.retry_number
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=pause) from error
+            raise another_try(context.retry_number) from error
         raise
     took = taken()
     _record(context, warehouse, took, rows=_rows(results), error=None)
