@@ -88,6 +88,11 @@ def test_runs_at_once_take_turns_and_give_the_numbers_of_one_alone(tmp_path: Pat
     together.warehouse_file.with_name("unit_key").write_bytes(key.read_bytes())
     together.warehouse_file.with_name("unit_key").chmod(0o600)
 
+    # Dagster makes the files of a new history without a lock
+    with dg.DagsterInstance.from_config(str(prepare_instance(together))) as instance:
+        assert instance.get_runs() == []
+        assert instance.event_log_storage.get_concurrency_keys() == set()
+
     finished(by_processes(together), by_processes(together), by_command(together))
 
     expected = numbers(alone)
