@@ -4,14 +4,21 @@ Belongs here: arguments, and which call each command makes. Does not belong here
 in a terminal (terminal); heavy imports stay inside the commands so that `axstat --help` answers at once.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pipelines.settings import load_settings
-from pipelines.terminal import print_frame, print_notes, progress, readable_errors, show_tracebacks, write_or_print
+from pipelines.terminal import (
+    print_frame,
+    print_notes,
+    print_tables,
+    progress,
+    readable_errors,
+    show_tracebacks,
+    write_or_print,
+)
 
 app = typer.Typer(
     name="axstat",
@@ -65,7 +72,7 @@ def fetch(
         sources = sources_of(load_library(settings.contracts_dir), survey=survey)
         if not sources:
             typer.echo("sources.yaml names no source: deliveries are what is dropped into the deliveries folder")
-        seen = fetch_from(sources, settings.deliveries_dir, environment=os.environ, survey=survey)
+        seen = fetch_from(sources, settings.deliveries_dir, environment=settings.environment, survey=survey)
         for one in seen:
             typer.echo(str(one), err=one.state in ("refused", "failed"))
         if any(one.state in ("refused", "failed") for one in seen):
@@ -318,27 +325,34 @@ def benchmark(
 ) -> None:
     """Fetch outside series. Each reply is kept below the data home; the next run loads it into core.benchmark."""
     with readable_errors():
-        import os
-
         from pipelines.contracts.library import load_library
         from pipelines.intake.series.collect import fetch_series
 
         settings = load_settings()
         library = load_library(settings.contracts_dir)
         failed = False
-        for told in fetch_series(library, settings.benchmarks_dir, os.environ, names=series or (), file=file):
+        for told in fetch_series(library, settings.benchmarks_dir, settings.environment, names=series or (), file=file):
             failed |= told.error is not None
             typer.echo(str(told), err=told.error is not None)
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
-def status() -> None:
-    """Show waves and how far each is built. With what is published, and what earlier waves made stale."""
+def status(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Show what is there at a glance. Waves, deliveries, last runs, checks, releases, and what comes next."""
     with readable_errors():
-        from pipelines.release.overview import overview
+        from datetime import UTC, datetime
 
-        print_frame(overview(load_settings()))
+        from pipelines.orchestration.situation import situation
+
+        found = situation(load_settings(), now=datetime.now(UTC))
+        if json:
+            typer.echo(found.as_json())
+            return
+        print_tables(found.tables)
+        print_notes(found.notes)
 
 
 @app.command()
@@ -526,14 +540,23 @@ def migrate() -> None:
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000) -> None:
-    """Serve Dagster's UI on this machine. Asset graph, checks, runs, schedule."""
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+    only: Annotated[
+        Literal["web", "daemon"] | None, typer.Option(help="Only one of both, as services want it.")
+    ] = None,
+) -> None:
+    """Serve Dagster's UI on this machine, with its daemon. Asset graph, checks, runs, schedules.
+
+    As services, with PostgreSQL: reports/methodology/operations.md.
+    """
     with readable_errors():
-        from pipelines.orchestration.runs import serve_ui
+        from pipelines.orchestration.services import serve_ui
 
         settings = load_settings()
-        typer.echo(f"http://127.0.0.1:{port}  (Ctrl-C stops it)")
-        raise typer.Exit(serve_ui(settings, port=port))
+        if only != "daemon":
+            typer.echo(f"http://127.0.0.1:{port}  (Ctrl-C stops it)")
+        raise typer.Exit(serve_ui(settings, port=port, only=only))
 
 
 def main() -> None:

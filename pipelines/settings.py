@@ -1,14 +1,15 @@
 """Settings: where things are, read once from the environment and passed down.
 
 Belongs here: paths and switches of one installation. Does not belong here: anything a survey decides
-(that is a contract), or any work on what the paths point to.
+(that is a contract), how names and values are read and judged (environment), any work on what the paths point to.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.environment import POSTGRES_URL, Environment, Notices
 from pipelines.errors import AxstatError
 
 _PACKAGE = Path(__file__).parent
@@ -23,6 +24,10 @@ class Settings:
         contracts_dir, sql_dir, annual_dir: contracts, SQL and report templates that come with the program.
         workspace_file: where Dagster finds the program.
         lock_file: the lock file of a source checkout, None in an installed wheel.
+        environment: variables of the process and of the settings file; they hold secrets, so nothing prints them.
+        notices: where word goes of a run that failed.
+        postgres_url: the PostgreSQL database of the run history; None: files below the data home.
+        json_logs: runs log a JSON object a line.
     """
 
     home: Path
@@ -31,6 +36,10 @@ class Settings:
     annual_dir: Path
     workspace_file: Path
     lock_file: Path | None
+    environment: Mapping[str, str] = field(repr=False)
+    notices: Notices
+    postgres_url: str | None = field(repr=False)
+    json_logs: bool
 
     @property
     def deliveries_dir(self) -> Path:
@@ -79,13 +88,14 @@ class Settings:
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment (`AXSTAT_HOME`, default `./data`).
+    """Settings from the environment and the settings file it names (`pipelines.environment.VARIABLES` has them all).
 
     Raises:
-        AxstatError: if `AXSTAT_HOME` names something that is not a folder.
+        ViolationsError: variables of axstat that do not exist, with the name that was meant; values that are none.
+        AxstatError: `AXSTAT_HOME` names something that is not a folder; a settings file that others may read.
     """
-    values = os.environ if environment is None else environment
-    home = Path(values.get("AXSTAT_HOME") or "data").expanduser().absolute()
+    read = Environment.read(os.environ if environment is None else environment)
+    home = Path(read.values.get("AXSTAT_HOME") or "data").expanduser().absolute()
     if home.exists() and not home.is_dir():
         raise AxstatError(
             "data_home",
@@ -98,11 +108,18 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     bundled = _PACKAGE / "_data"
     root = bundled if bundled.is_dir() else checkout
     lock_file = checkout / "requirements.lock"
+    contracts_dir = root / "data_contracts"
+    read.require_known(also_named_in=contracts_dir / "sources.yaml")
+    postgres_url = read.postgres_url()
     return Settings(
         home=home,
-        contracts_dir=root / "data_contracts",
+        contracts_dir=contracts_dir,
         sql_dir=root / "sql",
         annual_dir=root / "reports" / "annual",
         workspace_file=root / "workspace.yaml",
         lock_file=lock_file if lock_file.is_file() else None,
+        environment=read.values if postgres_url is None else {**read.values, POSTGRES_URL: postgres_url},
+        notices=read.notices(),
+        postgres_url=postgres_url,
+        json_logs=read.json_logs(),
     )

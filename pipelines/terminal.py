@@ -5,7 +5,7 @@ makes a result; heavy imports stay inside the functions so that `axstat --help` 
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,8 +88,16 @@ def write_or_print(tables: Iterable[tuple[object, Path | None]]) -> None:
         printed = True
 
 
-def print_frame(frame: object) -> None:
-    """A table for people on a terminal, CSV for programs."""
+def print_tables(tables: Mapping[str, object]) -> None:
+    """Tables with their titles on a terminal, CSV with an empty line between two for programs; `print_frame` else."""
+    for number, (title, frame) in enumerate(tables.items()):
+        if number and not sys.stdout.isatty():
+            typer.echo()
+        print_frame(frame, title=title)
+
+
+def print_frame(frame: object, *, title: str | None = None) -> None:
+    """A table for people on a terminal, CSV for programs; the title is for people."""
     import polars as pl
 
     assert isinstance(frame, pl.DataFrame)
@@ -99,7 +107,10 @@ def print_frame(frame: object) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*frame.columns)
+    if title is not None and frame.is_empty():
+        Console().print(f"{title}: none", highlight=False)
+        return
+    table = Table(*frame.columns, title=title, title_justify="left")
     for row in frame.iter_rows():
         table.add_row(*("" if value is None else str(value) for value in row))
     Console().print(table)

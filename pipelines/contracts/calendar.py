@@ -29,6 +29,7 @@ class ReleaseCalendar(BaseModel):
 
     Attributes:
         publication_time: time of day, with its offset from UTC.
+        preparation_days: so long before its publication a wave is built, for people to look at.
         embargoes: waves that are held back for longer.
     """
 
@@ -40,6 +41,7 @@ class ReleaseCalendar(BaseModel):
     note_en: str
     proposal: bool
     publication_time: datetime.time
+    preparation_days: int = Field(ge=1, le=180)
     publication_dates: Mapping[int, datetime.date]
     embargoes: tuple[Embargo, ...] = ()
 
@@ -74,3 +76,21 @@ class ReleaseCalendar(BaseModel):
             AxstatError: as `publication_date`.
         """
         return datetime.datetime.combine(self.publication_date(wave), self.publication_time)
+
+    def release_moment(self, wave: int) -> datetime.datetime:
+        """When the wave may go out: its announced moment, or the end of an embargo after it.
+
+        Raises:
+            AxstatError: as `publication_date`.
+        """
+        until = [embargo.until for embargo in self.embargoes if embargo.wave == wave]
+        return max([self.publication_moment(wave), *until])
+
+    def preparation_moment(self, wave: int) -> datetime.datetime:
+        """When the wave is built for the first time: at night, `preparation_days` before its publication.
+
+        Raises:
+            AxstatError: as `publication_date`.
+        """
+        day = self.publication_date(wave) - datetime.timedelta(days=self.preparation_days)
+        return datetime.datetime.combine(day, datetime.time(3, tzinfo=self.publication_time.tzinfo))

@@ -1,4 +1,4 @@
-"""Puts settings, contracts, warehouse, assets, checks, jobs, schedule and sensors together, once a process."""
+"""Puts settings, contracts, warehouse, assets, checks, jobs, schedules and sensors together, once a process."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,11 @@ from pipelines.orchestration.assets.staging import staging_assets
 from pipelines.orchestration.assets.weights import weight_assets
 from pipelines.orchestration.checks import boundary_checks
 from pipelines.orchestration.inputs import WaveReader
-from pipelines.orchestration.jobs import fetch_job, wave_job
+from pipelines.orchestration.jobs import check_job, fetch_job, wave_job
+from pipelines.orchestration.logs import JSON_LOGGER, json_logger
+from pipelines.orchestration.notices import failure_sensor
 from pipelines.orchestration.partitions import wave_partitions
-from pipelines.orchestration.schedules import annual_schedule
+from pipelines.orchestration.schedules import calendar_schedules, nightly_check
 from pipelines.orchestration.sensors import delivery_sensor, source_sensor
 from pipelines.private_folders import keep_private
 from pipelines.settings import Settings
@@ -56,14 +58,14 @@ def build_definitions(settings: Settings, loggers: Mapping[str, dg.LoggerDefinit
     return dg.Definitions(
         assets=assets,
         asset_checks=boundary_checks(library, catalogue),
-        jobs=[wave_job(), fetch_job()],
-        schedules=[annual_schedule(first_wave)],
-        sensors=[delivery_sensor(library, waves), source_sensor(library)],
+        jobs=[wave_job(settings), fetch_job(settings), check_job(settings)],
+        schedules=[*calendar_schedules(library.calendar), nightly_check()],
+        sensors=[delivery_sensor(library, waves), source_sensor(library), failure_sensor(settings)],
         resources={
             "settings": settings,
             "library": library,
             "reader": WaveReader(library),
             "warehouse": Warehouse(settings.warehouse_file, catalogue, library),
         },
-        loggers=loggers,
+        loggers={JSON_LOGGER: json_logger, **(loggers or {})},
     )

@@ -11,6 +11,7 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
 from pipelines.orchestration.metadata import table_markdown
+from pipelines.orchestration.step_records import another_try, is_transient
 from pipelines.warehouse.catalogue import SqlCatalogue, Statement
 from pipelines.warehouse.database import Warehouse
 
@@ -60,8 +61,13 @@ def _checks(asset: dg.AssetKey, statements: Sequence[Statement], survey: str | N
     ) -> Iterator[dg.AssetCheckResult]:
         wave = _wave(context)
         # Results are handed over when the session is closed: who takes them may fail, and would leave it open
-        with warehouse.session() as session:
-            every = [(one, session.check(one.table, survey=survey, wave=wave)) for one in statements]
+        try:
+            with warehouse.session() as session:
+                every = [(one, session.check(one.table, survey=survey, wave=wave)) for one in statements]
+        except AxstatError as error:
+            if is_transient(error):
+                raise another_try(context.op_execution_context.retry_number) from error
+            raise
         for statement, found in every:
             yield dg.AssetCheckResult(
                 check_name=statement.table,

@@ -28,7 +28,8 @@ def replay(settings: Settings, vintage: Vintage, *, on_event: Show) -> Replay:
         home = Path(folder)
         if faults := lay_out(settings, vintage, home):
             return Replay(vintage, (), faults, ())
-        there = replace(settings, home=home)
+        # Its runs are no part of the history
+        there = replace(settings, home=home, postgres_url=None)
         run_waves(there, None, on_event=on_event)
         files, reasons = compare(settings.published_dir, there.published_dir, vintage)
     return Replay(vintage, files, (), reasons)

@@ -1,15 +1,12 @@
-"""Running the wave job from the command line, and starting Dagster's UI.
+"""Running the wave job from the command line.
 
 Belongs here: which waves run, what a person sees while they do, and turning Dagster's failures back
-into errors to act on. Does not belong here: anything a step does.
+into errors to act on. Does not belong here: anything a step does, Dagster's services (services.py).
 """
 
 import ctypes
 import gc
 import logging
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,15 +21,17 @@ from pipelines.errors import AxstatError
 from pipelines.intake.manifest import find_deliveries
 from pipelines.orchestration.assets.release import HELD
 from pipelines.orchestration.build import build_definitions
-from pipelines.orchestration.history import opened_instance, prepare_instance
+from pipelines.orchestration.history import BY_COMMAND, WRITER_TAG, opened_instance
 from pipelines.orchestration.jobs import WAVE_JOB
+from pipelines.orchestration.logs import JSON_LOGGER
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
 
 # From <malloc.h>, and bytes
 _M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 2**24
-# Runs of this command carry the tag. One at work holds the warehouse file from its first step to its last.
-_OF_COMMAND = {"axstat/started_by": "axstat run"}
+# Runs of this command carry the tags. One at work holds the warehouse file from its first step to its last. The daemon
+# neither queues them nor starts them again: a person sees how they end.
+_OF_COMMAND = {WRITER_TAG: BY_COMMAND, "dagster/max_retries": "0"}
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -102,19 +101,17 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
         for wave in sorted(waves):
             with warehouse.kept_open():
                 _end_killed_runs(instance)
-                runs.append(_run_wave(job, instance, wave, on_event))
+                runs.append(_run_wave(job, instance, wave, None if settings.json_logs else on_event))
         return runs
 
 
 def _end_killed_runs(instance: dg.DagsterInstance) -> None:
-    """Say of runs of this command that were killed that they failed, and free the places they have in pools.
+    """Say of runs of this command that were killed that they failed.
 
-    Dagster keeps the place of a step that was killed, and the next run would wait for it without end. To be called
-    while the warehouse file is held: then no other run of this command is at work.
+    To be called while the warehouse file is held: then no other run of this command is at work.
     """
     for run in instance.get_runs(filters=dg.RunsFilter(tags=_OF_COMMAND, statuses=_UNFINISHED)):
         instance.report_run_failed(run, "This run was killed; the next one found it unfinished.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _return_large_blocks() -> None:
@@ -137,13 +134,15 @@ def _frozen_garbage() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _run_wave(job: dg.JobDefinition, instance: dg.DagsterInstance, wave: int, on_event: Show) -> WaveRun:
+def _run_wave(job: dg.JobDefinition, instance: dg.DagsterInstance, wave: int, on_event: Show | None) -> WaveRun:
+    """``on_event`` None: nobody watches, the run logs JSON."""
     started = time.perf_counter()
-    on_event(f"wave {wave}", finished=True)
+    if on_event is not None:
+        on_event(f"wave {wave}", finished=True)
     result = job.execute_in_process(
         partition_key=str(wave),
         instance=instance,
-        run_config={"loggers": {"progress": {}}},
+        run_config={"loggers": {JSON_LOGGER if on_event is None else "progress": {}}},
         tags=_OF_COMMAND,
         raise_on_error=False,
     )
@@ -221,24 +220,3 @@ def _progress_logger(on_event: Show) -> dg.LoggerDefinition:
         return logger
 
     return progress
-
-
-def serve_ui(settings: Settings, *, port: int) -> int:
-    """Dagster's webserver and daemon on loopback until stopped; the exit code of `dagster dev`."""
-    environment = os.environ | {
-        "AXSTAT_HOME": str(settings.home),
-        "DAGSTER_HOME": str(prepare_instance(settings)),
-        "DAGSTER_DISABLE_TELEMETRY": "yes",
-        # It recommends a command of another package, which axstat does not need
-        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
-    }
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(settings.workspace_file)]
-    services = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment)
-    # Ctrl-C reaches every process of a terminal; what ends this one alone must end them too
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: services.terminate())
-    try:
-        return services.wait()
-    except KeyboardInterrupt:
-        return services.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -6,7 +6,6 @@ delivery (intake).
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -103,7 +102,7 @@ def source_sensor(library: ContractLibrary) -> dg.SensorDefinition:
         new: list[SeenDelivery] = []
         for source in sources:
             try:
-                seen = _look(source, settings, os.environ, seconds=_TICK_SECONDS / len(sources))
+                seen = _look(source, settings, settings.environment, seconds=_TICK_SECONDS / len(sources))
             except AxstatError as error:
                 told.append(str(error))
                 continue

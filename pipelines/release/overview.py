@@ -1,4 +1,4 @@
-"""What is there: waves, how far each is built, what is published. Reads only."""
+"""What is there: waves, how far each is built, deliveries, what is published. Reads only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.errors import AxstatError
 from pipelines.intake.manifest import look_for_deliveries
-from pipelines.release.vintages import MANIFEST, Vintage, last_vintage, read_manifest
+from pipelines.release.vintages import MANIFEST, Vintage, last_vintage, read_manifest, vintages
 from pipelines.settings import Settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
@@ -49,10 +49,8 @@ def overview(settings: Settings) -> pl.DataFrame:
     }  # fmt: skip
     if not settings.warehouse_file.exists():
         return pl.DataFrame(schema=columns)
-    # A run keeps the file for a wave: who asks is told at once who has it
-    warehouse = Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library, lock_timeout=2.0)
     rows = []
-    with warehouse.session() as session:
+    with _warehouse(settings, library).session() as session:
         register = session.table("meta.delivery_file")
         current = register.filter(pl.col("status") == "current")
         waves = current.group_by("survey", "wave").agg(pl.len().alias("files"), pl.col("synthetic").any())
@@ -62,6 +60,80 @@ def overview(settings: Settings) -> pl.DataFrame:
             state = _state(session, library, settings, new, row["survey"], row["wave"], vintage)
             rows.append(row | {"state": state, "published": str(vintage) if vintage else None})
     return pl.DataFrame(rows, schema=columns)
+
+
+def delivery_states(settings: Settings) -> pl.DataFrame:
+    """One row a delivery in the folder.
+
+    Returns:
+        delivery, survey, wave, sequence, state, why. ``state`` is 'new' (no run has read it), 'taken in', 'rejected' or
+        'not readable'; of one that is not readable only its folder is known, and why.
+
+    Raises:
+        AxstatError: the warehouse cannot be opened.
+    """
+    columns = {
+        "delivery": pl.String, "survey": pl.String, "wave": pl.Int32, "sequence": pl.Int32,
+        "state": pl.String, "why": pl.String,
+    }  # fmt: skip
+    found = look_for_deliveries(settings.deliveries_dir)
+    rejected: dict[str, set[str]] = {}
+    known: set[str] = set()
+    if settings.warehouse_file.exists():
+        with _warehouse(settings, load_library(settings.contracts_dir)).session() as session:
+            register = session.table("meta.delivery_file", columns=("delivery", "status", "reason"))
+        known = set(register["delivery"])
+        for delivery, status, reason in register.iter_rows():
+            if status == "rejected":
+                rejected.setdefault(delivery, set()).add(reason or "")
+    rows = [
+        {
+            "delivery": one.delivery,
+            "survey": one.survey,
+            "wave": one.wave,
+            "sequence": one.sequence,
+            "state": "rejected" if one.delivery in rejected else "taken in" if one.delivery in known else "new",
+            "why": ", ".join(sorted(rejected[one.delivery])) if one.delivery in rejected else None,
+        }
+        for one in found.manifests
+    ]
+    rows += [
+        {"delivery": violation.where, "state": "not readable", "why": violation.code}
+        for problem in found.problems
+        for violation in problem.violations
+    ]
+    return pl.DataFrame(rows, schema=columns)
+
+
+def releases(settings: Settings) -> pl.DataFrame:
+    """One row a release, oldest wave first.
+
+    Returns:
+        release, wave, synthetic, files, latest (whether `latest` names it).
+    """
+    columns = {
+        "release": pl.String, "wave": pl.Int32, "synthetic": pl.Boolean, "files": pl.UInt32, "latest": pl.Boolean,
+    }  # fmt: skip
+    pointer = settings.published_dir / "latest"
+    latest = pointer.readlink().name if pointer.is_symlink() else None
+    rows = []
+    for vintage in vintages(settings.published_dir):
+        manifest = read_manifest(settings.published_dir, vintage)
+        rows.append(
+            {
+                "release": str(vintage),
+                "wave": vintage.wave,
+                "synthetic": manifest["synthetic"],
+                "files": len(manifest["files"]),
+                "latest": str(vintage) == latest,
+            }
+        )
+    return pl.DataFrame(rows, schema=columns)
+
+
+def _warehouse(settings: Settings, library: ContractLibrary) -> Warehouse:
+    """A run keeps the file for a wave: who asks is told at once who has it."""
+    return Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library, lock_timeout=2.0)
 
 
 def stale_waves(table: pl.DataFrame) -> list[int]:

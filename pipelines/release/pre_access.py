@@ -60,7 +60,7 @@ def open_to_listed(
 
 
 def _listed(library: ContractLibrary, wave: int, now: datetime.datetime) -> list[PreAccess]:
-    moment = _moment(library, wave)
+    moment = library.calendar.release_moment(wave)
     if now >= moment:
         raise AxstatError(
             "already_public",
@@ -85,11 +85,5 @@ def _listed(library: ContractLibrary, wave: int, now: datetime.datetime) -> list
     return people
 
 
-def _moment(library: ContractLibrary, wave: int) -> datetime.datetime:
-    """When the wave may be published: its announced moment, or the end of an embargo after it."""
-    until = [embargo.until for embargo in library.calendar.embargoes if embargo.wave == wave]
-    return max([library.calendar.publication_moment(wave), *until])
-
-
 def _from(library: ContractLibrary, wave: int, person: PreAccess) -> datetime.datetime:
-    return _moment(library, wave) - datetime.timedelta(hours=person.hours_before)
+    return library.calendar.release_moment(wave) - datetime.timedelta(hours=person.hours_before)

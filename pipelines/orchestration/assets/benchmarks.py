@@ -6,6 +6,7 @@ import polars as pl
 from pipelines.contracts.library import ContractLibrary
 from pipelines.intake.series.observations import benchmark_rows
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.step_records import recorded
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Warehouse
 
@@ -21,6 +22,7 @@ def benchmark_asset(waves: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         description="Figures of other offices, every vintage of them: core.benchmark. Fetches nothing.",
     )
+    @recorded
     def benchmarks(
         settings: dg.ResourceParam[Settings],
         library: dg.ResourceParam[ContractLibrary],

@@ -8,6 +8,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import divisions, domains, measures, segment
+from pipelines.orchestration.step_records import recorded
 from pipelines.stats.change import adoption_changes
 from pipelines.stats.change_figures import KEY, change_figures
 from pipelines.stats.decomposition import ALL, decompose_change
@@ -31,6 +32,7 @@ def change_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg
         kinds={"duckdb", "python"},
         description="Change of every rate against the earlier waves, within and composition, and gross flows.",
     )
+    @recorded
     def changes(
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],

@@ -18,6 +18,7 @@ from pipelines.intake.delivery import RawTable, read_delivery_file
 from pipelines.intake.manifest import SelectedFile, look_for_deliveries, select_files
 from pipelines.intake.register import file_register
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.step_records import recorded
 from pipelines.precheck.codebook import CodebookReport, compare_codebooks
 from pipelines.precheck.codebook_told import as_page, remarks
 from pipelines.precheck.known import last_codebook
@@ -60,6 +61,7 @@ def delivery_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
         kinds={"duckdb"},
         description=f"Files of the {survey.label_en}, as sent: raw.* and meta.delivery_file.",
     )
+    @recorded
     def deliveries(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],

@@ -9,6 +9,7 @@ from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import disclosure_rules, domains, measures
 from pipelines.orchestration.quality_indicators import quality_indicators
+from pipelines.orchestration.step_records import recorded
 from pipelines.release.protection import cell_ties, published_cells
 from pipelines.settings import Settings
 from pipelines.stats.cell_protection import protected_cells
@@ -30,6 +31,7 @@ def estimate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.A
         kinds={"duckdb", "python"},
         description="Rates with standard errors and intervals, for every domain, measure, base and weighting.",
     )
+    @recorded
     def estimates(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],

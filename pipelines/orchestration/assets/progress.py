@@ -11,6 +11,7 @@ from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import aim, domains, measures, segment
+from pipelines.orchestration.step_records import recorded
 from pipelines.stats.change import adoption_change
 from pipelines.stats.projection import hindcast, project
 from pipelines.stats.rate_series import KEY, RateSeries
@@ -41,6 +42,7 @@ def progress_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> 
         kinds={"duckdb", "python"},
         description="Gap, pace observed and required, projection to the target year, hindcasts and scenarios.",
     )
+    @recorded
     def progress(
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],

@@ -1,10 +1,14 @@
 """The marts of a wave, and its release."""
 
+from datetime import UTC, timedelta
+
 import dagster as dg
 import polars as pl
 
+from pipelines.contracts.calendar import ReleaseCalendar
 from pipelines.contracts.library import ContractLibrary
 from pipelines.orchestration.metadata import column_schema, table_markdown
+from pipelines.orchestration.step_records import recorded
 from pipelines.release.gate import RefusedError, utc_now
 from pipelines.release.publish import publish
 from pipelines.release.reading import read_release
@@ -44,6 +48,7 @@ def mart_assets(library: ContractLibrary, waves: dg.PartitionsDefinition) -> dg.
         partitions_def=waves,
         pool="warehouse",
     )
+    @recorded
     def marts(
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],
@@ -84,7 +89,9 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         description="All forms of the tables, workbook and report in both languages; judged and published as a whole.",
         # A release whose moment has not come is none, and no failure
         output_required=False,
+        freshness_policy=_yearly(library.calendar),
     )
+    @recorded
     def release(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -111,3 +118,15 @@ def release_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -> d
         )
 
     return release
+
+
+def _yearly(calendar: ReleaseCalendar) -> dg.FreshnessPolicy:
+    """A release each year between the earliest and the latest day that the calendar has, and a day of grace."""
+    moments = sorted(
+        calendar.publication_moment(wave).astimezone(UTC).replace(year=2000) for wave in calendar.publication_dates
+    )
+    deadline = moments[-1] + timedelta(days=1)
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"{deadline.minute} {deadline.hour} {deadline.day} {deadline.month} *",
+        lower_bound_delta=deadline - moments[0],
+    )

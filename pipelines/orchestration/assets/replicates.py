@@ -9,6 +9,7 @@ from pipelines.orchestration.imputation import reimputation
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import domains, measures, weighting_plan
+from pipelines.orchestration.step_records import recorded
 from pipelines.stats.replicate_draws import SignDraws
 from pipelines.stats.replicate_rates import compare_engines, kept_signs, replicate_rates
 from pipelines.stats.replicate_weighting import draw_replicates
@@ -38,6 +39,7 @@ def replicate_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.
         kinds={"duckdb", "python"},
         description="500 bootstrap replicates, coordinated with the wave before; standard errors by both engines.",
     )
+    @recorded
     def replicates(
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],

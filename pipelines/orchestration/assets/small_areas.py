@@ -8,6 +8,7 @@ from pipelines.contracts.surveys import SmallAreaRule, Survey
 from pipelines.orchestration.inputs import WaveReader
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import area_covariates, domains
+from pipelines.orchestration.step_records import recorded
 from pipelines.stats.small_area import small_areas
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.session import Session
@@ -29,6 +30,7 @@ def small_area_asset(library: ContractLibrary, waves: dg.PartitionsDefinition) -
         kinds={"duckdb", "python"},
         description="Rates of small domains by a Fay-Herriot model, beside the direct ones.",
     )
+    @recorded
     def small_area(
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],

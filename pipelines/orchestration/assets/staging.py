@@ -11,6 +11,7 @@ from pipelines.errors import Violation, ViolationsError
 from pipelines.intake.edits import apply_edits, read_edits
 from pipelines.orchestration.imputation import impute_wave
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
+from pipelines.orchestration.step_records import recorded
 from pipelines.quality.findings import Checked
 from pipelines.quality.rows import check_rows
 from pipelines.settings import Settings
@@ -36,6 +37,7 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
         kinds={"duckdb", "great_expectations"},
         description="Typed and recoded rows; those that break a rule stand in raw.quarantine with every reason.",
     )
+    @recorded
     def staging(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -88,6 +90,7 @@ def staging_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.As
         kinds={"duckdb"},
         description="Frame, sample, responding units and their measures, in the same shape for both surveys.",
     )
+    @recorded
     def core(
         context: dg.AssetExecutionContext,
         library: dg.ResourceParam[ContractLibrary],

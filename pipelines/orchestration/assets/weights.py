@@ -7,6 +7,7 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.contracts.surveys import Survey
 from pipelines.orchestration.metadata import rows_by_table, table_markdown
 from pipelines.orchestration.plans import weighting_plan
+from pipelines.orchestration.step_records import recorded
 from pipelines.settings import Settings
 from pipelines.stats.draw_id import in_draw_order
 from pipelines.stats.frame_changes import frame_changes
@@ -30,6 +31,7 @@ def weight_assets(survey: Survey, waves: dg.PartitionsDefinition) -> list[dg.Ass
         kinds={"duckdb", "python"},
         description="Base weight, eligibility, non-response and calibration factors; their product is the weight.",
     )
+    @recorded
     def weights(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
+from pipelines.orchestration import step_records
 from pipelines.orchestration.checks import boundary_checks
 from pipelines.warehouse.catalogue import SqlCatalogue, Statement
 
@@ -146,3 +147,28 @@ def test_a_check_by_itself_says_that_it_needs_a_wave(checks: list[dg.AssetChecks
         dg.materialize(
             checks, selection=dg.AssetSelection.all_asset_checks(), resources={"warehouse": FakeWarehouse({})}
         )
+
+
+class HeldWarehouse(FakeWarehouse):
+    """One that another program holds for the first tries."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__({})
+        self.tries = tries
+
+    @contextmanager
+    def session(self) -> Iterator["FakeWarehouse"]:
+        if self.tries:
+            self.tries -= 1
+            raise AxstatError("warehouse_locked", where="w", expected="e", got="g", hint="h")
+        yield self
+
+
+def test_checks_wait_for_a_warehouse_that_is_held(
+    checks: list[dg.AssetChecksDefinition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_records, "FIRST_PAUSE_SECONDS", 0.001)
+    held = HeldWarehouse(3)
+    found = evaluate(checks, CORE, held)
+    assert held.tries == 0
+    assert {one.passed for one in found.values()} == {True}

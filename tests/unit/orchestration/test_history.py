@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.errors import AxstatError
 from pipelines.orchestration.history import opened_instance, prepare_instance
-from pipelines.settings import Settings
+from pipelines.settings import Settings, load_settings
 
 
 @dg.job
@@ -35,12 +35,84 @@ def test_the_instance_tells_nobody_and_runs_one_step_at_a_time(settings: Setting
         assert Path(instance.root_directory) == home
 
 
-def test_a_changed_configuration_is_kept(settings: Settings) -> None:
-    config = prepare_instance(settings) / "dagster.yaml"
+def config_of(settings: Settings) -> Path:
+    return prepare_instance(settings) / "dagster.yaml"
+
+
+def test_runs_of_waves_queue_and_a_dead_run_is_started_once_more(settings: Settings) -> None:
+    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        [limit] = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
+        assert limit == {"key": "axstat/writer", "value": "queued", "limit": 1}
+        assert instance.run_retries_enabled
+        assert instance.run_retries_max_retries == 1
+        # A fault of the data does not go away by itself
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert instance.run_monitoring_enabled
+        assert instance.freshness_enabled
+
+
+def test_a_configuration_of_ones_own_is_kept(settings: Settings) -> None:
+    config = config_of(settings)
     own = yaml.safe_load(config.read_text(encoding="utf-8")) | {"retention": {"schedule": {"purge_after_days": 9}}}
     config.write_text(yaml.safe_dump(own), encoding="utf-8")
     prepare_instance(settings)
     assert yaml.safe_load(config.read_text(encoding="utf-8")) == own
+
+
+def test_the_configuration_of_an_earlier_version_is_written_anew(settings: Settings) -> None:
+    config = config_of(settings)
+    wanted = config.read_text(encoding="utf-8")
+    first_line = wanted.splitlines()[0]
+    for before in (
+        # What the first version of axstat wrote
+        "telemetry:\n  enabled: false\nnux:\n  enabled: false\nconcurrency:\n  pools:\n    default_limit: 1\n",
+        f"{first_line}\ntelemetry:\n  enabled: true\n",
+    ):
+        config.write_text(before, encoding="utf-8")
+        prepare_instance(settings)
+        assert config.read_text(encoding="utf-8") == wanted
+    assert [path.name for path in config.parent.iterdir()] == ["dagster.yaml"]
+
+
+def in_postgres(settings: Settings) -> Settings:
+    return load_settings(
+        {"AXSTAT_HOME": str(settings.home), "AXSTAT_POSTGRES_URL": "postgresql://u:mark3r@127.0.0.1:9/runs"}
+    )
+
+
+def test_the_address_of_the_database_is_not_written_down(settings: Settings) -> None:
+    text = config_of(in_postgres(settings)).read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["storage"] == {"postgres": {"postgres_url": {"env": "AXSTAT_POSTGRES_URL"}}}
+    assert "mark3r" not in text
+    # And back again, where it is no longer set
+    assert "storage" not in yaml.safe_load(config_of(settings).read_text(encoding="utf-8"))
+
+
+def test_a_configuration_of_ones_own_without_the_database_is_refused(settings: Settings) -> None:
+    config = config_of(settings)
+    config.write_text("telemetry: {enabled: false}", encoding="utf-8")
+    with pytest.raises(AxstatError, match="history_elsewhere"):
+        prepare_instance(in_postgres(settings))
+    config.write_text("storage: {postgres: {postgres_url: {env: AXSTAT_POSTGRES_URL}}}", encoding="utf-8")
+    prepare_instance(in_postgres(settings))
+
+
+def test_without_the_extra_it_says_what_to_install(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(AxstatError, match="postgres_extra_missing") as caught:
+        prepare_instance(in_postgres(settings))
+    assert "axstat[postgres]" in caught.value.hint
+
+
+def test_a_database_that_does_not_answer_says_so_without_its_address(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagster_postgres.utils.time.sleep", lambda _seconds: None)
+    monkeypatch.setenv("AXSTAT_POSTGRES_URL", "")
+    with pytest.raises(AxstatError, match="run_history_failed") as caught, opened_instance(in_postgres(settings)):
+        """Never opened."""
+    assert "start the database" in caught.value.hint
+    assert "mark3r" not in str(caught.value)
 
 
 def test_what_ran_is_read_by_dagsters_own_storage(settings: Settings) -> None:

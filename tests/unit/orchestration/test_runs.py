@@ -1,9 +1,3 @@
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -41,41 +35,3 @@ def test_without_deliveries_it_says_where_they_go(settings: Settings) -> None:
         run_waves(settings, None, on_event=silent)
     assert caught.value.where == str(settings.deliveries_dir)
     assert "axstat synth" in caught.value.hint
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM between processes")
-def test_what_the_ui_started_ends_with_it(settings: Settings, tmp_path: Path) -> None:
-    """A service manager ends `axstat ui` by SIGTERM to that one process."""
-    noted = tmp_path / "pid"
-    # In the place of dagster: notes its process id and arguments, and ends as dagster dev does, by itself
-    stand_in = tmp_path / "dagster.py"
-    stand_in.write_text(
-        textwrap.dedent(f"""\
-            import os, pathlib, signal, sys, time
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-            part = pathlib.Path({str(noted) + ".part"!r})
-            part.write_text("\\n".join([str(os.getpid()), os.environ["DAGSTER_DISABLE_TELEMETRY"], *sys.argv[1:]]))
-            part.rename({str(noted)!r})
-            time.sleep(60)
-            """),
-        encoding="utf-8",
-    )
-    serving = (
-        "import os, sys; from pipelines.orchestration.runs import serve_ui; from pipelines.settings import *;"
-        f"os.environ['PYTHONPATH'] = {str(tmp_path)!r}; sys.exit(serve_ui(load_settings(), port=1234))"
-    )
-    environment = os.environ | {"AXSTAT_HOME": str(settings.home)}
-    with subprocess.Popen([sys.executable, "-c", serving], env=environment) as parent:
-        deadline = time.monotonic() + 60
-        while not noted.exists():
-            assert parent.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        child, telemetry, *arguments = noted.read_text(encoding="utf-8").split("\n")
-        parent.send_signal(signal.SIGTERM)
-        # The exit code is that of what it started, which it has waited for
-        assert parent.wait(timeout=30) == 7
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(child), 0)
-    assert telemetry == "yes"
-    assert arguments == ["dev", "-w", str(settings.workspace_file), "-h", "127.0.0.1", "-p", "1234"]

@@ -260,7 +260,7 @@ def test_what_is_new_at_a_source_is_fetched_by_the_job_and_then_run(
     assert request.run_key == (look(far, settings, instance).run_requests or [])[0].run_key
 
     only = with_sources(library, {"id": "far", "url": f"file://{shop}"})
-    done = fetch_job().execute_in_process(resources={"settings": settings, "library": only}, instance=instance)
+    done = fetch_job(settings).execute_in_process(resources={"settings": settings, "library": only}, instance=instance)
     assert done.success
     assert {path.name for path in settings.deliveries_dir.glob("[!.]*")} == {"industry-2025", "public-2025"}
     assert "gone" in reason(look(far, settings, instance))
@@ -273,7 +273,7 @@ def test_a_fetch_at_work_is_not_doubled(
     library: ContractLibrary, settings: Settings, instance: dg.DagsterInstance, shop: Path, deliver: Deliver
 ) -> None:
     deliver("industry", root=shop)
-    instance.create_run_for_job(fetch_job(), status=dg.DagsterRunStatus.STARTED)
+    instance.create_run_for_job(fetch_job(settings), status=dg.DagsterRunStatus.STARTED)
     far = with_sources(library, {"id": "far", "url": f"file://{shop}"})
     assert reason(look(far, settings, instance)) == "a fetch is at work"
 
@@ -283,7 +283,7 @@ def test_a_fetch_that_failed_is_a_failed_run_that_says_why(
 ) -> None:
     (deliver("industry", root=shop) / "industry_response.csv").write_bytes(b"other")
     deliver("public", root=shop)
-    done = fetch_job().execute_in_process(
+    done = fetch_job(settings).execute_in_process(
         resources={"settings": settings, "library": with_sources(library, {"id": "far", "url": f"file://{shop}"})},
         instance=instance,
         raise_on_error=False,
@@ -299,7 +299,6 @@ def test_no_secret_reaches_the_instance(
     settings: Settings,
     instance: dg.DagsterInstance,
     shop: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A fetch and a look that fail at a server that refuses them, read back from Dagster's own store."""
@@ -311,7 +310,7 @@ def test_no_secret_reaches_the_instance(
         def log_message(self, format: str, *args: object) -> None:
             """Nobody reads it."""
 
-    monkeypatch.setenv("AXSTAT_FAR_TOKEN", "marker-secret")
+    settings = replace(settings, environment={"AXSTAT_FAR_TOKEN": "marker-secret"})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Refusing, directory=str(shop)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -320,7 +319,7 @@ def test_no_secret_reaches_the_instance(
         keys = {"id": "far", "url": url, "index": "i.json", "credentials": {"token": "AXSTAT_FAR_TOKEN"}}
         far = with_sources(library, keys)
         said = reason(look(far, settings, instance))
-        done = fetch_job().execute_in_process(
+        done = fetch_job(settings).execute_in_process(
             resources={"settings": settings, "library": far}, instance=instance, raise_on_error=False
         )
     finally:
@@ -356,8 +355,6 @@ def test_dagster_can_start_what_is_asked_for(
 
 def test_they_are_off_until_a_person_switches_them_on(definitions: dg.Definitions) -> None:
     sensors = {sensor.name: sensor for sensor in definitions.get_repository_def().sensor_defs}
-    assert set(sensors) == {"new_deliveries", "new_at_sources"}
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.STOPPED}
-    assert {name: sensor.job_name for name, sensor in sensors.items()} == {
-        "new_deliveries": WAVE_JOB, "new_at_sources": FETCH_JOB
-    }  # fmt: skip
+    asking = {name: [target.job_name for target in sensor.targets] for name, sensor in sensors.items()}
+    assert asking == {"new_deliveries": [WAVE_JOB], "new_at_sources": [FETCH_JOB], "failure_notices": []}

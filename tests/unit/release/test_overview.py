@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError
-from pipelines.release.overview import latest_database, overview, stale_waves
+from pipelines.release.overview import delivery_states, latest_database, overview, releases, stale_waves
 from pipelines.settings import Settings
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import Warehouse
@@ -145,3 +145,60 @@ def test_the_latest_file_is_found_by_the_link(settings: Settings) -> None:
     (release / "axstat.duckdb").write_bytes(b"")
     (settings.published_dir / "latest").symlink_to("2021.1", target_is_directory=True)
     assert latest_database(settings).resolve() == release / "axstat.duckdb"
+
+
+def deliver(settings: Settings, name: str, **keys: object) -> None:
+    folder = settings.deliveries_dir / name
+    folder.mkdir(parents=True)
+    sent = {"file": "a.csv", "contract": "industry_response", "sha256": "0" * 64, "rows": 1}
+    manifest = {
+        "delivery": name, "survey": "industry", "wave": 2025, "sequence": 1, "question_version": "list-2022",
+        "tech_list_version": "1", "collection_start": "2025-09-01", "collection_end": "2025-10-31",
+        "sender": "contractor", "synthetic": True, "files": [sent], **keys,
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def test_deliveries_say_what_became_of_them(settings: Settings, warehouse: Warehouse) -> None:
+    with warehouse.session() as session:
+        register = session.table("meta.delivery_file")
+        first, second, *_ = register["delivery"].unique(maintain_order=True)
+        refused = pl.when(pl.col("delivery") == second)
+        changed = register.with_columns(
+            refused.then(pl.lit("rejected")).otherwise("status").alias("status"),
+            refused.then(pl.lit("hash_differs")).otherwise("reason").alias("reason"),
+        )
+        session.replace("meta.delivery_file", changed, where={})
+    deliver(settings, first)
+    deliver(settings, second, sequence=2)
+    deliver(settings, "sent-today", sequence=3)
+    (settings.deliveries_dir / "broken").mkdir()
+    (settings.deliveries_dir / "broken" / "manifest.json").write_text("{", encoding="utf-8")
+    found = {row["delivery"]: (row["state"], row["why"]) for row in delivery_states(settings).to_dicts()}
+    assert found.pop(first) == ("taken in", None)
+    assert found.pop(second) == ("rejected", "hash_differs")
+    assert found.pop("sent-today") == ("new", None)
+    [(where, (state, _))] = found.items()
+    assert "broken" in where
+    assert state == "not readable"
+
+
+def test_deliveries_are_seen_before_there_is_a_warehouse(settings: Settings) -> None:
+    deliver(settings, "sent-today")
+    assert delivery_states(settings).rows() == [("sent-today", "industry", 2025, 1, "new", None)]
+    assert not settings.warehouse_file.exists()
+
+
+def test_releases_come_in_order_with_the_one_that_latest_names(settings: Settings) -> None:
+    assert releases(settings).is_empty()
+    for name in ("2024.1", "2025.2", "2025.10"):
+        folder = settings.published_dir / name
+        folder.mkdir(parents=True)
+        manifest = {"synthetic": name != "2024.1", "files": {"a": "0", "b": "0"}}
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (settings.published_dir / "latest").symlink_to("2025.10")
+    assert releases(settings).rows() == [
+        ("2024.1", 2024, False, 2, False),
+        ("2025.2", 2025, True, 2, False),
+        ("2025.10", 2025, True, 2, True),
+    ]

@@ -389,10 +389,10 @@ def test_the_same_macros_give_the_same_bytes(
 def test_an_older_client_reads_tables_comments_and_macros(
     with_macros: Path, library: ContractLibrary, catalogue: SqlCatalogue
 ) -> None:
-    """Set AXSTAT_OLD_DUCKDB to the Python of an environment with an older duckdb (`pip install duckdb==1.1.3`)."""
-    python = os.environ.get("AXSTAT_OLD_DUCKDB")
+    """Set OLD_DUCKDB_PYTHON to the Python of an environment with an older duckdb (`pip install duckdb==1.1.3`)."""
+    python = os.environ.get("OLD_DUCKDB_PYTHON")
     if python is None:
-        pytest.skip("AXSTAT_OLD_DUCKDB names no Python with an older DuckDB client")
+        pytest.skip("OLD_DUCKDB_PYTHON names no Python with an older DuckDB client")
     script = Path(__file__).with_name("old_client.py")
     ran = subprocess.run([python, str(script), str(with_macros)], capture_output=True, text=True, check=True)
     found = json.loads(ran.stdout)
