@@ -5,6 +5,7 @@ Belongs here: paths and switches of one installation. Does not belong here: anyt
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ from pathlib import Path
 from pipelines.errors import AxstatError
 
 _PACKAGE = Path(__file__).parent
+
+DUCKDB = "duckdb"
+# A Spark master (one machine, or a standalone cluster with its spare masters), or a Spark Connect server
+_ENGINE = re.compile(r"local\[(?:[1-9]\d*|\*)\]|spark://[^\s,/]+:\d+(?:,[^\s,/]+:\d+)*|sc://[^\s/;]+(?:/[^\s]*)?")
+_MEMORY = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT])(?P<binary>i?)B", re.IGNORECASE)
+_DEFAULT_MEMORY = "2GB"
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,9 @@ class Settings:
         contracts_dir, sql_dir, annual_dir: contracts, SQL and report templates that come with the program.
         workspace_file: where Dagster finds the program.
         lock_file: the lock file of a source checkout, None in an installed wheel.
+        engine: what adds microdata up to cells: ``duckdb``, a Spark master or a Spark Connect address; None: nobody
+            said, which means DuckDB where cells are needed.
+        memory_limit: bytes that this engine may take before it spills to `spill_dir` (of a cluster: its driver).
     """
 
     home: Path
@@ -31,6 +41,8 @@ class Settings:
     annual_dir: Path
     workspace_file: Path
     lock_file: Path | None
+    engine: str | None
+    memory_limit: int
 
     @property
     def deliveries_dir(self) -> Path:
@@ -73,16 +85,27 @@ class Settings:
         return self.home / "pre_access"
 
     @property
+    def cells_dir(self) -> Path:
+        """Microdata as Parquet for an engine, a folder each content; readable by their owner only."""
+        return self.home / "cells"
+
+    @property
+    def spill_dir(self) -> Path:
+        """What an engine puts aside while its memory is full; microdata, readable by their owner only."""
+        return self.cells_dir / "spill"
+
+    @property
     def dagster_home(self) -> Path:
         """Run history of Dagster."""
         return self.home / "dagster"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the environment (`AXSTAT_HOME`, default `./data`).
+    """Settings from the environment: `AXSTAT_HOME` (default `./data`), `AXSTAT_ENGINE`, `AXSTAT_MEMORY_LIMIT` (2GB).
 
     Raises:
-        AxstatError: if `AXSTAT_HOME` names something that is not a folder.
+        AxstatError: if `AXSTAT_HOME` names something that is not a folder, `AXSTAT_ENGINE` no engine, or
+            `AXSTAT_MEMORY_LIMIT` no amount of memory.
     """
     values = os.environ if environment is None else environment
     home = Path(values.get("AXSTAT_HOME") or "data").expanduser().absolute()
@@ -105,4 +128,35 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         annual_dir=root / "reports" / "annual",
         workspace_file=root / "workspace.yaml",
         lock_file=lock_file if lock_file.is_file() else None,
+        engine=_engine(values.get("AXSTAT_ENGINE") or None),
+        memory_limit=_memory_limit(values.get("AXSTAT_MEMORY_LIMIT") or _DEFAULT_MEMORY),
+    )
+
+
+def _engine(text: str | None) -> str | None:
+    if text in (None, DUCKDB) or _ENGINE.fullmatch(str(text)):
+        return text
+    raise AxstatError(
+        "engine_address",
+        where=f"AXSTAT_ENGINE={text}",
+        expected="duckdb, local[2], spark://host:7077 or sc://host:15002",
+        got="something else",
+        hint="correct the address, or leave AXSTAT_ENGINE unset to use DuckDB",
+    )
+
+
+def _memory_limit(text: str) -> int:
+    """Bytes, at least 100 MB: a binary unit (GiB) counts in 1024, another (GB) in 1000."""
+    found = _MEMORY.fullmatch(text.strip())
+    if found is not None:
+        power = "KMGT".index(found["unit"].upper()) + 1
+        size = int(float(found["number"]) * (1024 if found["binary"] else 1000) ** power)
+        if size >= 100_000_000:
+            return size
+    raise AxstatError(
+        "memory_limit",
+        where=f"AXSTAT_MEMORY_LIMIT={text}",
+        expected="100MB or more, such as 2GB or 1.5GiB",
+        got="less" if found else "no amount of memory",
+        hint="correct the limit",
     )
