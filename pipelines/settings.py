@@ -7,7 +7,7 @@ Belongs here: paths and switches of one installation. Does not belong here: anyt
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.errors import AxstatError
@@ -41,7 +41,7 @@ class Settings:
     annual_dir: Path
     workspace_file: Path
     lock_file: Path | None
-    engine: str | None
+    engine: str | None = field(repr=False)  # an address may hold a token
     memory_limit: int
 
     @property
@@ -133,12 +133,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def without_token(address: str) -> str:
+    """An engine's address as messages may show it: parameters of Spark Connect, such as a token, are left out."""
+    return address.split(";")[0]
+
+
 def _engine(text: str | None) -> str | None:
     if text in (None, DUCKDB) or _ENGINE.fullmatch(str(text)):
         return text
     raise AxstatError(
         "engine_address",
-        where=f"AXSTAT_ENGINE={text}",
+        where=f"AXSTAT_ENGINE={without_token(str(text))}",
         expected="duckdb, local[2], spark://host:7077 or sc://host:15002",
         got="something else",
         hint="correct the address, or leave AXSTAT_ENGINE unset to use DuckDB",

@@ -88,7 +88,7 @@ def all_cells(maker: CellMaker) -> dict[tuple[str, str], pl.DataFrame]:
 
 
 def differences(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
-    """What is not equal: keys, counts and NULLs exactly, sums to 1e-9 of the size of what was added up."""
+    """What is not equal: keys, counts and NULLs exactly, sums to 1e-9 of their size or that of their terms."""
     if one.columns != other.columns:
         return [f"columns {one.columns} and {other.columns}"]
     keys = [name for name in KEYS if name in one.columns]
@@ -99,14 +99,13 @@ def differences(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
     for name in one.columns:
         a, b = one[name], other[name]
         if name.split(".")[0] in keys or name in COUNTS or not a.dtype.is_float():
-            if not a.cast(pl.String).equals(b.cast(pl.String)):
+            if not (a.equals(b) if a.dtype.is_float() else a.cast(pl.String).equals(b.cast(pl.String))):
                 found.append(f"{name}: {a.to_list()[:20]} and {b.to_list()[:20]}")
             continue
         if not a.is_null().equals(b.is_null()):
             found.append(f"NULLs of {name}")
             continue
         numbers = a.fill_null(0.0).to_numpy(), b.fill_null(0.0).to_numpy()
-        # Sums of deviations are near 0, by which they cannot be measured
         scale = np.abs(_scale(one, name))
         away = np.abs(numbers[0] - numbers[1]) > 1e-9 * np.maximum(np.maximum(np.abs(numbers[0]), scale), 1e-300)
         if away.any():
@@ -115,11 +114,20 @@ def differences(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
 
 
 def _scale(table: pl.DataFrame, name: str) -> np.ndarray:
-    of = {"top": ("row_size", "weight"), "top_bottom": ("top_top", "bottom_bottom"), "row_top_top": ("row_size",) * 2}
-    if name not in of or "row_size" not in table.columns:
+    """The size of the terms of sums of deviations from the ratio, which cancel where a unit of huge weight makes it."""
+    if "row_size" not in table.columns:
         return np.zeros(table.height)
-    one, other = (table[column].to_numpy() for column in of[name])
-    return np.sqrt(one * other)
+    away, size, weight, bottoms = (
+        table[column].to_numpy() for column in ("top_top", "row_size", "weight", "bottom_bottom")
+    )
+    tops = np.square(table["about"].to_numpy()) * bottoms
+    terms = {
+        "top": size * weight,
+        "top_top": away * tops,
+        "top_bottom": np.maximum(away, tops) * bottoms,
+        "row_top_top": size * size,
+    }
+    return np.sqrt(terms[name]) if name in terms else np.zeros(table.height)
 
 
 def _flat(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

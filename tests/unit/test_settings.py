@@ -23,6 +23,13 @@ def test_an_engine_is_named_by_its_address(tmp_path: Path, address: str) -> None
     assert settings(tmp_path, AXSTAT_ENGINE=address).engine == address
 
 
+def test_a_token_is_not_shown(tmp_path: Path) -> None:
+    assert "secret" not in repr(settings(tmp_path, AXSTAT_ENGINE="sc://host/;token=secret"))
+    with pytest.raises(AxstatError) as raised:
+        settings(tmp_path, AXSTAT_ENGINE="sc:/host;token=secret")
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("address", [{}, {"AXSTAT_ENGINE": ""}])
 def test_no_engine_is_named_where_nobody_said(tmp_path: Path, address: dict[str, str]) -> None:
     assert settings(tmp_path, **address).engine is None

@@ -19,6 +19,7 @@ import polars as pl
 from sqlglot import exp
 
 from pipelines.errors import AxstatError
+from pipelines.settings import without_token
 from pipelines.warehouse.engines.portable import in_spark, spark_view
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _require_pyspark(address: str) -> None:
     if importlib.util.find_spec("pyspark") is None:
         raise AxstatError(
             "pyspark_missing",
-            where=f"AXSTAT_ENGINE={address}",
+            where=f"AXSTAT_ENGINE={without_token(address)}",
             expected="pyspark",
             got="not installed",
             hint="pip install 'axstat[spark]', or leave AXSTAT_ENGINE unset to use DuckDB",
@@ -133,7 +134,7 @@ def _require_java(address: str) -> None:
     if shutil.which("java") is None and not (home and (Path(home) / "bin" / "java").is_file()):
         raise AxstatError(
             "java_missing",
-            where=f"AXSTAT_ENGINE={address}",
+            where=f"AXSTAT_ENGINE={without_token(address)}",
             expected="Java 17 or later, on the path or at JAVA_HOME",
             got="none",
             hint="install a Java runtime (Debian: default-jre-headless), or use a Spark Connect address (sc://…)",
@@ -152,7 +153,7 @@ def _require_answer(address: str) -> None:
             refusals.append(f"{server.netloc}: {error.strerror or error}")
     raise AxstatError(
         "engine_unreachable",
-        where=f"AXSTAT_ENGINE={address}",
+        where=f"AXSTAT_ENGINE={without_token(address)}",
         expected="a Spark master, or a Spark Connect server at sc://",
         got="; ".join(refusals),
         hint="correct the address, or start the server",
