@@ -400,7 +400,7 @@ def estimate(
 
         if out is not None:
             check_output(out)
-        made = run_specification(load_specification(spec))
+        made = run_specification(load_specification(spec), load_settings())
         print_notes(made.notes)
         write_or_print([(made.table, out)])
 

@@ -27,6 +27,8 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "AXSTAT_HOME": "the data home",
         SETTINGS_FILE: "file with further variables, readable by its owner only",
         "AXSTAT_LOG": "text or json",
+        "AXSTAT_ENGINE": "what adds up data too large for memory: duckdb, a Spark master or a Spark Connect address",
+        "AXSTAT_MEMORY_LIMIT": "memory that it may take, such as 2GB",
         POSTGRES_URL: "PostgreSQL database of the run history",
         "AXSTAT_NOTICE_FROM": "sender of mails about failed runs",
         "AXSTAT_NOTICE_TO": "their recipients, with commas between them",
@@ -39,6 +41,12 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "AXSTAT_WEBHOOK_TOKEN": "bearer token for it",
     }
 )
+DUCKDB = "duckdb"
+# A Spark master (one machine, or a standalone cluster with its spare masters), or a Spark Connect server
+_ENGINE = re.compile(r"local\[(?:[1-9]\d*|\*)\]|spark://[^\s,/]+:\d+(?:,[^\s,/]+:\d+)*|sc://[^\s/;]+(?:/[^\s]*)?")
+_MEMORY = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[KMGT])(?P<binary>i?)B", re.IGNORECASE)
+_DEFAULT_MEMORY = "2GB"
+_LEAST_MEMORY = 100_000_000
 # SQLAlchemy takes another one where an address names none
 _POSTGRES_DRIVER = "postgresql+psycopg2"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -169,6 +177,44 @@ class Environment:
             raise ViolationsError("settings", [_bad("AXSTAT_LOG", "text or json", form)])
         return form == "json"
 
+    def engine(self) -> str | None:
+        """What adds microdata up to cells; None where nobody said.
+
+        Raises:
+            AxstatError: it is no engine's address.
+        """
+        text = self._value("AXSTAT_ENGINE")
+        if text is None or text == DUCKDB or _ENGINE.fullmatch(text):
+            return text
+        raise AxstatError(
+            "engine_address",
+            where=f"AXSTAT_ENGINE={without_token(text)}",
+            expected="duckdb, local[2], spark://host:7077 or sc://host:15002",
+            got="something else",
+            hint="correct the address, or leave AXSTAT_ENGINE unset to use DuckDB",
+        )
+
+    def memory_limit(self) -> int:
+        """Bytes that the engine may take: a binary unit (GiB) counts in 1024, another (GB) in 1000.
+
+        Raises:
+            AxstatError: it is no amount of memory, or too little.
+        """
+        text = self._value("AXSTAT_MEMORY_LIMIT") or _DEFAULT_MEMORY
+        found = _MEMORY.fullmatch(text)
+        if found is not None:
+            power = "KMGT".index(found["unit"].upper()) + 1
+            size = int(float(found["number"]) * (1024 if found["binary"] else 1000) ** power)
+            if size >= _LEAST_MEMORY:
+                return size
+        raise AxstatError(
+            "memory_limit",
+            where=f"AXSTAT_MEMORY_LIMIT={text}",
+            expected="100MB or more, such as 2GB or 1.5GiB",
+            got="less" if found else "no amount of memory",
+            hint="correct the limit",
+        )
+
     def _value(self, name: str) -> str | None:
         """None where it is not set, or set to nothing."""
         return self.values.get(name, "").strip() or None
@@ -227,6 +273,11 @@ class Environment:
             wrong.append(_bad("AXSTAT_WEBHOOK_URL", "https:// and a host; http:// on this machine only", "another one"))
             return None
         return Webhook(url=url, token=token)
+
+
+def without_token(address: str) -> str:
+    """An engine's address as messages may show it: parameters of Spark Connect, such as a token, are left out."""
+    return address.split(";")[0]
 
 
 def _split(url: str) -> SplitResult:

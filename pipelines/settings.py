@@ -28,6 +28,9 @@ class Settings:
         notices: where word goes of a run that failed.
         postgres_url: the PostgreSQL database of the run history; None: files below the data home.
         json_logs: runs log a JSON object a line.
+        engine: what adds microdata up to cells: ``duckdb``, a Spark master or a Spark Connect address; None: nobody
+            said, which means DuckDB where cells are needed.
+        memory_limit: bytes that this engine may take before it spills to `spill_dir` (of a cluster: its driver).
     """
 
     home: Path
@@ -40,6 +43,8 @@ class Settings:
     notices: Notices
     postgres_url: str | None = field(repr=False)
     json_logs: bool
+    engine: str | None = field(repr=False)  # an address may hold a token
+    memory_limit: int
 
     @property
     def deliveries_dir(self) -> Path:
@@ -82,6 +87,16 @@ class Settings:
         return self.home / "pre_access"
 
     @property
+    def cells_dir(self) -> Path:
+        """Microdata as Parquet for an engine, a folder each content; readable by their owner only."""
+        return self.home / "cells"
+
+    @property
+    def spill_dir(self) -> Path:
+        """What an engine puts aside while its memory is full; microdata, readable by their owner only."""
+        return self.cells_dir / "spill"
+
+    @property
     def dagster_home(self) -> Path:
         """Run history of Dagster."""
         return self.home / "dagster"
@@ -122,4 +137,6 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         notices=read.notices(),
         postgres_url=postgres_url,
         json_logs=read.json_logs(),
+        engine=read.engine(),
+        memory_limit=read.memory_limit(),
     )

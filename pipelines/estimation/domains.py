@@ -88,7 +88,7 @@ def label_text(value: Label) -> str:
 
 def at_level(column: pl.Series, level: Label) -> pl.Series:
     """Whether each row of a column is at a level; null where missing."""
-    wanted = _as_type(column, level)
+    wanted = as_type(column.dtype, level)
     held = column.eq(wanted) if wanted is not None else pl.Series([False]).new_from_index(0, len(column))
     return held.set(column.is_null(), None)
 
@@ -99,7 +99,7 @@ def levels_of(column: pl.Series) -> list[Label]:
 
 
 def _holds(column: pl.Series, values: Sequence[Label]) -> BoolArray:
-    wanted = [made for value in values if (made := _as_type(column, value)) is not None]
+    wanted = [made for value in values if (made := as_type(column.dtype, value)) is not None]
     if not wanted:
         return np.zeros(len(column), dtype=np.bool_)
     held = column.eq(wanted[0])
@@ -108,16 +108,16 @@ def _holds(column: pl.Series, values: Sequence[Label]) -> BoolArray:
     return held.fill_null(value=False).to_numpy()
 
 
-def _as_type(column: pl.Series, value: Label) -> Label | None:
-    """A value as the column holds it; None where the column cannot hold it."""
-    if column.dtype == pl.Boolean:
+def as_type(dtype: pl.DataType, value: Label) -> Label | None:
+    """A value as a column of this type holds it; None where it cannot hold it."""
+    if dtype == pl.Boolean:
         return {"true": True, "false": False, "1": True, "0": False}.get(label_text(value).lower())
-    if column.dtype.is_numeric():
+    if dtype.is_numeric():
         try:
             number = float(value)
         except ValueError:
             return None
-        if column.dtype.is_integer() and isclose(number, round(number), rel_tol=0, abs_tol=0):
+        if dtype.is_integer() and isclose(number, round(number), rel_tol=0, abs_tol=0):
             # A whole number that a double does not hold is compared as it is written.
             return int(value)
         return number

@@ -1,12 +1,12 @@
 """From a specification to a table of estimates.
 
-Belongs here: which columns are read, the order of the work, the columns of the table. Does not belong here: formulas
-(stats), what a specification may say (spec), its design and replicates (designs), writing the table (output).
+Belongs here: which columns are read, the order of the work. Does not belong here: formulas (stats), what a
+specification may say (spec), its design and replicates (designs), the columns of the table (rows), writing it (output),
+data that are added up before they are read (cells).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast, get_args
 
 import numpy as np
 import polars as pl
@@ -25,44 +25,30 @@ from pipelines.estimation.domains import (
     at_level,
     conditions_name,
     label_text,
-    levels_of,
     partition,
     rows_where,
 )
-from pipelines.estimation.engine import Engine, Figures, Kind, Replicated, Taylor, Variable
+from pipelines.estimation.engine import Engine, Kind, Replicated, Taylor, Variable
+from pipelines.estimation.rows import (
+    Row,
+    estimate_rows,
+    estimate_table,
+    figures_row,
+    interval_columns,
+    level_faults,
+    named_row,
+    plain,
+    proportion_levels,
+)
 from pipelines.estimation.sections import Label
 from pipelines.estimation.spec import Estimate, Specification
+from pipelines.settings import Settings, load_settings
 from pipelines.stats.arrays import BoolArray, FloatArray
 from pipelines.stats.design import SurveyDesign
-from pipelines.stats.intervals import ANY_STATISTIC, Evidence, confidence_intervals
-from pipelines.stats.quantiles import QuantileInterval
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import unknown_name
 
 ROW = "row"
-FIRST_COLUMNS = {
-    "id": pl.String,
-    "statistic": pl.String,
-    "measure": pl.String,
-    "denominator": pl.String,
-    "domain": pl.String,
-    "n": pl.Int64,
-    "sum_weights": pl.Float64,
-    "estimate": pl.Float64,
-    "se": pl.Float64,
-    "df": pl.Int64,
-    "deff": pl.Float64,
-    "deff_replace": pl.Float64,
-}
-LAST_COLUMNS = {"status": pl.String, "level": pl.String, "probability": pl.Float64, "n_missing": pl.Int64}
-TEST_COLUMNS = {
-    "test_statistic": pl.Float64,
-    "df_numerator": pl.Float64,
-    "df_denominator": pl.Float64,
-    "p_value": pl.Float64,
-}
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,45 +59,36 @@ class EstimateTable:
     notes: tuple[str, ...]
 
 
-def run_specification(specification: Specification) -> EstimateTable:
+def run_specification(specification: Specification, settings: Settings | None = None) -> EstimateTable:
     """Read the data of a specification and make its estimates.
 
-    Columns of the table: those of FIRST_COLUMNS, ``ci_<method>_low``, ``ci_<method>_high`` and ``ci_<method>_rule``
-    of each method in use, those of LAST_COLUMNS and, where tests or models are asked for, TEST_COLUMNS. Null
-    where there is no value. ``status``: see reports/methodology/estimate.md.
+    Columns of the table: see rows.estimate_table. Null where there is no value. ``status``: see
+    reports/methodology/estimate.md.
+
+    Args:
+        settings: of the installation; None: those of the environment where they are needed. Where they name an engine,
+            or the data are a folder of Parquet files, cells are made by that engine and the rows are never read here.
 
     Raises:
         AxstatError: the data cannot be read, a column is not there or not what it is used for, the design is not
             valid, the calibration does not converge.
     """
-    work = _Work.prepare(specification)
-    rows = work.rows()
+    if (specification.path.parent / specification.data).is_dir() or (settings is not None and settings.engine):
+        # sqlglot and the database are loaded only where they are asked for
+        from pipelines.estimation.cells import rows_from_cells
+
+        rows, notes = rows_from_cells(specification, settings or load_settings())
+    else:
+        work = _Work.prepare(specification)
+        rows, notes = work.rows(), work.notes
     return EstimateTable(
-        table=_table(
+        table=estimate_table(
             rows,
             methods=specification.confidence.methods,
             with_tests=bool(specification.tests or specification.models),
         ),
-        notes=tuple(work.notes),
+        notes=tuple(notes),
     )
-
-
-def _table(rows: Sequence[Row], *, methods: Sequence[str], with_tests: bool) -> pl.DataFrame:
-    there = {name for row in rows for name in row if name.startswith("ci_")}
-    order = dict.fromkeys([*methods, *ANY_STATISTIC, *sorted(get_args(QuantileInterval))])
-    limits = [f"ci_{method}_{side}" for method in order for side in ("low", "high")]
-    schema: dict[str, type[pl.DataType]] = dict(FIRST_COLUMNS)
-    schema |= {name: pl.Float64 for name in limits if name in there}
-    schema |= LAST_COLUMNS
-    schema |= {f"ci_{method}_rule": pl.String for method in order if f"ci_{method}_rule" in there}
-    schema |= TEST_COLUMNS if with_tests else {}
-    table = pl.DataFrame(
-        {
-            name: pl.Series(name, [row.get(name) for row in rows], dtype=dtype, strict=False)
-            for name, dtype in schema.items()
-        }
-    )
-    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 @dataclass(eq=False)
@@ -180,7 +157,14 @@ class _Work:
             domains = partitions[key]
             figures = self.engine.by_domain([variable for _, _, variable in asked], domains)
             for (index, level, variable), found in zip(asked, figures, strict=True):
-                made[index] += self.estimate_rows(estimates[index], level, variable, found, domains.names)
+                made[index] += estimate_rows(
+                    estimates[index],
+                    level,
+                    found,
+                    domains.names,
+                    confidence=self.specification.confidence,
+                    share=variable.kind == "mean" and _is_share(variable.y),
+                )
         rows = [row for index in range(len(estimates)) for row in made[index]]
         if self.specification.tests or self.specification.models:
             # statsmodels takes a second to import: only where it is asked for.
@@ -214,38 +198,6 @@ class _Work:
             levels = [*proportion_levels(self.frame[estimate.measure])]
         return [(level, Variable(kind, self.column(estimate.measure, level))) for level in levels]
 
-    def estimate_rows(
-        self, estimate: Estimate, level: Label | None, variable: Variable, figures: Figures, names: Sequence[str]
-    ) -> list[Row]:
-        """One row a domain."""
-        share = variable.kind == "mean" and _is_share(variable.y)
-        intervals = self._intervals(figures, share=share)
-        rows = []
-        for at, name in enumerate(names):
-            row = _row(estimate, name, figures, at, level=level)
-            row |= {column: _plain(values[at]) for column, values in intervals.items()}
-            rows.append(row)
-        return rows
-
-    def _intervals(self, figures: Figures, *, share: bool) -> dict[str, np.ndarray]:
-        methods = self.specification.confidence.methods
-        if not share:
-            methods = tuple(method for method in methods if method in ANY_STATISTIC) or ("t",)
-        seen = Evidence(
-            estimate=figures.estimate,
-            variance=figures.variance,
-            df=figures.df,
-            n=figures.n,
-            kish_deff=figures.kish_deff,
-            design_rows=figures.design_rows,
-            logit_variance=figures.logit_variance,
-        )
-        columns: dict[str, np.ndarray] = {}
-        for method in methods:
-            made = confidence_intervals(seen, method=method, level=self.specification.confidence.level)
-            columns |= {f"ci_{method}_low": made.low, f"ci_{method}_high": made.high, f"ci_{method}_rule": made.rule}
-        return columns
-
     def quantile_rows(self, estimate: Estimate, domains: Partition) -> list[Row]:
         """One row a domain and probability."""
         assert estimate.measure is not None
@@ -264,7 +216,7 @@ class _Work:
             for column, probability in enumerate(estimate.probabilities):
                 rows.append(
                     {
-                        **_named(estimate, name),
+                        **named_row(estimate, name),
                         "n": int(found.n[at]),
                         "sum_weights": found.sum_weights[at],
                         "estimate": found.estimate[at, column],
@@ -332,61 +284,17 @@ class _Work:
         figures = self.engine.contrast(
             [variable for _, variable, _ in parts], [rows for *_, rows in parts], [value for value, *_ in parts]
         )
-        row = _row(estimate, name, figures, 0, level=level)
+        row = figures_row(estimate, name, figures, 0, level=level)
         if any(value != 0 and not (rows & variable.present).any() for value, variable, rows in parts):
             row["status"] = "empty_domain"
-        return row | {column: _plain(values[0]) for column, values in self._intervals(figures, share=False).items()}
-
-
-def proportion_levels(column: pl.Series) -> list[Label]:
-    """The levels whose proportions are made where none is named: true, 1, or of other columns every one."""
-    if column.dtype == pl.Boolean:
-        return [True]
-    if column.dtype.is_numeric() and bool(column.drop_nulls().is_in([0, 1]).all()):
-        return [1]
-    return levels_of(column)
+        return row | {
+            column: plain(values[0])
+            for column, values in interval_columns(figures, self.specification.confidence, share=False).items()
+        }
 
 
 def _is_share(y: FloatArray) -> bool:
     return bool(((y == 0) | (y == 1) | np.isnan(y)).all())
-
-
-def _named(estimate: Estimate, domain: str) -> Row:
-    return {
-        "id": estimate.id,
-        "statistic": estimate.statistic,
-        "measure": estimate.measure,
-        "denominator": estimate.denominator,
-        "domain": domain,
-    }
-
-
-def _row(estimate: Estimate, domain: str, figures: Figures, at: int, *, level: Label | None) -> Row:
-    return {
-        **_named(estimate, domain),
-        "n": int(figures.n[at]),
-        "sum_weights": float(figures.sum_weights[at]),
-        "estimate": float(figures.estimate[at]),
-        "se": float(np.sqrt(figures.variance[at])),
-        "df": int(figures.df[at]),
-        "deff": float(figures.deff[at]),
-        "deff_replace": float(figures.deff_replace[at]),
-        "status": _status(figures, at),
-        "level": None if level is None else label_text(level),
-        "n_missing": int(figures.n_missing[at]),
-    }
-
-
-def _status(figures: Figures, at: int) -> str:
-    if np.isnan(figures.estimate[at]):
-        return "no_estimate" if figures.n[at] > 0 else "empty_domain"
-    if figures.df[at] <= 0:
-        return "no_df"
-    return "ok" if np.isfinite(figures.variance[at]) else "no_variance"
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, str) else float(cast(float, value))
 
 
 def _sides_name(estimate: Estimate, prefix: str, coefficients: Sequence[float]) -> str:
@@ -462,7 +370,7 @@ def _number_faults(specification: Specification, frame: pl.DataFrame) -> list[Vi
         if estimate.measure is None:
             continue
         if estimate.basic == "proportion" or estimate.level is not None:
-            faults += _level_faults(estimate, frame[estimate.measure], place)
+            faults += level_faults(estimate, frame[estimate.measure], place)
         else:
             wanted.setdefault(estimate.measure, f"{place}.measure")
         if estimate.denominator is not None:
@@ -482,15 +390,3 @@ def _number_faults(specification: Specification, frame: pl.DataFrame) -> list[Vi
     for name, place in wanted.items():
         faults += number_faults(frame[name], place=place)
     return faults
-
-
-def _level_faults(estimate: Estimate, column: pl.Series, place: str) -> list[Violation]:
-    if estimate.level is None or bool(at_level(column, estimate.level).any()):
-        return []
-    known = [label_text(level) for level in levels_of(column)]
-    numeric = column.dtype == pl.Boolean or proportion_levels(column) == [1]
-    if numeric and label_text(estimate.level) in ("0", "1", "true", "false"):
-        return []
-    return [
-        unknown_name("unknown_level", f"{place}.level", f"a level of {column.name}", label_text(estimate.level), known)
-    ]

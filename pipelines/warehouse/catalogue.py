@@ -34,7 +34,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 PARAMETERS = ("survey", "wave")
 
-TABLE_SCHEMAS = "raw|staging|core|estimates|mart|meta"
+TABLE_SCHEMAS = "input|raw|staging|core|cells|estimates|mart|meta"
 _TITLE = re.compile(r"^(?P<name>[a-z_]+\.[a-z][a-z0-9_]*): (?P<text>\S.*)$")
 _FIELD = re.compile(r"^(?P<field>reads|params|severity): *(?P<value>.*)$")
 _TABLE = re.compile(rf"\b(?:{TABLE_SCHEMAS})\.[a-z][a-z0-9_]*")

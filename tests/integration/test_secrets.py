@@ -35,8 +35,10 @@ OPEN = {
     "AXSTAT_NOTICE_TO": "kim@example.org",
     "AXSTAT_LOG": "json",
 }
+# Of `axstat estimate` alone; a token in the address is looked for by tests/unit/test_settings.py
+ENGINE = ("AXSTAT_ENGINE", "AXSTAT_MEMORY_LIMIT")
 # PostgreSQL's password is looked for by test_operations.py, in the database too
-ELSEWHERE = {"AXSTAT_HOME", "AXSTAT_SETTINGS_FILE", "AXSTAT_POSTGRES_URL", "AXSTAT_SMTP_SECURITY"}
+ELSEWHERE = {"AXSTAT_HOME", "AXSTAT_SETTINGS_FILE", "AXSTAT_POSTGRES_URL", "AXSTAT_SMTP_SECURITY", *ENGINE}
 
 
 def checkout(folder: Path) -> Path:

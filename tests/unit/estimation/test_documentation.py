@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.estimation.run import FIRST_COLUMNS, LAST_COLUMNS, TEST_COLUMNS, run_specification
+from pipelines.estimation.rows import FIRST_COLUMNS, LAST_COLUMNS, TEST_COLUMNS
+from pipelines.estimation.run import run_specification
 from pipelines.estimation.spec import (
     TAKES,
     CalibrationPlan,

@@ -13,6 +13,7 @@ from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.contracts.models import TableContract
 from pipelines.warehouse.catalogue import SqlCatalogue
 from pipelines.warehouse.database import CONNECTION_CONFIG, create_macros
+from pipelines.warehouse.engines.microdata import MICRODATA, SOURCE, Microdata
 from pipelines.warehouse.reference import reference_frames
 from pipelines.warehouse.unit_key import UnitKey
 
@@ -57,14 +58,24 @@ def connection(catalogue: SqlCatalogue) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture
-def make_tables(connection: duckdb.DuckDBPyConnection, library: ContractLibrary) -> Callable[[Sequence[str]], None]:
-    """Makes the named tables, empty, as their contracts have them."""
+def make_tables(
+    connection: duckdb.DuckDBPyConnection, library: ContractLibrary, catalogue: SqlCatalogue
+) -> Callable[[Sequence[str]], None]:
+    """Makes the named tables, empty, as their contracts have them; microdata and cells as their queries give them."""
 
     def make(names: Sequence[str]) -> None:
         for name in names:
             connection.execute(f"create schema if not exists {name.split('.')[0]}")
-            for sql in create_table_sql(library.tables[name]):
-                connection.execute(sql)
+            if name == MICRODATA:
+                connection.execute(f"create table if not exists {SOURCE} (w double)")
+                query = Microdata(types={"w": pl.Float64()}, weight="w").query().sql(dialect="duckdb")
+                connection.execute(f"create table if not exists {name} as {query}")
+            elif name.startswith("cells."):
+                make(catalogue[name].reads)
+                connection.execute(f"create table {name} as {catalogue[name].sql}")
+            else:
+                for sql in create_table_sql(library.tables[name]):
+                    connection.execute(sql)
 
     return make
 

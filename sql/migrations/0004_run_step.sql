@@ -1,0 +1,3 @@
+-- migration 4: what each step of each run took (meta.run_step), a table that is only new
+-- from: 741cc39a1d2d4f0338f6990882e45835f17658d9ad8f5e088d6e90538d5a6c91
+-- to: 58d5da97bc4245b798da8a3c40f58025d040c8a7626f0936907713cf8eac4191
