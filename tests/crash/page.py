@@ -32,6 +32,8 @@ the slow tests (`tests/crash`). After each round three things are looked at:
 
 """
 _AFTER = """
+What a row names after commas is played in turn, one a round: with one round, the first of them.
+
 Why it holds: a step is one transaction of the warehouse; a release is built in a hidden folder, checked there, and
 appears by one rename; `latest` moves by one rename. A lock, which the system takes back from a process however it ends,
 lets one process write to the warehouse and one make a release; who waits too long is told who has it. Readers keep the
