@@ -104,7 +104,7 @@ def test_a_warehouse_of_the_layout_before_gets_the_rows_of_today(
 ) -> None:
     told = axstat(older.home, "migrate")
     assert "from layout 2" in told
-    assert "to layout 3" in told
+    assert f"to layout {load_migrations(older.sql_dir)[-1].number}" in told
 
     before, after = all_rows(country.settings, country), all_rows(older, country)
     differing = [name for name, rows in before.items() if not rows.equals(after[name])]

@@ -179,7 +179,7 @@ def test_a_file_of_another_layout_is_refused(warehouse: Warehouse, library: Cont
     assert raised.value.code == "warehouse_version"
 
 
-@pytest.mark.parametrize(("version", "age"), [(1, "older"), (4, "newer")])
+@pytest.mark.parametrize(("version", "age"), [(1, "older"), (99, "newer")])
 def test_a_file_of_another_version_is_refused_with_its_age(warehouse: Warehouse, version: int, age: str) -> None:
     with warehouse.session():
         pass

@@ -18,6 +18,7 @@ from pipelines.warehouse.upgrade import migrate
 from tests.unit.warehouse.conftest import ROOT, another
 
 LAYOUT_2 = (ROOT / "tests" / "fixtures" / "warehouse" / "layout_2.sql").read_text(encoding="utf-8")
+NEWEST = load_migrations(ROOT / "sql")[-1].number
 FILLERS = {"VARCHAR": "x", "INTEGER": 1, "BIGINT": 1, "DOUBLE": 0.5, "BOOLEAN": True, "BLOB": b"x"}
 UNIT = {"survey": "industry", "wave": 2022, "unit_id": "a"}
 
@@ -69,7 +70,7 @@ def test_it_is_refused_until_it_is_migrated_and_never_read(older: Warehouse) -> 
 
 def test_rows_are_kept_and_what_is_new_is_made_from_them(older: Warehouse, library: ContractLibrary) -> None:
     done = migrate(older)
-    assert (done.before.version, done.after.version) == (2, 3)
+    assert (done.before.version, done.after.version) == (2, NEWEST)
     assert "3: units are drawn by their place in the sample file" in str(done)
     with older.session() as session:
         for table in ("core.sample", "core.replicate_unit"):
@@ -146,8 +147,8 @@ def changed_version(version: int, layout: str) -> Callable[[Path], None]:
     [
         (1, "f" * 64, "older than what can be migrated, layout 1", "the version of axstat that made the file"),
         (2, "f" * 64, "older than what can be migrated, layout 2", "run all waves again"),
-        (3, "f" * 64, "different layout 3", "the contracts that the file was made with"),
-        (4, "f" * 64, "newer layout 4", "or a newer one"),
+        (NEWEST, "f" * 64, f"different layout {NEWEST}", "the contracts that the file was made with"),
+        (NEWEST + 1, "f" * 64, f"newer layout {NEWEST + 1}", "or a newer one"),
     ],
 )
 def test_what_no_way_leads_from_is_refused_and_left_alone(
@@ -167,7 +168,7 @@ def test_todays_tables_under_an_older_number_only_get_the_number(warehouse: Ware
         pass
     changed_version(2, load_migrations(ROOT / "sql")[-1].after)(warehouse.path)
     done = migrate(warehouse)
-    assert (done.before.version, done.after.version, done.done) == (2, 3, ())
+    assert (done.before.version, done.after.version, done.done) == (2, NEWEST, ())
     with warehouse.session():
         pass
 
