@@ -191,12 +191,14 @@ def test_an_asset_shows_its_checks(served: Served, run_id: str, page: Page) -> N
     expect(page.get_by_text("no offending rows").first).to_be_visible()
 
 
-def test_the_job_and_its_schedule(served: Served, page: Page) -> None:
+def test_the_job_and_its_schedules(served: Served, page: Page) -> None:
     page.goto(f"{served.url}/locations/axstat/jobs/wave")
     expect(page.get_by_text("One wave of both surveys: deliveries to published release.")).to_be_visible()
     page.goto(f"{served.url}/locations/axstat/schedules/annual_wave")
-    expect(page.get_by_text("Asia/Seoul")).to_be_visible()
-    expect(page.get_by_text("after the autumn's field work")).to_be_visible()
+    expect(page.get_by_text("its release waits until then").first).to_be_visible()
+    page.goto(f"{served.url}/locations/axstat/schedules/nightly_check")
+    expect(page.get_by_text("Asia/Seoul").first).to_be_visible()
+    expect(page.get_by_text("Reads all deliveries each night at 02:00 in Seoul").first).to_be_visible()
 
 
 def test_nobody_is_told(served: Served, run_id: str) -> None:
