@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -37,40 +38,47 @@ def home(folder: Path) -> Settings:
     return settings
 
 
-def start(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
+@dataclass(frozen=True)
+class Started:
+    """A process and what it says: in a file, for nobody reads a pipe while another process is waited for."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def start(settings: Settings, *arguments: str) -> Started:
     environment = os.environ | {
         "AXSTAT_HOME": str(settings.home),
         "DAGSTER_HOME": str(prepare_instance(settings)),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    log = settings.home / f"said-{len(list(settings.home.glob('said-*')))}.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=environment, stdout=said, stderr=subprocess.STDOUT
+        )
+    return Started(process, log)
 
 
-def by_command(settings: Settings) -> subprocess.Popen[str]:
+def by_command(settings: Settings) -> Started:
     return start(settings, "pipelines.cli", "run", "--wave", str(WAVE))
 
 
-def by_processes(settings: Settings) -> subprocess.Popen[str]:
+def by_processes(settings: Settings) -> Started:
     assets = ",".join(f"{SURVEY}/{step}" for step in STEPS)
     module = ("-m", "pipelines.definitions")
     return start(settings, "dagster", "asset", "materialize", *module, "--select", assets, "--partition", str(WAVE))
 
 
-def finished(*processes: subprocess.Popen[str]) -> None:
+def finished(*started: Started) -> None:
     try:
-        for process in processes:
-            printed, _ = process.communicate(timeout=ENOUGH_SECONDS)
-            assert process.returncode == 0, printed
+        for one in started:
+            one.process.wait(timeout=ENOUGH_SECONDS)
+            assert one.process.returncode == 0, one.log.read_text(encoding="utf-8")[-5000:]
     finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+        for one in started:
+            one.process.kill()
+            one.process.wait()
 
 
 def numbers(settings: Settings) -> Mapping[str, pl.DataFrame]:
