@@ -127,7 +127,7 @@ class Environment:
                 continue
             near = difflib.get_close_matches(name, [*VARIABLES, *of_sources], n=1)
             violations.append(
-                _violation(
+                Violation(
                     "unknown_setting",
                     name,
                     expected=f"one of {', '.join(VARIABLES)}, or a name that sources.yaml has under credentials",
@@ -339,8 +339,4 @@ def _require_private(path: Path, state: os.stat_result) -> None:
 
 
 def _bad(name: str, expected: str, got: str) -> Violation:
-    return _violation("bad_setting", name, expected=expected, got=got, hint=f"correct {name}; {VARIABLES[name]}")
-
-
-def _violation(code: str, name: str, *, expected: str, got: str, hint: str) -> Violation:
-    return Violation(code=code, where=name, expected=expected, got=got, hint=hint)
+    return Violation("bad_setting", name, expected=expected, got=got, hint=f"correct {name}; {VARIABLES[name]}")

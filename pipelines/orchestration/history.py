@@ -1,7 +1,7 @@
 """Where Dagster keeps what ran: its home below the data home, and how `axstat run` writes to it.
 
 Belongs here: the instance's configuration, its event log, errors of a history that cannot be written. Does not belong
-here: what runs (runs.py), what of it a person is shown (recent.py), tables about runs in the warehouse.
+here: what runs (runs.py), what of it a person is shown (situation.py), tables about runs in the warehouse.
 """
 
 import importlib.util
