@@ -8,14 +8,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from typing import IO, Protocol
-
-
-class Frame(Protocol):
-    """What is written: a frame of polars, which not every program imports."""
-
-    def write_ipc_stream(self, file: IO[bytes], /) -> object:
-        """Write the rows as an Arrow stream."""
+from typing import IO
 
 
 def run(main: Callable[..., None]) -> None:
@@ -25,11 +18,19 @@ def run(main: Callable[..., None]) -> None:
     main(*arguments)
 
 
-def answer(found: Mapping[str, object], frame: Frame | None = None) -> None:
-    """Write one line of JSON and, if there are any, rows to standard output."""
-    sys.stdout.buffer.write(json.dumps(found).encode("ascii") + b"\n")
-    if frame is not None:
-        frame.write_ipc_stream(sys.stdout.buffer)
+def answer(found: Mapping[str, object], write_rows: Callable[[IO[bytes]], object] | None = None) -> None:
+    """Write one line of JSON and, if there are any, rows to standard output.
+
+    Args:
+        write_rows: writes them to the file that it gets, as an Arrow stream.
+    """
+    # Not sys.stdout.buffer: with PYTHONUNBUFFERED it takes a part of what a process that is stopped meanwhile writes,
+    # and libraries do not look how much
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        output.write(json.dumps(found).encode("ascii") + b"\n")
+        output.flush()
+        if write_rows is not None:
+            write_rows(output)
 
 
 def refuse(error: BaseException) -> None:

@@ -3,7 +3,7 @@
 Belongs here: the calls of pyarrow. Does not belong here: words for people, cells as text (parquet.py).
 """
 
-import sys
+from typing import IO
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -30,11 +30,14 @@ def main(path: str, most_rows: str, most_columns: str) -> None:
     except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         refuse(error)
         return
-    answer(found | {"names": headers})
     # Names made here: those of the file may stand twice, and its metadata are nobody's business.
     numbered = pa.table(table.columns, names=[f"c{position}" for position in range(len(headers))])
-    with pa.ipc.new_stream(sys.stdout.buffer, numbered.schema) as stream:
-        stream.write_table(numbered)
+
+    def write_rows(output: IO[bytes]) -> None:
+        with pa.ipc.new_stream(output, numbered.schema) as stream:
+            stream.write_table(numbered)
+
+    answer(found | {"names": headers}, write_rows)
 
 
 if __name__ == "__main__":

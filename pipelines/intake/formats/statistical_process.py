@@ -56,7 +56,7 @@ def main(path: str, encoding: str, columns: str) -> None:
     except _UNREADABLE as error:
         refuse(error)
         return
-    answer(_found(meta), frame if frame is None else _with_letters_as_text(frame))
+    answer(_found(meta), None if frame is None else _with_letters_as_text(frame).write_ipc_stream)
 
 
 def _found(meta: Any) -> Mapping[str, object]:

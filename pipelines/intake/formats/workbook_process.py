@@ -59,7 +59,8 @@ def main(path: str, kind: str, sheet: str, most_rows: str, most_columns: str) ->
             raise
         refuse(error)
         return
-    answer({"sheets": names, "sheet": chosen, "rows": rows, "columns": columns}, cells)
+    found = {"sheets": names, "sheet": chosen, "rows": rows, "columns": columns}
+    answer(found, None if cells is None else cells.write_ipc_stream)
 
 
 def _cells(workbook: fastexcel.ExcelReader, texts: fastexcel.ExcelSheet) -> pl.DataFrame:
