@@ -96,7 +96,7 @@ def run_waves(settings: Settings, waves: Sequence[int] | None, *, on_event: Show
     job = definitions.resolve_job_def(WAVE_JOB)
     warehouse: Warehouse = definitions.resources["warehouse"]
     _return_large_blocks()
-    with _frozen_garbage(), opened_instance(settings) as instance:
+    with _little_garbage(), opened_instance(settings) as instance:
         runs = []
         for wave in sorted(waves):
             with warehouse.kept_open():
@@ -125,12 +125,15 @@ def _return_large_blocks() -> None:
 
 
 @contextmanager
-def _frozen_garbage() -> Iterator[None]:
-    """What was imported and built so far stays: the garbage collector need not look through it again and again."""
+def _little_garbage() -> Iterator[None]:
+    """The garbage collector looks seldom, and not at what was imported and built so far, which stays."""
+    before = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
     try:
         yield
     finally:
+        gc.set_threshold(*before)
         gc.unfreeze()
 
 

@@ -35,6 +35,7 @@ class KnownWords:
             marts: `mart.*` by name; labels and words of domain, measure and benchmark are read.
             texts: wording of the report in one language, ``texts.<language>.yaml``.
         """
+        self._bare: dict[str, str] = {}
         self._sources: list[Iterable[str]] = [
             _strings(library.classifications.values()),
             _strings(library.surveys.values()),
@@ -42,7 +43,7 @@ class KnownWords:
             _strings(library.question_versions.values()),
             _strings(library.measures.values()),
             *(_column_texts(marts[name]) for name in ("domain", "measure", "benchmark", "quality_indicator")),
-            _fragments(yaml.safe_load(texts.read_text(encoding="utf-8"))),
+            _fragments(yaml.load(texts.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)),
         ]
 
     @cached_property
@@ -55,8 +56,12 @@ class KnownWords:
 
     def without(self, text: str) -> str:
         """A text without them; spaces must be single."""
-        # Each has a digit; most texts of a page have none
-        return self._pattern.sub(" ", text) if _DIGIT.search(text) else text
+        # Each has a digit; most texts of a page have none, and many of the others stand there again and again
+        if not _DIGIT.search(text):
+            return text
+        if text not in self._bare:
+            self._bare[text] = self._pattern.sub(" ", text)
+        return self._bare[text]
 
 
 def _strings(values: Iterable[Any]) -> Iterator[str]:

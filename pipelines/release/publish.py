@@ -236,14 +236,14 @@ def _build(
     """Write every file but the manifest, and judge the whole."""
     library = candidate.library
     data = _report_data(vintage, settings, library, given)
-    with printing(folder, data, template_dir=settings.annual_dir):
-        # The database writes the tables while Python makes the pages
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            tables = pool.submit(_write_tables, folder, data, settings, library, given)
+    # The database writes the tables while Python makes the pages
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        tables = pool.submit(_write_tables, folder, data, settings, library, given)
+        with printing(folder, data, template_dir=settings.annual_dir):
             _write_pages(folder, data, settings, library)
             tables.result()
-        written = WrittenFiles(folder=folder, data=data, template_dir=settings.annual_dir)
-        return judge_files(replace(candidate, written=written), by_rows)
+            written = WrittenFiles(folder=folder, data=data, template_dir=settings.annual_dir)
+            return judge_files(replace(candidate, written=written), by_rows)
 
 
 def _require_a_date(library: ContractLibrary, by_rows: Verdict, wave: int) -> None:

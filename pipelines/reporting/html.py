@@ -7,6 +7,7 @@ the report says (document), how a chart is drawn, or markup (templates).
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def page_environment(template_dir: Path) -> Environment:
     )
 
 
+@cache
+def _environment(template_dir: Path) -> Environment:
+    """The report's; kept, for compiling its templates takes as long as filling them."""
+    environment = page_environment(template_dir)
+    environment.globals["svg"] = inline_svg
+    environment.filters["tight"] = _tight
+    environment.filters["group_runs"] = _group_runs
+    environment.filters["data_value"] = _data_value
+    environment.filters["row_source"] = _row_source
+    return environment
+
+
 def render_report(data: ReportData, language: Language, *, template_dir: Path) -> str:
     """The report in one language; the same data give the same text, byte for byte.
 
@@ -49,19 +62,17 @@ def render_report(data: ReportData, language: Language, *, template_dir: Path) -
         AxstatError: the headline is missing, a code has no label, or a text is missing.
     """
     texts = Texts(template_dir, language)
-    environment = page_environment(template_dir)
-    environment.globals["svg"] = inline_svg
-    environment.filters["tight"] = _tight
-    environment.filters["group_runs"] = _group_runs
-    environment.filters["data_value"] = _data_value
-    environment.filters["row_source"] = _row_source
     document = document_of(data, language, template_dir)
-    body = environment.get_template(_TEMPLATE).render(
-        **{part.name: getattr(document, part.name) for part in dataclasses.fields(document)},
-        t=texts,
-        language=language,
-        script=Markup((template_dir / "script.js").read_text(encoding="utf-8")),
-        style="@@STYLE@@",
+    body = (
+        _environment(template_dir)
+        .get_template(_TEMPLATE)
+        .render(
+            **{part.name: getattr(document, part.name) for part in dataclasses.fields(document)},
+            t=texts,
+            language=language,
+            script=Markup((template_dir / "script.js").read_text(encoding="utf-8")),
+            style="@@STYLE@@",
+        )
     )
     style = (template_dir / "style.css").read_text(encoding="utf-8")
     font = embedded_font([body, *_standing_texts(data, template_dir)])

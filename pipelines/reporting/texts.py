@@ -37,6 +37,13 @@ def _template(text: str, *, markup: bool = False) -> Template:
     return _environment(markup=markup).from_string(text)
 
 
+@cache
+def _parsed(text: str) -> Mapping[str, Any]:
+    # The C loader: the pure Python one takes longer than a chart
+    found: Mapping[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+    return found
+
+
 class Texts:
     """The texts of one language, found by dotted keys: ``texts("headline.target", year=2030)``."""
 
@@ -45,9 +52,7 @@ class Texts:
         self.language = language
         path = folder / f"texts.{language}.yaml"
         self._where = path.name
-        # Read with the C loader where there is one: the pure Python one takes longer than a chart
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        self._tree: Mapping[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        self._tree = _parsed(path.read_text(encoding="utf-8"))
 
     def raw(self, key: str) -> Any:
         """What stands under a key, unfilled.

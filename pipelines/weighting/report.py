@@ -5,11 +5,13 @@ Belongs here: what of the weights and diagnostics is shown, and how numbers look
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from jinja2 import Environment
 from markupsafe import Markup
 
 from pipelines.reporting.drawing import NARROW, WIDE
@@ -28,15 +30,20 @@ _TEMPLATE = "weights.html.jinja"
 _FACTORS = ("eligibility_factor", "nonresponse_factor", "calibration_factor", "trimming_factor")
 
 
+@cache
+def _environment(template_dir: Path) -> Environment:
+    environment = page_environment(template_dir)
+    environment.globals.update(svg=inline_svg, table=_table)
+    return environment
+
+
 def weight_report(made: SurveyWeights, *, template_dir: Path) -> str:
     """The page; the same weights give the same text.
 
     Args:
         template_dir: the folder `reports/annual`.
     """
-    environment = page_environment(template_dir)
-    environment.globals.update(svg=inline_svg, table=_table)
-    body = environment.get_template(_TEMPLATE).render(_context(made))
+    body = _environment(template_dir).get_template(_TEMPLATE).render(_context(made))
     style = (template_dir / "style.css").read_text(encoding="utf-8")
     return body.replace("@@STYLE@@", f"{font_face(embedded_font([body]))}\n{chart_colours()}\n{style}", 1)
 
