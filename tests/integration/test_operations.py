@@ -233,10 +233,15 @@ def test_it_runs_by_itself_with_its_history_in_postgres(
                 found = runs(job, **tags)
                 return found if len(found) >= count and all(one.dagster_run.is_finished for one in found) else []
 
-            # The tick of the schedule builds the wave, all of it; its release waits for its moment
-            [built] = wait(lambda: over(WAVE_JOB, 1), "the run that the schedule asks for")
+            # The tick of the schedule asks for the wave; its process dies in the middle, as where memory runs out
+            [asked] = wait(lambda: runs(WAVE_JOB), "the run that the schedule asks for")
+            assert asked.dagster_run.tags["dagster/schedule_name"] == "annual_wave"
+            os.kill(wait(lambda: worker(instance, asked.dagster_run.run_id), "a step of it"), signal.SIGKILL)
+            # It is started again, once, and builds the wave, all of it; its release waits for its moment
+            killed, built = wait(lambda: over(WAVE_JOB, 2), "the run that is started again")
+            assert killed.dagster_run.status is dg.DagsterRunStatus.FAILURE
             assert built.dagster_run.status is dg.DagsterRunStatus.SUCCESS
-            assert built.dagster_run.tags["dagster/schedule_name"] == "annual_wave"
+            assert built.dagster_run.parent_run_id == killed.dagster_run.run_id
             assert built.dagster_run.tags["dagster/partition"] == str(WAVES[0])
             observed = instance.fetch_observations(dg.AssetKey("release"), limit=1).records
             assert "before_publication" in str(observed[0].asset_observation)
@@ -247,7 +252,7 @@ def test_it_runs_by_itself_with_its_history_in_postgres(
             # A backfill runs its waves one after the other, the oldest first
             office.dagster("job", "backfill", "-j", WAVE_JOB, "--partitions", "2021,2022", "--noprompt")
             of_backfill = wait(
-                lambda: [one for one in over(WAVE_JOB, 3) if "dagster/backfill" in one.dagster_run.tags],
+                lambda: [one for one in over(WAVE_JOB, 4) if "dagster/backfill" in one.dagster_run.tags],
                 "the runs of the backfill",
             )
             assert [one.dagster_run.tags["dagster/partition"] for one in of_backfill] == ["2021", "2022"]
@@ -262,11 +267,13 @@ def test_it_runs_by_itself_with_its_history_in_postgres(
             office.dagster("job", "launch", "-j", CHECK_JOB)
             [failed] = wait(lambda: over(CHECK_JOB, 1), "the check of the deliveries")
             assert failed.dagster_run.status is dg.DagsterRunStatus.FAILURE
-            wait(lambda: sink.mails and sink.posts, "the notices")
+            wait(lambda: len(sink.mails) == len(sink.posts) == 2, "the notices")
             run_id = failed.dagster_run.run_id
 
-    [mail], [(authorization, posted)] = sink.mails, sink.posts
-    assert sink.passwords == [MARKER]
+    [of_killed, mail], [_, (authorization, posted)] = sink.mails, sink.posts
+    assert set(sink.passwords) == {MARKER}
+    assert f"Run {killed.dagster_run.run_id} ({WAVE_JOB} of wave {WAVES[0]}) failed".encode() in of_killed
+    assert b"its process ended" in of_killed
     assert b"Subject: [axstat] check_deliveries failed" in mail
     assert run_id.encode() in mail
     assert b"[hash_differs] " in mail
@@ -278,15 +285,26 @@ def test_it_runs_by_itself_with_its_history_in_postgres(
     no_secret_is_left(office, postgres)
 
 
+def worker(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    """The process of a run that has a step behind it."""
+    told = [entry.message for entry in instance.all_logs(run_id)]
+    if not instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS):
+        return None
+    [pid] = re.findall(r"Started process for run \(pid: (\d+)\)", "\n".join(told))
+    return int(pid)
+
+
 def steps_are_recorded(office: Office) -> None:
     settings = load_settings({"AXSTAT_HOME": str(office.home)})
     library = load_library(settings.contracts_dir)
     with Warehouse(settings.warehouse_file, SqlCatalogue(settings.sql_dir), library).session() as session:
         steps = session.table("meta.run_step")
-    by_run = steps.group_by("run_id", "wave").len().sort("wave")
-    assert by_run["wave"].to_list() == [2021, 2021, 2022]
+    by_run = steps.group_by("run_id", "wave").len().sort("wave", "len")
+    assert by_run["wave"].to_list() == [2021, 2021, 2021, 2022]
     assert steps["error"].null_count() == steps.height
-    assert steps["step"].n_unique() == by_run["len"].max() == by_run["len"].min()
+    # The first is the run that was killed
+    assert by_run["len"][0] < by_run["len"][1]
+    assert steps["step"].n_unique() == by_run["len"].max() == by_run["len"][1]
 
 
 def no_secret_is_left(office: Office, postgres: Postgres) -> None:

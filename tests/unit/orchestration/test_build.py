@@ -1,7 +1,14 @@
 """The asset graph as a whole: what a person finds in Dagster's UI."""
 
+import asyncio
+import datetime
+
 import dagster as dg
 import pytest
+from dagster._core.definitions import freshness_evaluator
+from dagster._core.definitions.freshness import FreshnessState
+from dagster._core.definitions.freshness_evaluator import CronFreshnessPolicyEvaluator
+from dagster._core.loader import LoadingContextForTest
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.orchestration.jobs import WAVE_JOB
@@ -63,3 +70,33 @@ def test_the_job_makes_every_asset_and_check_one_at_a_time(
 
 def test_the_definitions_load_as_dagster_loads_them(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
+
+
+def test_a_release_is_overdue_when_a_year_has_none(
+    definitions: dg.Definitions, library: ContractLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Dagster's daemon judges it, whatever day it is: the last day is the latest that the calendar has, and one."""
+    graph = definitions.resolve_asset_graph()
+    release = dg.AssetKey("release")
+    moments = [library.calendar.publication_moment(wave) for wave in library.calendar.publication_dates]
+    first, last = (pick(moment.replace(year=2000) for moment in moments) for pick in (min, max))
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def state(now: datetime.datetime) -> FreshnessState:
+            monkeypatch.setattr(freshness_evaluator, "get_current_datetime", lambda _zone: now)
+            judged = CronFreshnessPolicyEvaluator().evaluate_freshness(
+                LoadingContextForTest(instance), graph.get(release)
+            )
+            return asyncio.run(judged)
+
+        now = datetime.datetime.now(datetime.UTC)
+        assert state(now) == FreshnessState.UNKNOWN
+        instance.report_runless_asset_event(dg.AssetMaterialization(release, partition="2025"))
+        deadlines = [last.replace(year=now.year + years) + datetime.timedelta(days=1) for years in range(3)]
+        missed, missed_again = [deadline for deadline in deadlines if deadline > now][:2]
+        minute = datetime.timedelta(minutes=1)
+        assert state(now) == FreshnessState.PASS
+        assert state(missed - minute) == FreshnessState.PASS
+        in_time = now >= first.replace(year=missed.year)
+        assert state(missed + minute) == (FreshnessState.PASS if in_time else FreshnessState.FAIL)
+        assert state(missed_again + minute) == FreshnessState.FAIL
