@@ -8,7 +8,7 @@ SPARK  := $(VENV)/.spark
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 
-.PHONY: report test test-slow test-search test-cluster test-crash spark check fuzz ui bench bench-large bench-peers coverage clean
+.PHONY: report test test-slow test-search test-cluster test-crash spark check audit fuzz ui bench bench-large bench-peers coverage clean
 
 report: $(STAMP)
 	$(BIN)/axstat synth --if-empty
@@ -48,6 +48,16 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 	$(BIN)/python -m pipelines.contracts.check
+	$(BIN)/python -m pip check
+	$(BIN)/python -m tests.audit
+
+# Known vulnerabilities of everything in the lock files; asks the network, which `make check` does not need
+audit: $(STAMP)
+	@for lock in requirements.lock tests/requirements-spark.lock; do \
+	  $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || { \
+	    echo "$$lock: not known to be free of vulnerabilities: those that are listed above, or the advisories could not be asked" >&2; \
+	    exit 1; }; \
+	done
 
 ui: $(STAMP)
 	$(BIN)/axstat ui

@@ -4,9 +4,11 @@ Belongs here: what a sender declares of a file's form (a manifest, a command, a 
 in the file (contracts), how a format is read (formats/).
 """
 
+import os
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
+from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,9 +17,18 @@ from pipelines.errors import Violation, ViolationsError
 
 def _below(value: str) -> str:
     path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or set(value) & {"\\", "\0"}:
+    if path.is_absolute() or ".." in path.parts or "\\" in value:
         raise ValueError("must be a path below the folder it is in, with forward slashes")
+    # Messages show the name, and a terminal obeys some of them
+    if any(category(sign) == "Cc" for sign in value):
+        raise ValueError("must hold no control characters")
     return value
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a path below `folder` leads out of it, by symbolic links, though its name does not."""
+    # Path.resolve raises on links in a circle
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 Text = Annotated[str, Field(min_length=1)]

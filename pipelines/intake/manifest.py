@@ -4,6 +4,7 @@ Belongs here: the manifest's shape, finding deliveries, and the rule which file 
 is the current one. Does not belong here: reading a data file (delivery.py, formats/).
 """
 
+import errno
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.intake.form import FileForm, PathBelow, Text
+from pipelines.intake.form import FileForm, PathBelow, Text, leads_out
 
 MANIFEST_NAME = "manifest.json"
+# Some 2,000 files; nobody sends as many
+MANIFEST_BYTES = 1_000_000
 # Table and folder names are made of these, so nothing but letters, digits and - _ . is let in.
 # What the warehouse's INTEGER holds
 _MOST = 2**31 - 1
@@ -119,11 +122,29 @@ def read_manifest(folder: Path) -> Manifest:
         ViolationsError: names the manifest file and lists every problem in it at once.
     """
     try:
-        content = (folder / MANIFEST_NAME).read_bytes()
+        content = _bytes(folder)
     except OSError as error:
         where = f"{folder.name}/{MANIFEST_NAME}"
         raise _manifest_error(where, "a readable file", str(error.strerror), "send the manifest again") from error
     return parse_manifest(content, folder)
+
+
+def _bytes(folder: Path) -> bytes:
+    """The manifest's bytes. Who may drop files may drop others than files: a pipe would be waited for without end.
+
+    Raises:
+        OSError: it cannot be read, or is no file of a manifest's size within the folder.
+    """
+    path = folder / MANIFEST_NAME
+    if leads_out(path, folder):
+        raise OSError(errno.EPERM, "a link that leads out of the folder")
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EPERM, "no file: a folder, pipe or device")
+    with path.open("rb") as opened:
+        content = opened.read(MANIFEST_BYTES + 1)
+    if len(content) > MANIFEST_BYTES:
+        raise OSError(errno.EFBIG, f"more than {MANIFEST_BYTES:,} bytes")
+    return content
 
 
 def parse_manifest(manifest: bytes, folder: Path) -> Manifest:
@@ -209,7 +230,7 @@ def look_for_deliveries(deliveries_root: Path) -> FoundDeliveries:
         try:
             manifests.append(read_manifest(path.parent))
         except ViolationsError as error:
-            problems.append(DeliveryProblem(_claimed_waves(path), error.violations))
+            problems.append(DeliveryProblem(_claimed_waves(path.parent), error.violations))
     manifests.sort(key=lambda one: (one.survey, one.wave, one.sequence, one.delivery))
     for delivery, group in groupby(sorted(manifests, key=lambda one: one.delivery), key=lambda one: one.delivery):
         same = list(group)
@@ -225,10 +246,10 @@ def look_for_deliveries(deliveries_root: Path) -> FoundDeliveries:
     return FoundDeliveries(tuple(manifests), tuple(problems))
 
 
-def _claimed_waves(path: Path) -> frozenset[tuple[str, int]]:
+def _claimed_waves(folder: Path) -> frozenset[tuple[str, int]]:
     """Survey and wave of a manifest that is otherwise wrong, as far as it says them."""
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        content = json.loads(_bytes(folder).decode("utf-8-sig"))
     except (OSError, RecursionError, UnicodeDecodeError, ValueError):
         return frozenset()
     if not isinstance(content, dict):

@@ -8,14 +8,14 @@ import hashlib
 from pathlib import Path
 
 from pipelines.errors import Violation
+from pipelines.intake.form import leads_out
 from pipelines.intake.manifest import Manifest, SentFile
 
 
 def sent_path(manifest: Manifest, sent: SentFile, violations: list[Violation]) -> Path | None:
     """The file's path, or None with the reason added to `violations`."""
     path = manifest.folder / sent.file
-    # A symbolic link may lead out of the folder although its name does not.
-    if not path.resolve().is_relative_to(manifest.folder.resolve()):
+    if leads_out(path, manifest.folder):
         got, hint = "a link that leads out of the folder", "put the file itself into the folder"
     elif not path.is_file():
         got, hint = "no such file", "send the file, or correct 'file' in the manifest"

@@ -26,10 +26,12 @@ from pipelines.release.completion import with_history, with_own_indicators
 from pipelines.release.forms import write_forms
 from pipelines.release.gate import RefusedError, Verdict, judge_files, judge_rows, notices, overrides_of
 from pipelines.release.history import ORDER, past_releases
+from pipelines.release.packages import needed_by
 from pipelines.release.printing import PRINTED, printing
 from pipelines.release.protection import Leak
 from pipelines.release.provenance import PROVENANCE, provenance
 from pipelines.release.revision_causes import survey_settings
+from pipelines.release.sbom import SBOM, write_sbom
 from pipelines.release.vintages import (
     MANIFEST,
     Vintage,
@@ -280,7 +282,7 @@ def _words_sha256(settings: Settings) -> str:
 
 
 def _write_pages(folder: Path, data: ReportData, settings: Settings, library: ContractLibrary) -> None:
-    """Workbook, report, and where each table is from."""
+    """Workbook, report, where each table is from, and what all was made with."""
     write_workbook(data, folder / "axstat.xlsx", template_dir=settings.annual_dir)
     for language in LANGUAGES:
         text = render_report(data, language, template_dir=settings.annual_dir)
@@ -288,6 +290,13 @@ def _write_pages(folder: Path, data: ReportData, settings: Settings, library: Co
     made_by = provenance(library, SqlCatalogue(settings.sql_dir))
     text = json.dumps(made_by, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
+    write_sbom(
+        needed_by("axstat"),
+        folder / SBOM,
+        root="axstat",
+        published=library.calendar.publication_moment(data.wave),
+        lock_sha256=_lock_sha256(settings),
+    )
 
 
 def _write_tables(
@@ -414,12 +423,11 @@ def _manifest(
 
 def _basis(settings: Settings, library: ContractLibrary, given: ReleaseInput) -> dict[str, Any]:
     """What the numbers rest on: the part of the manifest by which a change between two releases is explained."""
-    lock = settings.lock_file
     return {
         "made_with": {
             "axstat": version("axstat"),
             "git_revision": git_revision(),
-            "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock else None,
+            "lock_sha256": _lock_sha256(settings),
             "contracts": dict(library.versions),
             "settings": survey_settings(library),
             "words_sha256": _words_sha256(settings),
@@ -427,6 +435,10 @@ def _basis(settings: Settings, library: ContractLibrary, given: ReleaseInput) ->
         "deliveries": given.deliveries.to_dicts(),
         "edit_files": given.edit_files.sort("survey", "wave", "edit_sha256").to_dicts(),
     }
+
+
+def _lock_sha256(settings: Settings) -> str | None:
+    return None if settings.lock_file is None else file_sha256(settings.lock_file)
 
 
 def git_revision() -> str | None:

@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pipelines.errors import AxstatError, Violation
@@ -67,7 +67,7 @@ def lay_out(settings: Settings, vintage: Vintage, home: Path) -> tuple[Violation
     Deliveries that came later, and vintages that were made later, are not among it.
 
     Raises:
-        AxstatError: no such vintage; one made before manifests named all of this.
+        AxstatError: no such vintage; one made before manifests named all of this; one that names another place.
     """
     manifest = read_manifest(settings.published_dir, vintage)
     if missing := [key for key in _NEEDED if key not in manifest]:
@@ -78,6 +78,7 @@ def lay_out(settings: Settings, vintage: Vintage, home: Path) -> tuple[Violation
             got=f"none of {', '.join(missing)}",
             hint="releases of earlier versions of axstat do not say all they rest on; use the version that made them",
         )
+    _require_names(vintage, manifest)
     there = replace(settings, home=home)
     return (
         *_lay_out_deliveries(settings, there, manifest["deliveries"]),
@@ -85,6 +86,25 @@ def lay_out(settings: Settings, vintage: Vintage, home: Path) -> tuple[Violation
         *_lay_out_replies(settings, there, manifest["outside_series"]),
         *_lay_out_vintages(settings, there, manifest["vintages_before"]),
     )
+
+
+def _require_names(vintage: Vintage, manifest: Mapping[str, Any]) -> None:
+    """What is named becomes places that are read and written: a manifest that somebody changed may name any."""
+    names = [
+        *(row["file_name"] for row in manifest["deliveries"]),
+        *(f"{row['survey']}-{row['wave']}" for row in manifest["edit_files"]),
+        *manifest["outside_series"],
+        *manifest["vintages_before"],
+    ]
+    strange = [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+    if strange:
+        raise AxstatError(
+            "path_outside",
+            where=f"{vintage}/{MANIFEST}",
+            expected="names of files below the data home",
+            got=", ".join(map(repr, strange[:5])),
+            hint="somebody changed the manifest: bring the release back from the backup",
+        )
 
 
 def _lay_out_deliveries(settings: Settings, there: Settings, files: Sequence[Mapping[str, Any]]) -> Iterator[Violation]:

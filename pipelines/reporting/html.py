@@ -4,7 +4,9 @@ Belongs here: putting the document, style, script and typeface into the template
 the report says (document), how a chart is drawn, or markup (templates).
 """
 
+import base64
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -29,12 +31,24 @@ _TEMPLATE = "report.html.jinja"
 
 def page_environment(template_dir: Path) -> Environment:
     """How every page is made from its template: text is escaped, and a name that is not given is an error."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(template_dir),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    environment.globals["policy"] = content_policy
+    return environment
+
+
+def content_policy(script: str = "") -> str:
+    """What a browser lets a page do: show itself, run `script` and no other, and load nothing from anywhere."""
+    code = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    scripts = f"'sha256-{code}'" if script else "'none'"
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
+        "font-src data:; img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -217,6 +217,27 @@ def test_it_works_from_a_file_without_a_network(browser: Browser, files: Mapping
     context.close()
 
 
+def test_what_got_into_the_page_does_not_run_and_loads_nothing(
+    browser: Browser, files: Mapping[str, Path], tmp_path: Path
+) -> None:
+    text = files["en"].read_text(encoding="utf-8")
+    strange = (
+        """<script>document.title = "run"</script><img src="https://127.0.0.1:9/x" onerror="document.title = 'run'">"""
+    )
+    (tmp_path / "changed.html").write_text(text.replace("<main", f"{strange}<main", 1), encoding="utf-8")
+    page = browser.new_page()
+    stopped: list[tuple[str, str | None]] = []
+    page.on("requestfailed", lambda request: stopped.append((request.url, request.failure)))
+    page.goto((tmp_path / "changed.html").as_uri())
+    page.evaluate("document.fonts.ready")
+    assert page.title() != "run"
+    # Not refused by whom it was asked of, but by the page
+    assert stopped == [("https://127.0.0.1:9/x", "csp")]
+    # The page's own script runs
+    assert page.locator("button.save").count() > 0
+    page.close()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_it_stays_below_three_megabytes_and_moves_nothing_for_who_wants_rest(
     browser: Browser, files: Mapping[str, Path], language: str

@@ -28,7 +28,7 @@ def test_a_release_holds_every_form(country) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "axstat.duckdb", "axstat.xlsx", "codebook.xml", "csv", "jsonstat", "kosis", "manifest.json", "parquet",
         "provenance.json", "report.en.html", "report.en.pdf", "report.ko.html", "report.ko.hwpx", "report.ko.pdf",
-        "sdmx", "share.en.png", "share.ko.png",
+        "sbom.cdx.json", "sdmx", "share.en.png", "share.ko.png",
     ]  # fmt: skip
     marts = sorted(name.split(".")[1] for name in country.library.marts)
     assert sorted(path.stem for path in (folder / "csv").glob("*.csv")) == marts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.intake.form import FileForm
+from pipelines.intake.form import FileForm, leads_out
 from pipelines.intake.formats.delimited import read_delimited
 from pipelines.intake.limits import Limits
 from pipelines.intake.problems import file_error
@@ -41,8 +41,7 @@ def read_layout(folder: Path, layout: str, *, file: str, limits: Limits) -> list
     """
     path = folder / layout
     where = f"{file}, layout {layout}"
-    # A symbolic link may lead out of the folder although its name does not.
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    if leads_out(path, folder) or not path.is_file():
         raise file_error(
             file,
             "missing_layout",

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.intake.manifest import MANIFEST_NAME, Manifest, look_for_deliveries, parse_manifest
+from pipelines.intake.manifest import MANIFEST_BYTES, MANIFEST_NAME, Manifest, look_for_deliveries, parse_manifest
 from pipelines.intake.sources.download import Patience
 from pipelines.intake.sources.faults import SourceError
 from pipelines.intake.sources.names import file_problem, folder_problem, shown
 from pipelines.intake.sources.remote import Remote, RemoteFile
 
-_MANIFEST_BYTES = 1_000_000
 # Errors that another look at the same folder would find again
 _ITS_OWN_FAULT = frozenset({"manifest_too_large", "too_many_entries"})
 
@@ -105,7 +104,7 @@ def _compare(remote: Remote, name: str, deliveries_dir: Path, *, patience: Patie
         return SeenDelivery(source.id, name, "refused", f"{MANIFEST_NAME} is a link or device: send the file itself")
     if files is not None and MANIFEST_NAME not in files:
         return SeenDelivery(source.id, name, "unfinished", f"no {MANIFEST_NAME} yet, which comes last")
-    content = patience.ask(name, lambda: _manifest_bytes(remote, name, limit=_MANIFEST_BYTES))
+    content = patience.ask(name, lambda: _manifest_bytes(remote, name, limit=MANIFEST_BYTES))
     if content is None:
         return SeenDelivery(source.id, name, "unfinished", f"no {MANIFEST_NAME} yet, which comes last")
     folder = deliveries_dir / name

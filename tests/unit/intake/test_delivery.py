@@ -243,6 +243,13 @@ def test_a_link_out_of_the_delivery_is_not_followed(deliver: Deliver, read: Chec
     assert (violation.code, violation.got) == ("missing_file", "a link that leads out of the folder")
 
 
+def test_a_link_to_itself_is_no_file(deliver: Deliver, read: Check) -> None:
+    folder = deliver(csv([response()]))
+    (folder / "data.csv").unlink()
+    (folder / "data.csv").symlink_to("data.csv")
+    assert codes(read, folder) == ["missing_file"]
+
+
 def test_a_two_row_header_with_the_contracts_synonyms(
     deliver: Deliver, read: Check, library: ContractLibrary, tmp_path: Path
 ) -> None:

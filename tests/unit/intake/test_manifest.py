@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import ViolationsError
-from pipelines.intake.manifest import Manifest, find_deliveries, read_manifest, select_files
+from pipelines.intake.manifest import Manifest, find_deliveries, look_for_deliveries, read_manifest, select_files
 
 Deliver = Callable[..., Path]
 CONTRACTS = ("industry_response",)
@@ -59,6 +60,39 @@ def test_a_hash_in_capitals_is_the_same_hash(deliver: Deliver) -> None:
     assert read_manifest(folder).files[0].sha256 == "ab" * 32
 
 
+@pytest.mark.parametrize(
+    ("put", "got"),
+    [
+        (os.mkfifo, "no file: a folder, pipe or device"),
+        (Path.mkdir, "no file: a folder, pipe or device"),
+        (lambda path: path.symlink_to("/dev/zero"), "a link that leads out of the folder"),
+        (lambda path: path.symlink_to("../other.json"), "a link that leads out of the folder"),
+        (lambda path: path.write_bytes(b" " * 1_000_001), "more than 1,000,000 bytes"),
+    ],
+    ids=["pipe", "folder", "device", "outside", "size"],
+)
+def test_what_is_no_manifest_is_told_and_neither_waited_for_nor_read_without_end(
+    put: Callable[[Path], object], got: str, deliver: Deliver
+) -> None:
+    folder = deliver(b"a\n1\n")
+    (folder.parent / "other.json").write_text('{"survey": "industry", "wave": 2025}', encoding="utf-8")
+    (folder / "manifest.json").unlink()
+    put(folder / "manifest.json")
+
+    found = look_for_deliveries(folder.parent)
+
+    [problem] = found.problems
+    assert problem.waves == frozenset()
+    assert [(one.code, one.got) for one in problem.violations] == [("manifest_unreadable", got)]
+
+
+def test_a_manifest_may_be_a_link_within_its_folder(deliver: Deliver) -> None:
+    folder = deliver(b"a\n1\n")
+    (folder / "manifest.json").rename(folder / "sent.json")
+    (folder / "manifest.json").symlink_to("sent.json")
+    assert read_manifest(folder).survey == "industry"
+
+
 # Each change breaks one rule that the JSON schema and the model both hold.
 BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "missing_key": lambda m: m.pop("sender"),
@@ -73,6 +107,8 @@ BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "absolute_path": lambda m: m["files"][0].update(file="/etc/passwd"),
     "path_upwards": lambda m: m["files"][0].update(file="a/../../b.csv"),
     "path_with_backslash": lambda m: m["files"][0].update(file="a\\b.csv"),
+    "path_that_a_terminal_obeys": lambda m: m["files"][0].update(file="a\x1b[2J.csv"),
+    "member_that_a_terminal_obeys": lambda m: m["files"][0].update(member="a\x9b2J.csv"),
     "hash_too_short": lambda m: m["files"][0].update(sha256="ab"),
     "negative_rows": lambda m: m["files"][0].update(rows=-1),
     "other_encoding": lambda m: m["files"][0].update(encoding="utf-7"),

@@ -1,5 +1,6 @@
 """Settings of an empty data home, the contracts, and a made-up release folder."""
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from pipelines.contracts.library import ContractLibrary, load_library
 from pipelines.release.forms import write_forms
+from pipelines.release.packages import needed_by
+from pipelines.release.sbom import SBOM, write_sbom
 from pipelines.reporting.blanking import printable
 from pipelines.reporting.data import ReportData
 from pipelines.reporting.workbook import write_workbook
@@ -77,4 +80,6 @@ def written(
         export_csv(frame, folder / "csv" / f"{name}.csv")
     write_forms(folder, library, marts, printed)
     write_workbook(printed, folder / "axstat.xlsx", template_dir=ANNUAL)
+    published = datetime.datetime.combine(printed.publication_date, datetime.time(12, tzinfo=datetime.UTC))
+    write_sbom(needed_by("axstat"), folder / SBOM, root="axstat", published=published, lock_sha256=None)
     return folder

@@ -116,6 +116,25 @@ def test_what_is_not_there_as_it_was_is_named(home: Settings, tmp_path: Path, ch
     assert str(told).endswith("2022.1: not rebuilt")
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("deliveries", [{"delivery": "public-2021-1", "file_name": "../../secret", "file_sha256": "0"}]),
+        ("edit_files", [{"survey": "../../public", "wave": 2022, "edit_sha256": "0"}]),
+        ("outside_series", {"/etc/passwd": "0"}),
+        ("vintages_before", {"../../elsewhere": "0"}),
+    ],
+)
+def test_a_manifest_that_names_another_place_is_refused_before_anything_is_written(
+    home: Settings, tmp_path: Path, part: str, value: object
+) -> None:
+    path = home.published_dir / str(SECOND) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {part: value}), encoding="utf-8")
+    with pytest.raises(AxstatError, match="path_outside"):
+        lay_out(home, SECOND, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
 def test_a_manifest_that_does_not_say_what_it_rests_on_cannot_be_replayed(home: Settings, tmp_path: Path) -> None:
     write(home.published_dir / "2022.1" / "manifest.json", '{"deliveries": [], "files": {}, "made_with": {}}')
     with pytest.raises(AxstatError, match="edit_files, outside_series, vintages_before"):

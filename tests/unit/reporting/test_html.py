@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import html
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
@@ -221,6 +224,17 @@ def test_no_template_is_left_unfilled(pages: Mapping[str, str], language: str) -
     assert "{{" not in body
     assert "None" not in body
     assert "nan" not in re.findall(r">\s*(nan)\b", body)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_browser_is_told_to_run_the_reports_script_and_nothing_else(pages: Mapping[str, str], language: str) -> None:
+    [script] = re.findall(r"<script[^>]*>(.*?)</script>", pages[language], flags=re.DOTALL)
+    code = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    [policy] = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', pages[language])
+    told = dict(part.split(" ", 1) for part in html.unescape(policy).split("; "))
+    assert told["script-src"] == f"'sha256-{code}'"
+    assert told["default-src"] == "'none'"
+    assert pages[language].index(policy) < pages[language].index("<style>")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
