@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -326,7 +327,7 @@ def _read_file(path: Path) -> dict[str, str]:
 
 def _require_private(path: Path, state: os.stat_result) -> None:
     """Without effect on systems without such rights (Windows)."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     if not stat.S_ISREG(state.st_mode) or state.st_mode & _OTHERS or state.st_uid not in (0, os.geteuid()):
         raise AxstatError(

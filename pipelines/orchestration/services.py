@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -24,13 +25,14 @@ from pipelines.settings import Settings
 Part = Literal["web", "daemon"]
 _AT_WORK = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _SECONDS_TO_ANSWER = 10
+_A_LOOK_SECONDS = 0.5
 
 
 def serve_ui(settings: Settings, *, port: int, only: Part | None = None) -> int:
-    """Dagster's webserver and daemon on loopback until stopped; the exit code of what was started.
+    """Dagster's webserver and daemon on loopback until stopped; the exit code of the one that ended first.
 
     Args:
-        only: one of the two, for a service manager that looks after each; None: both.
+        only: one of the two, for a service manager that looks after each; None: both, and with one the other ends.
 
     Raises:
         AxstatError: the run history cannot be read or written.
@@ -45,27 +47,43 @@ def serve_ui(settings: Settings, *, port: int, only: Part | None = None) -> int:
         "AXSTAT_HOME": str(settings.home),
         "DAGSTER_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
-        # It recommends a command of another package, which axstat does not need
-        "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",
     }
-    address = ["-h", "127.0.0.1", "-p", str(port)]
-    command = {
-        None: ["dagster", "dev", *address],
-        "web": ["dagster_webserver", *address],
+    commands: dict[Part, list[str]] = {
+        "web": ["pipelines.orchestration.webserver", "-h", "127.0.0.1", "-p", str(port)],
         "daemon": ["dagster._daemon", "run"],
-    }[only]
+    }
     form = ["--log-format", "json"] if settings.json_logs else []
-    services = subprocess.Popen(
-        [sys.executable, "-m", *command, "-w", str(settings.workspace_file), *form], env=environment
-    )
+    services = [
+        subprocess.Popen([sys.executable, "-m", *command, "-w", str(settings.workspace_file), *form], env=environment)
+        for part, command in commands.items()
+        if only in (None, part)
+    ]
+
+    def end() -> None:
+        for service in services:
+            if service.poll() is None:
+                service.terminate()
+
     # Ctrl-C reaches every process of a terminal; what ends this one alone must end them too
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: services.terminate())
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: end())
     try:
-        return services.wait()
+        return _first_to_end(services)
     except KeyboardInterrupt:
-        return services.wait()
+        return services[0].wait()
     finally:
+        end()
+        for service in services:
+            service.wait()
         signal.signal(signal.SIGTERM, before)
+
+
+def _first_to_end(services: Sequence[subprocess.Popen[bytes]]) -> int:
+    while True:
+        for service in services:
+            try:
+                return service.wait(timeout=_A_LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
 
 
 def end_lost_runs(instance: dg.DagsterInstance) -> list[str]:

@@ -5,16 +5,22 @@ without: each file pays for it.
 """
 
 import json
-import resource
 import sys
 from collections.abc import Callable, Mapping
 from typing import IO
 
+if sys.platform != "win32":
+    import resource
+
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the program's arguments, in the memory (bytes) that the first of them grants."""
+    """Call `main` with the program's arguments, in the memory (bytes) that the first of them grants.
+
+    Windows has no such limit for a process by itself: there a file may take what memory there is.
+    """
     memory, *arguments = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     main(*arguments)
 
 
