@@ -56,6 +56,13 @@ def answers(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program of Spark's and what it started, if it is there yet."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=60)
+
+
 def _command(process: Path) -> str:
     try:
         return (process / "cmdline").read_bytes().decode(errors="replace")
@@ -100,8 +107,7 @@ def start(
 
     yield begin
     for process in reversed(running):
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=60)
+        end(process)
 
 
 @pytest.fixture(scope="session")
@@ -120,9 +126,9 @@ def cluster(start: Callable[[str, Sequence[str]], subprocess.Popen[bytes]]) -> C
     return Cluster(address, tuple(workers))
 
 
-@pytest.fixture(scope="session")
-def connect(cluster: Cluster, start: Callable[[str, Sequence[str]], subprocess.Popen[bytes]]) -> str:
-    """The address of a Spark Connect server that works on the cluster."""
+@pytest.fixture
+def connect(cluster: Cluster, start: Callable[[str, Sequence[str]], subprocess.Popen[bytes]]) -> Iterator[str]:
+    """The address of a Spark Connect server on the cluster; as long as it is there it has all cores."""
     port = free_port()
     settings = {
         "spark.connect.grpc.binding.address": LOOPBACK,
@@ -132,7 +138,8 @@ def connect(cluster: Cluster, start: Callable[[str, Sequence[str]], subprocess.P
         "spark.ui.enabled": "false",
     }
     chosen = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    server = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    start("connect", ["spark-submit", "--master", cluster.address, *chosen, *server])
+    program = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    server = start("connect", ["spark-submit", "--master", cluster.address, *chosen, *program])
     wait_for(lambda: answers(port), "Spark Connect server")
-    return f"sc://{LOOPBACK}:{port}"
+    yield f"sc://{LOOPBACK}:{port}"
+    end(server)
