@@ -22,7 +22,7 @@ _BEFORE = """\
 
 What faults do to a run of a wave, and what is there afterwards. `make test-crash` makes them, on a synthetic country in
 which one wave is published already and the next one runs, and writes the figures of this page; a short version is among
-the slow tests (`tests/crash`). After each round three things are looked at:
+the tests (`tests/crash`). After each round three things are looked at:
 
 - the warehouse opens, and the earlier wave has the rows it had;
 - nothing is visible below `published/` but whole releases: every file has the hash that its release's manifest states,

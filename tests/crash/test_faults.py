@@ -1,6 +1,7 @@
 """Faults in the middle of a run, a few rounds of each: what stood before stands, and the next run finishes.
 
-`make test-crash` plays all rounds and writes the page.
+A kill late in the run is played by `make test`, the others are slow tests; `make test-crash` plays all rounds and
+writes the page.
 """
 
 import pytest
@@ -8,9 +9,15 @@ import pytest
 from tests.crash.faults import FAULTS, play
 from tests.crash.stand import Stand, make_stand
 
-pytestmark = pytest.mark.slow
+# One country for all of them
+pytestmark = pytest.mark.xdist_group("crash")
 
-SHORT = [(name, number) for name, fault in FAULTS.items() for number in range(fault.rounds[1])]
+ALWAYS = {("killed", 3)}
+SHORT = [
+    pytest.param(name, number, marks=() if (name, number) in ALWAYS else pytest.mark.slow)
+    for name, fault in FAULTS.items()
+    for number in range(fault.rounds[1])
+]
 
 
 @pytest.fixture(scope="module")
