@@ -19,6 +19,7 @@ from tests.integration.broken.country import (
     Accepted,
     Case,
     Delivery,
+    Expected,
     ignored,
     rejected,
     unregistered,
@@ -250,9 +251,9 @@ def _without_contract(delivery: Delivery) -> None:
     path.write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def _renamed(name: str) -> Case:
+def _renamed(name: str, expected: Expected) -> Case:
     return Case(
-        f"file called {name[:40]!r}", FORM, Accepted(),
+        f"file called {name[:40]!r}", FORM, expected,
         cells=reverse_rows, delivery=lambda delivery: delivery.rename(name),
     )  # fmt: skip
 
@@ -319,19 +320,21 @@ def _folders() -> list[Case]:
         Case("no file of a contract", FORM, unregistered("missing_file"), written=_without_contract),
         Case("the bytes of the first delivery", FORM, ignored()),
         *(
-            _renamed(name)
+            _renamed(name, Accepted())
             for name in (
                 "응답 자료(최종).csv",
                 "a'; drop table raw.edit; --.csv",
                 "<b>&.csv",
                 "-rf.csv",
                 "%s{0}$HOME.csv",
-                "a\nb.csv",
                 f"{'긴' * 80}.csv",
                 "con.csv",
                 "🙂.csv",
             )
         ),
+        # A terminal obeys what stands in a message
+        _renamed("a\nb.csv", unregistered("manifest_invalid")),
+        _renamed("a\x1b[2J.csv", unregistered("manifest_invalid")),
     ]
 
 
