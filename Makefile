@@ -31,7 +31,7 @@ spark: $(SPARK)
 test-search: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile=search tests/unit/stats tests/unit/estimation
 
-# Faults in the middle of runs, 50 kills among them, and reports/methodology/crash_safety.md; takes an hour or more
+# Faults in the middle of runs, 50 kills among them, and reports/methodology/crash_safety.md; takes most of an hour
 JOBS ?= 2
 test-crash: $(STAMP)
 	$(BIN)/python -m tests.crash --jobs $(JOBS)
