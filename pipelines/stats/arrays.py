@@ -94,10 +94,19 @@ def pieces(n: int) -> list[slice]:
     return [slice(start, start + PIECE) for start in range(0, n, PIECE)]
 
 
-def piece_bounds(column: pl.Series) -> list[int]:
-    """Where the pieces of a column begin, and its end; none spans two of its chunks, so that its slice is no copy."""
-    ends = np.cumsum(column.chunk_lengths()).tolist()
-    return [at for first, last in pairwise([0, *ends]) for at in range(first, last, PIECE)] + [len(column)]
+def piece_bounds(column: pl.Series | FloatArray) -> list[int]:
+    """Where the pieces of a column begin, and its end; none spans two of its chunks, so that its slice is no copy.
+
+    Those of a chunk are of one size: of two threads neither waits for the other's last.
+    """
+    ends = np.cumsum(column.chunk_lengths() if isinstance(column, pl.Series) else [len(column)]).tolist()
+    bounds = [
+        first + (last - first) * number // several
+        for first, last in pairwise([0, *ends])
+        for several in [-(-(last - first) // PIECE)]
+        for number in range(several)
+    ]
+    return [*bounds, len(column)]
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

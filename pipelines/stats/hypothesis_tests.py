@@ -425,8 +425,7 @@ def _covariance(
     """Covariance ``(q, q)`` of linear ``combinations`` ``(K, q)`` of the K cell totals, or of the cell shares."""
     total = table.total.ravel()
     if replicates is not None:
-        ones = np.ones((len(table.cell), 1))
-        made = replicates.domain_totals(ones, table.cell, len(total))[:, :, 0]
+        made = replicates.domain_totals([np.ones(len(table.cell))], table.cell, len(total))[1][:, :, 0]
         if of_shares:
             made, total = made / made.sum(axis=1, keepdims=True), total / total.sum()
         return replicates.covariance(made @ combinations, total @ combinations)

@@ -19,6 +19,8 @@ from pipelines.stats.arrays import FloatArray, IntArray
 _INTEGERS = types.Array(types.int64, 1, "C", readonly=True)
 _NUMBERS = types.Array(types.float64, 1, "C", readonly=True)
 _TABLE = types.Array(types.float64, 2, "C", readonly=True)
+# Units whose cells are multiplied together, and replicates: their factors stay in the processor's cache
+BLOCK, LANES = 64, 128
 # Where each unit starts, its stratum; domain and weight of each row
 _ROWS = (_INTEGERS, _INTEGERS, _INTEGERS, _NUMBERS)
 
@@ -43,7 +45,8 @@ def _compiled(*arguments: Any) -> Callable[[Callable[..., None]], Callable[..., 
     signature = types.void(*arguments)
 
     def compiled(loop: Callable[..., None]) -> Callable[..., None]:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+        # A product is added without rounding it first, where the processor can
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
         try:
             made = numba.njit(signature, cache=True, **options)(loop)
         except RuntimeError:  # numba has no folder to write to: compiled anew in each process
@@ -189,3 +192,86 @@ def add_measure(
             into[10] += cell[d, 6]
             for column in range(7):
                 cell[d, column] = 0.0
+
+
+@_compiled(*_ROWS, _INTEGERS, _NUMBERS, _TABLE, types.float64[:, :, :, ::1])
+def add_replicates(
+    start: IntArray,
+    unit: IntArray,
+    domain: IntArray,
+    weight: FloatArray,
+    columns: IntArray,
+    whole: FloatArray,
+    factor: FloatArray,
+    totals: FloatArray,
+) -> None:
+    """Add up K columns with the weights of R replicates, and as replicate R with those of the full sample.
+
+    A block of units at a time: their sums by domain, then those times their factors, a domain and LANES replicates at a
+    time. Only pairs of a unit and a domain that are there cost anything. Four units and two columns go together: then
+    the processor multiplies as fast as it can, and does not wait for its cache.
+
+    Args:
+        start: first row of each of P units, and the end ``(P + 1,)``; ``unit`` is their row of the factors ``(P,)``.
+        domain: 0..D-1 of each row ``(m,)``, -1 for none. weight: what the factors are multiplied by ``(m,)``.
+        columns: where the m values of each column stand in memory ``(K,)``.
+        whole: factor of the full sample ``(U,)``. factor: those of the replicates ``(U, R)``.
+        totals: added to, replicate r of column k at ``[r // LANES, :, k, r % LANES]``: ``(T, D, K, LANES)``, or one
+            column more where K is odd.
+    """
+    tiles, n_domains, wide, _ = totals.shape
+    pairs = totals.reshape(tiles, n_domains, wide // 2, 2 * LANES)
+    measures, replicates, length = len(columns), factor.shape[1], len(domain)
+    factors = np.zeros((tiles, BLOCK, LANES))
+    sums = np.zeros((n_domains, wide))  # of a unit
+    rows = np.zeros(n_domains, dtype=np.int64)  # of a unit
+    there = np.empty(n_domains + 1, dtype=np.int64)
+    # Cells of a block, domain by domain: as many as it has units, in each domain
+    cells = np.zeros(n_domains, dtype=np.int64)
+    place = np.empty((n_domains, BLOCK), dtype=np.int64)
+    cell = np.empty((n_domains, BLOCK, wide))
+    for first in range(0, len(unit), BLOCK):
+        cells[:] = 0
+        for at in range(min(BLOCK, len(unit) - first)):
+            found = 0
+            for row in range(start[first + at], start[first + at + 1]):
+                d = domain[row]
+                if d < 0:
+                    continue
+                there[found] = d
+                found += rows[d] == 0
+                rows[d] += 1
+                for k in range(measures):
+                    sums[d, k] += weight[row] * carray(_pointer(columns[k]), length, np.float64)[row]
+            for number in range(found):
+                d = there[number]
+                place[d, cells[d]] = at
+                cell[d, cells[d]] = sums[d]
+                cells[d] += 1
+                rows[d] = 0
+                sums[d] = 0.0
+            for tile in range(tiles):
+                some = factor[unit[first + at], tile * LANES : (tile + 1) * LANES]
+                factors[tile, at, : len(some)] = some
+            factors[replicates // LANES, at, replicates % LANES] = whole[unit[first + at]]
+        for tile in range(tiles):
+            for d in range(n_domains):
+                fours = cells[d] // 4 * 4
+                for c in range(0, fours, 4):
+                    f0, f1 = factors[tile, place[d, c]], factors[tile, place[d, c + 1]]
+                    f2, f3 = factors[tile, place[d, c + 2]], factors[tile, place[d, c + 3]]
+                    for pair in range(wide // 2):
+                        a, b = 2 * pair, 2 * pair + 1
+                        a0, a1, a2, a3 = cell[d, c, a], cell[d, c + 1, a], cell[d, c + 2, a], cell[d, c + 3, a]
+                        b0, b1, b2, b3 = cell[d, c, b], cell[d, c + 1, b], cell[d, c + 2, b], cell[d, c + 3, b]
+                        into = pairs[tile, d, pair]
+                        for lane in range(LANES):
+                            g0, g1, g2, g3 = f0[lane], f1[lane], f2[lane], f3[lane]
+                            into[lane] += a0 * g0 + a1 * g1 + a2 * g2 + a3 * g3
+                            into[LANES + lane] += b0 * g0 + b1 * g1 + b2 * g2 + b3 * g3
+                for c in range(fours, cells[d]):
+                    f0 = factors[tile, place[d, c]]
+                    for k in range(measures):
+                        a0, into = cell[d, c, k], totals[tile, d, k]
+                        for lane in range(LANES):
+                            into[lane] += a0 * f0[lane]

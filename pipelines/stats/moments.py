@@ -283,12 +283,22 @@ def reduce_to_moments(
     """
     about = np.zeros((n_domains, len(measures))) if about is None else about
     denominators = denominators or {}
-    rows = RowsByUnit.build(frame, design, [*measures, *denominators.values()], domain=domain, n_domains=n_domains)
-    of_domain, of_stratum, sums = rows.sums(measures, denominators, about, spread=with_design_effects)
+    stage = design.stages[0]
+    rows = RowsByUnit.build(
+        {name: frame[name] for name in (*measures, *denominators.values())},
+        design.weight,
+        run_unit=stage.run_unit,
+        run_length=stage.run_length,
+        domain=domain,
+        n_domains=n_domains,
+    )
+    of_domain, of_stratum, sums = rows.sums(
+        measures, denominators, about, stratum=stage.stratum, n_strata=stage.n_strata, spread=with_design_effects
+    )
     if not with_design_effects:
         del sums["row_top_top"]
     return Moments(
-        stage=design.stages[0],
+        stage=stage,
         lonely_psu=design.lonely_psu,
         lonely_psu_in_domain=design.lonely_psu_in_domain,
         measures=tuple(measures),

@@ -171,10 +171,9 @@ def replicate_quantiles(
     else:
         share = _shares(distributions, estimate)
         below = (y[:, None] <= estimate[code]) & used[:, None]
-        top = weights.domain_totals(below.astype(np.float64), code, n_domains)
-        bottom = weights.domain_totals(used[:, None].astype(np.float64), code, n_domains)
+        made = weights.domain_totals([*below.T.astype(np.float64), used.astype(np.float64)], code, n_domains)[1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = weights.variance(top / bottom, share)
+            variance = weights.variance(made[:, :, :-1] / made[:, :, -1:], share)
         rows = np.bincount(code[used], minlength=n_domains).astype(np.float64)
         limits, marks = _woodruff(
             distributions, share, variance, rule=rule, interval=interval, df=df, rows=rows, level=level

@@ -10,17 +10,20 @@ out, and counted. Degrees of freedom are the rank of the analysis weights minus 
 rows in the domain for a domain.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from typing import cast
 
 import numpy as np
+import polars as pl
 from scipy.linalg import hadamard
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, distinct_codes, ranked_codes, safe_divide, summing
+from pipelines.stats.arrays import THREADS, BoolArray, FloatArray, IntArray, in_threads, safe_divide, summing
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import design_effects
+from pipelines.stats.row_sums import RowsByUnit
 
 RANK_TOLERANCE = 1e-5
 UNIT_BLOCK = 512
@@ -30,13 +33,14 @@ UNIT_BLOCK = 512
 class ReplicateWeights:
     """R sets of weights over n rows; made by :meth:`from_columns` or :meth:`from_factors`.
 
-    The weight of row i in replicate r is ``base[i] * factor[unit[i], r]``. With factors per primary unit ``base`` is
-    the full-sample weight; replicate weights given as columns are their own factors, each row a unit and base 1.
+    The weight of row i in replicate r is ``base[i] * factor[unit[i], r]``, in the full sample ``base[i] *
+    whole[unit[i]]``. With factors per primary unit ``base`` is the full-sample weight and ``whole`` 1; weights given as
+    columns are their own factors, each row a unit and base 1.
     """
 
-    weight: FloatArray  # (n,) full-sample weights
     base: FloatArray  # (n,)
     unit: IntArray  # (n,) row of ``factor``
+    whole: FloatArray  # (U,)
     factor: FloatArray  # (U, R)
     scale: float
     rscales: FloatArray  # (R,)
@@ -57,7 +61,7 @@ class ReplicateWeights:
         """Analysis weights ``(n, R)``: each column is a full set of weights (R: ``combined.weights=TRUE``)."""
         n = len(weight)
         return cls._made(
-            weight, np.ones(n), np.arange(n, dtype=np.int64), replicates, scale, rscales, mse=mse, degf=degf
+            np.ones(n), np.arange(n, dtype=np.int64), weight, replicates, scale, rscales, mse=mse, degf=degf
         )
 
     @classmethod
@@ -73,14 +77,14 @@ class ReplicateWeights:
         degf: int | None = None,
     ) -> "ReplicateWeights":
         """Factors ``(U, R)`` of the units that the rows ``(n,)`` are in: the weight is multiplied by them."""
-        return cls._made(weight, weight, unit, factor, scale, rscales, mse=mse, degf=degf)
+        return cls._made(weight, unit, np.ones(len(factor)), factor, scale, rscales, mse=mse, degf=degf)
 
     @classmethod
     def _made(
         cls,
-        weight: FloatArray,
         base: FloatArray,
         unit: IntArray,
+        whole: FloatArray,
         factor: FloatArray,
         scale: float,
         rscales: float | FloatArray,
@@ -88,9 +92,13 @@ class ReplicateWeights:
         mse: bool,
         degf: int | None,
     ) -> "ReplicateWeights":
+        factor = np.ascontiguousarray(factor, dtype=np.float64)
         by_replicate = np.broadcast_to(np.asarray(rscales, dtype=np.float64), (factor.shape[1],))
-        for name, values in (("weight", weight), ("replicates", factor), ("rscales", by_replicate)):
-            if not np.isfinite(values).all():
+        named = (("weight", base), ("weight", whole), ("replicates", factor), ("rscales", by_replicate))
+        for name, values in named:
+            # The sum of finite numbers mostly is finite, and then none of them need be looked at.
+            sums = in_threads(np.sum, np.array_split(values, THREADS))
+            if not (np.isfinite(sums).all() or np.isfinite(values).all()):
                 at = np.argwhere(~np.isfinite(values))[0]
                 raise AxstatError(
                     "replicates_not_finite",
@@ -99,17 +107,22 @@ class ReplicateWeights:
                     got="missing, NaN or inf",
                     hint="mend the replicate file",
                 )
-        if len(unit) != len(weight) or (len(unit) and int(unit.max()) >= len(factor)):
+        if len(unit) != len(base) or len(whole) != len(factor) or (len(unit) and int(unit.max()) >= len(factor)):
             raise AxstatError(
                 "replicates_do_not_fit",
                 where="replicate weights",
-                expected=f"factors for every unit of the {len(weight)} rows",
+                expected=f"factors for every unit of the {len(base)} rows",
                 got=f"{len(factor)} row(s) of factors, {len(unit)} unit code(s)",
                 hint="check the key by which the replicate file is joined",
             )
         return cls(
-            weight=weight, base=base, unit=unit, factor=factor, scale=scale, rscales=by_replicate, mse=mse, degf=degf
+            base=base, unit=unit, whole=whole, factor=factor, scale=scale, rscales=by_replicate, mse=mse, degf=degf
         )
+
+    @cached_property
+    def weight(self) -> FloatArray:
+        """Full-sample weights ``(n,)``."""
+        return self.base * self.whole[self.unit]
 
     @property
     def n_replicates(self) -> int:
@@ -124,38 +137,21 @@ class ReplicateWeights:
         """Weighted sums ``(R, K)`` of the columns ``(n, K)``, 0 outside a domain."""
         return self.factor.T @ self._by_unit(values)
 
-    def domain_totals(self, values: FloatArray, domain: IntArray, n_domains: int) -> FloatArray:
-        """Weighted sums ``(R, D, K)`` of the columns ``(n, K)`` by domain: code 0..D-1 of each row, -1 for none.
+    def domain_totals(
+        self, columns: Sequence[pl.Series | FloatArray], domain: IntArray, n_domains: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Weighted sums of K columns ``(n,)`` by domain: of the full sample ``(D, K)``, of replicates ``(R, D, K)``.
 
-        Rows are added up to (unit, domain) once; the work for the replicates grows with those cells.
+        Rows are added up to pairs of unit and domain first; the work for the replicates grows with the pairs there.
+
+        Args:
+            columns: numbers, none missing: not finite, they spoil the sums of their domain.
+            domain: code 0..D-1 of each row, -1 for none.
         """
-        kept = np.flatnonzero(domain >= 0)
-        known, cell = distinct_codes(self.unit[kept] * n_domains + domain[kept])
-        cells = summing(cell, len(known)) @ (self.base[kept, None] * values[kept])
-        return self.cell_totals(known // n_domains, known % n_domains, cells, n_domains)
-
-    def cell_totals(self, unit: IntArray, domain: IntArray, cells: FloatArray, n_domains: int) -> FloatArray:
-        """Sums ``(R, D, K)`` from sums ``(C, K)`` by unit and domain ``(C,)``, the full-sample weight in them.
-
-        A pair of unit and domain stands in one cell, as in :class:`pipelines.stats.cells.Cells`.
-        """
-        columns = cells.shape[1]
-        totals = np.zeros((self.n_replicates, n_domains, columns))
-        block = unit // UNIT_BLOCK
-        order = np.argsort(block, kind="stable")
-        bounds = np.searchsorted(block[order], np.arange(-(-len(self.factor) // UNIT_BLOCK) + 1))
-        # A block of units at a time, and in it only the domains that are there.
-        for number, (start, stop) in enumerate(pairwise(bounds)):
-            if start == stop:
-                continue
-            at = order[start:stop]
-            here, of_cell = ranked_codes(domain[at], n_domains)
-            first = number * UNIT_BLOCK
-            factor = self.factor[first : first + UNIT_BLOCK]
-            table = np.zeros((len(factor), len(here), columns))
-            table[unit[at] - first, of_cell] = cells[at]
-            totals[:, here] += (factor.T @ table.reshape(len(factor), -1)).reshape(-1, len(here), columns)
-        return totals
+        named = {str(k): column for k, column in enumerate(columns)}
+        rows = RowsByUnit.build(named, self.base, run_unit=self.unit, domain=domain, n_domains=n_domains)
+        totals = rows.replicate_sums(self.whole, self.factor)
+        return totals[-1], totals[:-1]
 
     def covariance(self, replicates: FloatArray, estimate: FloatArray) -> FloatArray:
         """Covariance ``(K, K)`` from the estimates of each replicate ``(R, K)`` and the full sample's ``(K,)``.
@@ -280,12 +276,16 @@ def replicate_ratios(
     """Ratios of totals by domain; ``(n, K)`` each, NaN missing; a row is used where both are present."""
     used = np.isfinite(numerator) & np.isfinite(denominator)
     top, bottom = np.where(used, numerator, 0.0), np.where(used, denominator, 0.0)
-    sums = _full_totals(weights, np.hstack([top, bottom]), domain, n_domains)
-    ratio = safe_divide(*np.split(sums, 2, axis=1))
-    made = weights.domain_totals(np.hstack([top, bottom]), domain, n_domains)
-    made = safe_divide(*np.split(made, 2, axis=2))
+    measures = top.shape[1]
+    # Denominators that are the same, as without missing values, are added up once.
+    new = [k for k in range(measures) if k == 0 or not np.array_equal(bottom[:, k], bottom[:, k - 1])]
+    of_measure = measures + np.searchsorted(new, np.arange(measures), side="right") - 1
+    sums, made = weights.domain_totals([*top.T, *bottom[:, new].T], domain, n_domains)
+    base = sums[:, of_measure]
+    ratio = safe_divide(sums[:, :measures], base)
     residual = np.where(used, top - _spread(ratio, domain) * bottom, 0.0)
-    residual = safe_divide(residual, _spread(np.split(sums, 2, axis=1)[1], domain))
+    residual = safe_divide(residual, _spread(base, domain))
+    made = safe_divide(made[:, :, :measures], made[:, :, of_measure])
     return _finish(weights, ratio, made, np.nan_to_num(residual), used, domain)
 
 
@@ -302,13 +302,13 @@ def replicate_totals(
     """Totals by domain of ``y`` ``(n, K)``, NaN missing."""
     used = np.isfinite(y)
     value = np.where(used, y, 0.0)
-    total = _full_totals(weights, value, domain, n_domains)
+    total, made = weights.domain_totals([*value.T], domain, n_domains)
     mean = safe_divide(total, _full_totals(weights, used.astype(np.float64), domain, n_domains))
     counted = _counts(used, domain, n_domains)
     return _finish(
         weights,
         np.where(counted > 0, total, np.nan),
-        weights.domain_totals(value, domain, n_domains),
+        made,
         np.where(used, value - _spread(np.nan_to_num(mean), domain), 0.0),
         used,
         domain,

@@ -1,7 +1,7 @@
-"""Sums of a long file by stratum and domain, over its rows and over its units: what moments are made of.
+"""Sums of a long file by domain: over its rows and units in each stratum, and with replicate weights.
 
 Belongs here: reading the rows a piece at a time in threads, the names of the sums. Does not belong here: the loops over
-a piece (kernels, which is imported only where rows are read), what the sums mean (moments).
+a piece (kernels, which is imported only where rows are read), what the sums mean (moments, replication).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ from pipelines.stats.arrays import (
     piece_bounds,
     summing,
 )
-from pipelines.stats.design import SurveyDesign
 
 # With A = sum w y and B = sum w x of a unit in a domain; in the order in which kernels add them up.
 SUMS = (
@@ -47,7 +46,7 @@ Piece = tuple[int, int]  # first unit and the end
 
 @dataclass(frozen=True, eq=False)
 class RowsByUnit:
-    """The n rows of a file in the order of its P first-stage units: D domains, H strata.
+    """The n rows of a file in the order of its P units: D domains.
 
     A file that is in that order is turned into numbers a piece at a time, so that it is never copied. The pieces are
     dealt out to the threads, each of which adds up its own.
@@ -57,52 +56,97 @@ class RowsByUnit:
     weight: FloatArray  # (n,)
     domain: IntArray  # (n,) 0..D-1, -1 for none
     n_domains: int
-    n_strata: int
     start: IntArray  # (P + 1,) first row of each unit, and the end
-    stratum: IntArray  # (P,)
+    unit: IntArray  # (P,) its code
     order: IntArray | None  # (n,) rows in the order of the units; None: they are
     shares: Sequence[Sequence[Piece]]  # a thread: its pieces
 
     @classmethod
     def build(
-        cls, frame: pl.DataFrame, design: SurveyDesign, columns: Sequence[str], *, domain: IntArray, n_domains: int
+        cls,
+        columns: Mapping[str, pl.Series | FloatArray],
+        weight: FloatArray,
+        *,
+        run_unit: IntArray,
+        run_length: IntArray | None = None,
+        domain: IntArray,
+        n_domains: int,
     ) -> "RowsByUnit":
-        """Rows of the columns named; see :func:`pipelines.stats.moments.reduce_to_moments`."""
-        stage = design.stages[0]
-        run = code_starts(stage.run_unit)
-        unit, order = stage.run_unit[run], None
-        start = run if stage.run_length is None else (np.cumsum(stage.run_length) - stage.run_length)[run]
-        if len(unit) > stage.n_units:
-            by_unit = summing(stage.unit, stage.n_units)
-            unit, start, order = np.arange(stage.n_units), by_unit.indptr[:-1], by_unit.indices.astype(np.int64)
-        at = piece_bounds(frame[columns[0]])[:-1]
+        """Columns ``(n,)`` and their weight; units are held by runs of rows (:class:`pipelines.stats.stages.Stage`).
+
+        Args:
+            domain: code 0..n_domains-1 of each row, -1 for none.
+        """
+        run = code_starts(run_unit)
+        unit, order = run_unit[run], None
+        start = run if run_length is None else (np.cumsum(run_length) - run_length)[run]
+        if np.bincount(unit).max() > 1:  # the rows of a unit are apart
+            of_row = run_unit if run_length is None else np.repeat(run_unit, run_length)
+            by_unit = summing(of_row, int(unit.max()) + 1)
+            unit, start = np.arange(by_unit.shape[0]), by_unit.indptr[:-1]
+            order = by_unit.indices.astype(np.int64)
+        at = piece_bounds(next(iter(columns.values())))[:-1]
         # A unit that lies across the bound of two pieces is a piece of its own
         bounds = np.unique([*np.searchsorted(start, at), *np.searchsorted(start, at, side="right") - 1, len(start)])
-        start = np.append(start, design.n_rows).astype(np.int64)
+        start = np.append(start, len(weight)).astype(np.int64)
         pieces = sorted(pairwise(bounds.tolist()), key=lambda piece: start[piece[0]] - start[piece[1]])
         return cls(
-            columns={name: frame[name] if order is None else as_floats(frame[name]) for name in dict.fromkeys(columns)},
-            weight=design.weight,
+            columns={
+                name: as_floats(column) if isinstance(column, pl.Series) and order is not None else column
+                for name, column in columns.items()
+            },
+            weight=weight,
             domain=domain,
             n_domains=n_domains,
-            n_strata=stage.n_strata,
             start=start,
-            stratum=stage.stratum[unit],
+            unit=unit,
             order=order,
             shares=[share for first in range(THREADS) if (share := pieces[first::THREADS])],
         )
 
+    def replicate_sums(self, whole: FloatArray, factor: FloatArray) -> FloatArray:
+        """Sums of all columns by domain with the weights of each replicate, last the full sample's ``(R + 1, D, K)``.
+
+        Args:
+            whole: what the weights of a unit's rows are multiplied by in the full sample ``(U,)``.
+            factor: what they are multiplied by in each replicate ``(U, R)``.
+        """
+        from pipelines.stats.kernels import LANES, add_replicates
+
+        n = factor.shape[1] + 1
+
+        def add(share: Sequence[Piece]) -> FloatArray:
+            totals = np.zeros((-(-n // LANES), self.n_domains, len(self.columns) + len(self.columns) % 2, LANES))
+            for piece in share:
+                rows, of_rows = self._piece(*piece, self.unit)
+                values = [self._numbers(name, rows) for name in self.columns]
+                add_replicates(*of_rows, _addresses(values), whole, factor, totals)
+            return totals
+
+        totals = np.sum(in_threads(add, self.shares), axis=0)[:, :, : len(self.columns)]
+        return cast(FloatArray, np.moveaxis(totals, -1, 1).reshape(-1, *totals.shape[1:3])[:n])
+
     def sums(
-        self, measures: Sequence[str], denominators: Mapping[str, str], about: FloatArray, *, spread: bool
+        self,
+        measures: Sequence[str],
+        denominators: Mapping[str, str],
+        about: FloatArray,
+        *,
+        stratum: IntArray,
+        n_strata: int,
+        spread: bool,
     ) -> tuple[IntArray, IntArray, dict[str, FloatArray]]:
         """Domain and stratum of the C groups with a row ``(C,)``, and the SUMS of the K measures ``(C, K)``.
 
         Args:
             about: what is taken off y, times x, in each domain ``(D, K)``.
+            stratum: 0..n_strata-1 of each code of a unit ``(U,)``.
             spread: with "row_top_top", which else is 0 for measures without missing values.
         """
+        of_unit, groups = stratum[self.unit], (self.n_domains, n_strata)
         means = [k for k, name in enumerate(measures) if name not in denominators]
-        shared, own = self._complete([measures[k] for k in means], np.ascontiguousarray(about[:, means]), spread=spread)
+        names, about_means = [measures[k] for k in means], np.ascontiguousarray(about[:, means])
+        shared, own = self._complete(names, about_means, of_unit, groups, spread=spread)
         there = shared[:, :, SHARED.index("units")] > 0
         sums = {name: np.zeros((np.count_nonzero(there), len(measures))) for name in SUMS}
         shared, own = shared[there], own[there]
@@ -114,25 +158,30 @@ class RowsByUnit:
         for k, measure in enumerate(measures):
             # A value that is missing or infinite shows in the sum.
             if measure in denominators or not np.isfinite(sums["top"][:, k]).all():
-                alone = self._alone(measure, denominators.get(measure), about[:, k].copy())[there]
+                alone = self._alone(measure, denominators.get(measure), about[:, k].copy(), of_unit, groups)[there]
                 for position, name in enumerate(SUMS):
                     sums[name][:, k] = alone[:, position]
         domain, stratum = np.nonzero(there)
         return domain, stratum, sums
 
-    def _complete(self, measures: Sequence[str], about: FloatArray, *, spread: bool) -> tuple[FloatArray, FloatArray]:
+    def _complete(
+        self,
+        measures: Sequence[str],
+        about: FloatArray,
+        stratum: IntArray,
+        groups: tuple[int, int],
+        *,
+        spread: bool,
+    ) -> tuple[FloatArray, FloatArray]:
         """SHARED ``(D, H, 6)`` and OWN ``(D, H, K, 4)`` of means, as if no value were missing."""
         from pipelines.stats.kernels import add_complete
-
-        groups = (self.n_domains, self.n_strata)
 
         def add(share: Sequence[Piece]) -> tuple[FloatArray, FloatArray]:
             shared, own = np.zeros((*groups, len(SHARED))), np.zeros((*groups, len(measures), len(OWN)))
             for piece in share:
-                rows, of_rows = self._piece(*piece)
+                rows, of_rows = self._piece(*piece, stratum)
                 values = [self._numbers(name, rows) for name in measures]
-                at = np.array([column.ctypes.data for column in values], dtype=np.int64)
-                add_complete(*of_rows, at, about, spread, shared, own)
+                add_complete(*of_rows, _addresses(values), about, spread, shared, own)
             return shared, own
 
         (shared, own), *others = in_threads(add, self.shares)
@@ -141,28 +190,37 @@ class RowsByUnit:
             own += more_own
         return shared, own
 
-    def _alone(self, measure: str, over: str | None, about: FloatArray) -> FloatArray:
+    def _alone(
+        self, measure: str, over: str | None, about: FloatArray, stratum: IntArray, groups: tuple[int, int]
+    ) -> FloatArray:
         """SUMS ``(D, H, 11)`` of a measure with missing values or a denominator."""
         from pipelines.stats.kernels import add_measure
 
         def add(share: Sequence[Piece]) -> FloatArray:
-            sums = np.zeros((self.n_domains, self.n_strata, len(SUMS)))
+            sums = np.zeros((*groups, len(SUMS)))
             for piece in share:
-                rows, of_rows = self._piece(*piece)
+                rows, of_rows = self._piece(*piece, stratum)
                 x = np.zeros(0) if over is None else self._numbers(over, rows)
                 add_measure(*of_rows, self._numbers(measure, rows), x, about, sums)
             return sums
 
         return cast(FloatArray, np.sum(in_threads(add, self.shares), axis=0))
 
-    def _piece(self, first: int, last: int) -> tuple[slice | IntArray, tuple[IntArray, IntArray, IntArray, FloatArray]]:
-        """The rows of the units first..last-1; where each unit starts in them, its stratum, their domain and weight."""
+    def _piece(
+        self, first: int, last: int, code: IntArray
+    ) -> tuple[slice | IntArray, tuple[IntArray, IntArray, IntArray, FloatArray]]:
+        """The rows of the units first..last-1; where each unit starts in them, its code, their domain and weight."""
         begin, end = int(self.start[first]), int(self.start[last])
         rows: slice | IntArray = slice(begin, end) if self.order is None else self.order[begin:end]
         start = self.start[first : last + 1] - begin
-        return rows, (start, self.stratum[first:last], self.domain[rows], self.weight[rows])
+        return rows, (start, code[first:last], self.domain[rows], self.weight[rows])
 
     def _numbers(self, name: str, rows: slice | IntArray) -> FloatArray:
         column = self.columns[name]
         numbers = as_floats(column[rows]) if isinstance(column, pl.Series) else column[rows]
         return np.ascontiguousarray(numbers)
+
+
+def _addresses(columns: Sequence[FloatArray]) -> IntArray:
+    """Where the numbers of each column stand in memory; the caller keeps the columns."""
+    return np.array([column.ctypes.data for column in columns], dtype=np.int64)

@@ -24,7 +24,7 @@ import peers
 import polars as pl
 
 from pipelines.stats.arrays import code_labels
-from pipelines.stats.cells import Cells, reduce_to_cells
+from pipelines.stats.cells import Cells
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.intervals import Evidence, confidence_intervals
 from pipelines.stats.linearization import DomainEstimates
@@ -87,20 +87,14 @@ def estimate_stored(table: pl.DataFrame, kind: type[Moments | Cells]) -> DomainE
     return with_intervals(kind.from_frame(table, n_domains=n_domains, lonely_psu="fail").estimates())
 
 
-def cells_of(frame: pl.DataFrame) -> Cells:
-    """Sums by PSU and domain, which replicate factors of the PSUs need."""
+def replicated(frame: pl.DataFrame, factor: np.ndarray) -> np.ndarray:
+    """From a frame to the standard errors of all means, from replicate factors of the PSUs."""
     design = SurveyDesign.from_frame(frame, weight="w", strata="stratum", stages=["psu"])
     domain, known = code_labels(frame["domain"])
-    return reduce_to_cells(frame, design, measures=MEASURES, domain=domain, n_domains=len(known))
-
-
-def replicated(cells: Cells, factor: np.ndarray) -> np.ndarray:
-    """Standard errors of all means from replicate factors of the PSUs."""
-    weights = ReplicateWeights.from_factors(np.ones(len(factor)), np.arange(len(factor)), factor, scale=1 / REPLICATES)
-    sums = np.hstack([cells.top, cells.bottom])
-    made = weights.cell_totals(cells.design.psu, cells.domain, sums, cells.n_domains)
-    means = made[:, :, :OUTCOMES] / made[:, :, OUTCOMES:]
-    return np.sqrt(weights.variance(means, cells.estimates().estimate))
+    weights = ReplicateWeights.from_factors(design.weight, design.psu, factor, scale=1 / REPLICATES)
+    columns = [*(frame[y] for y in MEASURES), np.ones(frame.height)]
+    whole, made = weights.domain_totals(columns, domain, len(known))
+    return np.sqrt(weights.variance(made[:, :, :-1] / made[:, :, -1:], whole[:, :-1] / whole[:, -1:]))
 
 
 def memory_mib(name: str) -> float:
@@ -109,28 +103,52 @@ def memory_mib(name: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def measure_in_process(folder: Path, rounds: int) -> dict[str, object]:
-    """Figures of one data set, the ways taken in turn; run in a process of its own."""
+def times_in_process(folder: Path, rounds: int) -> dict[str, object]:
+    """Figures of one data set; run in a process of its own."""
     parquet, stored = folder / "rows.parquet", folder / "stored.parquet"
-    # In one piece, as DuckDB gets it; a frame just read is in eight
-    frame = pl.read_parquet(parquet).rechunk()
+    frame, connection = in_memory(parquet)
     summary = added_up(frame)
     summary.to_frame().write_parquet(stored)
     table = pl.read_parquet(stored)
+    return {
+        **taken_in_turn(
+            {
+                "group_by": lambda: connection.sql(GROUP_BY.format(source="rows")).fetchall(),
+                "engine_memory": lambda: estimate(frame),
+                "engine_parquet": lambda: estimate(pl.read_parquet(parquet)),
+                "group_by_parquet": lambda: connection.sql(GROUP_BY.format(source=f"'{parquet}'")).fetchall(),
+                "engine_stored": lambda: estimate_stored(table, type(summary)),
+            },
+            rounds,
+        ),
+        "stored": f"{type(summary).__name__.lower()}, {table.height} rows",
+    }
+
+
+def replicates_in_process(folder: Path, rounds: int) -> dict[str, object]:
+    """Figures of replicates; in a process of its own, which holds their factors, three times the data."""
+    frame, connection = in_memory(folder / "rows.parquet")
+    factor = np.random.default_rng(7).poisson(1.0, (frame.height // PER_PSU, REPLICATES)).astype(np.float64)
+    return taken_in_turn(
+        {
+            "group_by": lambda: connection.sql(GROUP_BY.format(source="rows")).fetchall(),
+            "engine_replicates": lambda: replicated(frame, factor),
+        },
+        rounds,
+    )
+
+
+def in_memory(parquet: Path) -> tuple[pl.DataFrame, duckdb.DuckDBPyConnection]:
+    """The rows, and a connection that knows them: in one piece, as DuckDB gets them; just read they are in eight."""
+    frame = pl.read_parquet(parquet).rechunk()
     connection = duckdb.connect()
     connection.execute("set threads = 2")
     connection.register("rows", frame.to_arrow())
-    ways: dict[str, Callable[[], object]] = {
-        "group_by": lambda: connection.sql(GROUP_BY.format(source="rows")).fetchall(),
-        "engine_memory": lambda: estimate(frame),
-        "engine_parquet": lambda: estimate(pl.read_parquet(parquet)),
-        "group_by_parquet": lambda: connection.sql(GROUP_BY.format(source=f"'{parquet}'")).fetchall(),
-        "engine_stored": lambda: estimate_stored(table, type(summary)),
-    }
-    if frame.height == SIZES["1M"]:
-        cells = cells_of(frame)
-        factor = np.random.default_rng(7).poisson(1.0, (cells.design.n_psus, REPLICATES)).astype(np.float64)
-        ways["engine_replicates"] = lambda: replicated(cells_of(frame), factor)
+    return frame, connection
+
+
+def taken_in_turn(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, object]:
+    """Median seconds of the ways, and those of the engine beside the group-by of the same round."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, run in ways.items():
@@ -146,11 +164,10 @@ def measure_in_process(folder: Path, rounds: int) -> dict[str, object]:
             for name in ways
             if name.startswith("engine")
         },
-        "stored": f"{type(summary).__name__.lower()}, {table.height} rows",
     }
 
 
-def memory_in_process(folder: Path) -> dict[str, float]:
+def memory_in_process(folder: Path, rounds: int) -> dict[str, object]:
     """Memory of the data, and with it what the engine adds at its largest."""
     estimate(made_up(SIZES["100k"], "nested"))  # what the libraries take once
     frame = pl.read_parquet(folder / "rows.parquet")
@@ -182,6 +199,9 @@ for y in ("y0", "y1", "y2", "y3", "y4"):
     sample.estimation.mean(y, by="domain")
 print(time.perf_counter() - started)
 """
+
+
+STEPS = {"times": times_in_process, "memory": memory_in_process, "replicates": replicates_in_process}
 
 
 def in_child(step: str, folder: Path, rounds: int) -> dict[str, object]:
@@ -217,16 +237,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--step", choices=["times", "memory"], help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        found = (
-            measure_in_process(options.folder, options.rounds)
-            if options.step == "times"
-            else memory_in_process(options.folder)
-        )
-        sys.stdout.write(json.dumps(found))
+        sys.stdout.write(json.dumps(STEPS[options.step](options.folder, options.rounds)))
         return
     figures: dict[str, object] = {
         "cores": os.cpu_count(),
@@ -244,6 +259,8 @@ def main() -> None:
                 frame.write_parquet(Path(folder) / "rows.parquet")
                 here = in_child("times", Path(folder), rounds)
                 here["memory"] = in_child("memory", Path(folder), rounds)
+                if SIZES[size] == SIZES["1M"]:
+                    here["replicates"] = in_child("replicates", Path(folder), rounds)
                 here["command_seconds"] = command_seconds(Path(folder), rounds)
             if kind == "nested" and not options.no_peers and SIZES[size] <= SIZES["1M"]:
                 for name, interpreter, script in (

@@ -123,3 +123,22 @@ def test_numba_is_loaded_only_to_read_rows() -> None:
     """It takes a third of a second, which the commands that read none need not pay."""
     program = "import sys, pipelines.estimation.run, pipelines.stats.rates; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_replicate_sums_by_hand(columns: int) -> None:
+    """Unit 1 of the factors has rows 0-2, unit 0 rows 3-4: A = 2 in domain 0, times 5 and 7; 10 in 1, times 3 and 4.
+
+    Of the full sample, factors 1 and 2 of the units, A is 4 and 10; of ones in a second column 4 and 7.
+    """
+    totals = np.zeros((1, 2, 2, kernels.LANES))
+    unit = np.array([1, 0])
+    values = readonly(Y, np.ones(5))[:columns]
+    whole, factor = np.array([1.0, 2.0]), np.array([[3.0, 4.0], [5.0, 7.0]])
+    at = np.array([column.ctypes.data for column in values])
+    for _ in range(2):
+        kernels.add_replicates(*readonly(START, unit, DOMAIN, WEIGHT), at, whole, factor, totals)
+    assert (totals[0, 0, 0, :3] / 2).tolist() == [10, 14, 4]
+    assert (totals[0, 1, 0, :3] / 2).tolist() == [30, 40, 10]
+    assert (totals[0, :, 1, :3] / 2).tolist() == ([[10, 14, 4], [21, 28, 7]] if columns == 2 else [[0] * 3] * 2)
+    assert not totals[:, :, :, 3:].any()

@@ -7,6 +7,7 @@ import pytest
 from pipelines.errors import AxstatError
 from pipelines.stats.cells import reduce_to_cells
 from pipelines.stats.design import SurveyDesign
+from pipelines.stats.kernels import BLOCK, LANES
 from pipelines.stats.replication import (
     UNIT_BLOCK,
     ReplicateWeights,
@@ -114,19 +115,75 @@ def test_degrees_of_freedom_are_the_rank_less_one() -> None:
     assert weights.degrees_of_freedom() == np.linalg.matrix_rank(weights.factor) - 1
 
 
-def test_many_units_are_summed_in_blocks_as_at_once() -> None:
+@pytest.mark.parametrize("order", ["units together", "units apart", "units apart, in the order of their codes"])
+@pytest.mark.parametrize(("replicates", "columns"), [(0, 1), (5, 2), (LANES - 1, 3), (LANES, 2), (2 * LANES + 7, 1)])
+def test_domain_totals_are_those_of_the_weights_written_out(order: str, replicates: int, columns: int) -> None:
+    """Against each replicate's weights by numpy: more units than a block, one without rows, a domain without any."""
+    rng = np.random.default_rng(3)
+    n, units = 3000, 2 * BLOCK + 9
+    unit, domain = rng.integers(0, units - 1, n), rng.integers(-1, 3, n)
+    if order == "units together":
+        place = rng.permutation(units)  # the order of the factors is another than that of the file
+        unit = place[np.sort(unit)]
+    elif order == "units apart, in the order of their codes":
+        unit = np.concatenate([np.sort(unit[:1500]), np.sort(unit[1500:])])
+    weight, factor = rng.uniform(1, 3, n), rng.poisson(1.0, (units, replicates)).astype(float)
+    y = rng.normal(size=(n, columns))
+    weights = ReplicateWeights.from_factors(weight, unit, factor, scale=1.0)
+    chunks = [pl.concat([pl.Series(column[:700]), pl.Series(column[700:])], rechunk=False) for column in y.T]
+    for given in ([*y.T], chunks):
+        whole, made = weights.domain_totals(given, domain, 4)
+        assert (whole.shape, made.shape) == ((4, columns), (replicates, 4, columns))
+        for d in range(4):
+            inside = domain == d
+            assert whole[d] == pytest.approx(weight[inside] @ y[inside], rel=1e-12, abs=1e-11)
+            assert made[:, d] == pytest.approx(weights.analysis_weights()[inside].T @ y[inside], rel=1e-12, abs=1e-11)
+
+
+def test_full_sample_weights_beside_columns_of_replicate_weights() -> None:
+    rng = np.random.default_rng(4)
+    weight, sets, y = rng.uniform(1, 3, 500), rng.uniform(0, 3, (500, 7)), rng.normal(size=500)
+    weights = ReplicateWeights.from_columns(weight, np.asfortranarray(sets), scale=1.0)
+    whole, made = weights.domain_totals([y], np.zeros(500, dtype=np.int64), 1)
+    assert whole[0, 0] == pytest.approx(weight @ y, rel=1e-12)
+    assert made[:, 0, 0] == pytest.approx(sets.T @ y, rel=1e-12)
+    assert np.array_equal(weights.weight, weight)
+
+
+def test_a_value_that_is_not_finite_spoils_its_domain_and_column_only() -> None:
+    unit, domain = np.repeat(np.arange(6), 2), np.tile([0, 1], 6)
+    columns = [np.where(np.arange(12) == 4, np.nan, 1.0), np.ones(12)]
+    weights = ReplicateWeights.from_factors(np.ones(12), unit, np.ones((6, 3)), scale=1.0)
+    whole, made = weights.domain_totals(columns, domain, 2)
+    assert np.isnan(whole).tolist() == [[True, False], [False, False]]
+    assert np.isnan(made).tolist() == [[[True, False], [False, False]]] * 3
+
+
+def test_measures_with_gaps_of_their_own() -> None:
+    """A row counts for a measure where that is present: denominators of their own, and shared ones, as one by one."""
+    rng = np.random.default_rng(6)
+    y = rng.normal(size=(90, 4))
+    y[rng.random(90) < 0.2, :2] = np.nan
+    y[rng.random(90) < 0.2, 2] = np.nan
+    weights = ReplicateWeights.from_columns(rng.uniform(1, 3, 90), rng.uniform(0, 3, (90, 12)), scale=0.1)
+    domain = rng.integers(-1, 2, 90)
+    together = replicate_means(weights, y, domain=domain, n_domains=2)
+    for k in range(4):
+        alone = replicate_means(weights, y[:, [k]], domain=domain, n_domains=2)
+        inside = [(domain == d) & np.isfinite(y[:, k]) for d in range(2)]
+        means = [np.average(y[rows, k], weights=weights.weight[rows]) for rows in inside]
+        assert alone.estimate[:, 0] == pytest.approx(means, rel=1e-12)
+        for one, other in ((together.estimate, alone.estimate), (together.variance, alone.variance)):
+            assert one[:, k] == pytest.approx(other[:, 0], rel=1e-12)
+        assert together.replicates[:, :, k] == pytest.approx(alone.replicates[:, :, 0], rel=1e-12)
+
+
+def test_the_rank_of_many_units() -> None:
     rng = np.random.default_rng(3)
     n, units = 9000, UNIT_BLOCK + 700
-    unit, domain = rng.integers(0, units, n), rng.integers(-1, 3, n)
-    weight, factor = rng.uniform(1, 3, n), rng.poisson(1.0, (units, 5)).astype(float)
-    y = rng.normal(size=(n, 2))
-    weights = ReplicateWeights.from_factors(weight, unit, factor, scale=1.0)
-    made = weights.domain_totals(y, domain, 3)
-    plain = weights.analysis_weights()
-    for d in range(3):
-        inside = domain == d
-        assert made[:, d] == pytest.approx(plain[inside].T @ y[inside], rel=1e-10)
-    assert weights.degrees_of_freedom() == np.linalg.matrix_rank(plain) - 1
+    unit, factor = rng.integers(0, units, n), rng.poisson(1.0, (units, 5)).astype(float)
+    weights = ReplicateWeights.from_factors(rng.uniform(1, 3, n), unit, factor, scale=1.0)
+    assert weights.degrees_of_freedom() == np.linalg.matrix_rank(weights.analysis_weights()) - 1
 
 
 def test_replicates_from_cells() -> None:
@@ -139,7 +196,11 @@ def test_replicates_from_cells() -> None:
     domain = rng.integers(0, 2, 60)
     design = SurveyDesign.from_frame(frame, weight="w", strata="h", stages=["psu"])
     cells = reduce_to_cells(frame, design, measures=["y"], domain=domain, n_domains=2)
-    weights = jackknife(design)
-    made = weights.cell_totals(cells.design.psu, cells.domain, cells.top, 2)
-    rows = replicate_totals(weights, frame["y"].to_numpy()[:, None], domain=domain, n_domains=2)
-    assert made == pytest.approx(rows.replicates, rel=1e-10)
+    rows = jackknife(design)
+    of_cells = ReplicateWeights.from_factors(np.ones(len(cells.domain)), cells.design.psu, rows.factor, scale=1.0)
+    for one, other in zip(
+        of_cells.domain_totals([*cells.top.T], cells.domain, 2),
+        rows.domain_totals([frame["y"]], domain, 2),
+        strict=True,
+    ):
+        assert one == pytest.approx(other, rel=1e-12, abs=1e-12)
