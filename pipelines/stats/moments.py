@@ -27,7 +27,7 @@ from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_starts,
 from pipelines.stats.cells import Cells, reduce_to_cells
 from pipelines.stats.design import LonelyPsu, SurveyDesign
 from pipelines.stats.linearization import DomainEstimates, design_effects
-from pipelines.stats.row_sums import SUMS, RowsByUnit
+from pipelines.stats.row_sums import RowsByUnit
 from pipelines.stats.stages import Stage
 from pipelines.stats.variance import stratum_rules
 
@@ -54,7 +54,8 @@ class Moments:
     stratum: IntArray  # (C,)
     domain: IntArray  # (C,)
     about: FloatArray  # (D, K)
-    sums: Mapping[str, FloatArray]  # the names of SUMS: (C, K); row_top_top where design effects are wanted
+    # The names of SUMS: (C, K), or (C, 1) where all measures share them; row_top_top where design effects are wanted
+    sums: Mapping[str, FloatArray]
 
     @cached_property
     def by_domain(self) -> sparse.csr_array:
@@ -64,8 +65,9 @@ class Moments:
     @cached_property
     def added(self) -> Mapping[str, FloatArray]:
         """The sums by domain ``(D, K)``."""
-        together = self.by_domain @ np.hstack(list(self.sums.values()))
-        return dict(zip(self.sums, np.hsplit(together, len(self.sums)), strict=True))
+        return {
+            name: np.broadcast_to(self.by_domain @ values, self.about.shape) for name, values in self.sums.items()
+        }
 
     def to_frame(self) -> pl.DataFrame:
         """The moments as a table, all that :meth:`from_frame` needs but the lonely-PSU rules."""
@@ -75,9 +77,9 @@ class Moments:
             "sampled": self.stage.sampled[self.stratum],
             "population": self.stage.population[self.stratum],
         }
-        for k, measure in enumerate(self.measures):
-            columns[f"about:{measure}"] = self.about[self.domain, k]
-            columns |= {f"{name}:{measure}": values[:, k] for name, values in self.sums.items()}
+        for name, values in {"about": self.about[self.domain], **self.sums}.items():
+            names = self.measures if values.shape[1] == len(self.measures) else ["*"]
+            columns |= {f"{name}:{measure}": values[:, k] for k, measure in enumerate(names)}
         return pl.DataFrame(columns)
 
     @classmethod
@@ -97,11 +99,13 @@ class Moments:
         sampled[stratum], population[stratum] = table["sampled"].to_numpy(), table["population"].to_numpy()
         none = np.zeros(0, dtype=np.int64)
 
-        def columns(name: str) -> FloatArray:
-            return np.column_stack([table[f"{name}:{measure}"].to_numpy() for measure in measures])
-
+        columns: dict[str, list[FloatArray]] = {}
+        for column in table.columns:
+            name, of_measure, _ = column.partition(":")
+            if of_measure:
+                columns.setdefault(name, []).append(table[column].to_numpy())
         about = np.zeros((n_domains, len(measures)))
-        about[domain] = columns("about")
+        about[domain] = np.column_stack(columns.pop("about"))
         return cls(
             stage=Stage(none, None, none, sampled, population, np.ones(size)),
             lonely_psu=lonely_psu,
@@ -111,7 +115,7 @@ class Moments:
             stratum=stratum,
             domain=domain,
             about=about,
-            sums={name: columns(name) for name in SUMS if f"{name}:{measures[0]}" in table.columns},
+            sums={name: np.column_stack(values) for name, values in columns.items()},
         )
 
     @cached_property
@@ -187,7 +191,7 @@ class Moments:
             estimate=estimate,
             variance=variance,
             n=n,
-            df=self.by_domain @ (acting - (acting > 0)),
+            df=np.broadcast_to(self.by_domain @ (acting - (acting > 0)), estimate.shape),
             sum_weights=sum_weights,
             deff=deff,
             deff_replace=deff_replace,

@@ -136,7 +136,9 @@ class RowsByUnit:
         n_strata: int,
         spread: bool,
     ) -> tuple[IntArray, IntArray, dict[str, FloatArray]]:
-        """Domain and stratum of the C groups with a row ``(C,)``, and the SUMS of the K measures ``(C, K)``.
+        """Domain and stratum of the C groups with a row ``(C,)``, and the SUMS of the K measures.
+
+        These are ``(C, K)``, or ``(C, 1)`` where all measures share them: means without missing values.
 
         Args:
             about: what is taken off y, times x, in each domain ``(D, K)``.
@@ -148,20 +150,23 @@ class RowsByUnit:
         names, about_means = [measures[k] for k in means], np.ascontiguousarray(about[:, means])
         shared, own = self._complete(names, about_means, of_unit, groups, spread=spread)
         there = shared[:, :, SHARED.index("units")] > 0
-        sums = {name: np.zeros((np.count_nonzero(there), len(measures))) for name in SUMS}
-        shared, own = shared[there], own[there]
-        for position, name in enumerate(SHARED):
-            sums[name][:] = shared[:, position, None]
-        sums["bottom"][:] = sums["weight"]
-        for position, name in enumerate(OWN):
-            sums[name][:, means] = own[:, :, position]
-        for k, measure in enumerate(measures):
-            # A value that is missing or infinite shows in the sum.
-            if measure in denominators or not np.isfinite(sums["top"][:, k]).all():
-                alone = self._alone(measure, denominators.get(measure), about[:, k].copy(), of_unit, groups)[there]
-                for position, name in enumerate(SUMS):
-                    sums[name][:, k] = alone[:, position]
         domain, stratum = np.nonzero(there)
+        shared, own = shared[there], own[there]
+        sums = {name: shared[:, [position]] for position, name in enumerate(SHARED)}
+        sums["bottom"] = sums["weight"]
+        sums |= {name: np.ascontiguousarray(own[:, :, position]) for position, name in enumerate(OWN)}
+        # A value that is missing or infinite shows in the sum.
+        complete = [k for k, right in zip(means, np.isfinite(sums["top"]).all(axis=0), strict=True) if right]
+        if len(complete) < len(measures):
+            wide = {name: np.zeros((len(domain), len(measures))) for name in SUMS}
+            for name, values in sums.items():
+                wide[name][:, means] = values
+            for k in sorted({*range(len(measures))} - {*complete}):
+                over = denominators.get(measures[k])
+                alone = self._alone(measures[k], over, about[:, k].copy(), of_unit, groups)[there]
+                for position, name in enumerate(SUMS):
+                    wide[name][:, k] = alone[:, position]
+            sums = wide
         return domain, stratum, sums
 
     def _complete(

@@ -107,6 +107,7 @@ def times_in_process(folder: Path, rounds: int) -> dict[str, object]:
     """Figures of one data set; run in a process of its own."""
     parquet, stored = folder / "rows.parquet", folder / "stored.parquet"
     frame, connection = in_memory(parquet)
+    chunked = pl.read_parquet(parquet)
     summary = added_up(frame)
     summary.to_frame().write_parquet(stored)
     table = pl.read_parquet(stored)
@@ -115,6 +116,7 @@ def times_in_process(folder: Path, rounds: int) -> dict[str, object]:
             {
                 "group_by": lambda: connection.sql(GROUP_BY.format(source="rows")).fetchall(),
                 "engine_memory": lambda: estimate(frame),
+                "engine_memory_chunked": lambda: estimate(chunked),
                 "engine_parquet": lambda: estimate(pl.read_parquet(parquet)),
                 "group_by_parquet": lambda: connection.sql(GROUP_BY.format(source=f"'{parquet}'")).fetchall(),
                 "engine_stored": lambda: estimate_stored(table, type(summary)),
@@ -139,7 +141,7 @@ def replicates_in_process(folder: Path, rounds: int) -> dict[str, object]:
 
 
 def in_memory(parquet: Path) -> tuple[pl.DataFrame, duckdb.DuckDBPyConnection]:
-    """The rows, and a connection that knows them: in one piece, as DuckDB gets them; just read they are in eight."""
+    """The rows in one piece, and a connection that knows them."""
     frame = pl.read_parquet(parquet).rechunk()
     connection = duckdb.connect()
     connection.execute("set threads = 2")
