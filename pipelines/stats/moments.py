@@ -65,9 +65,7 @@ class Moments:
     @cached_property
     def added(self) -> Mapping[str, FloatArray]:
         """The sums by domain ``(D, K)``."""
-        return {
-            name: np.broadcast_to(self.by_domain @ values, self.about.shape) for name, values in self.sums.items()
-        }
+        return {name: np.broadcast_to(self.by_domain @ values, self.about.shape) for name, values in self.sums.items()}
 
     def to_frame(self) -> pl.DataFrame:
         """The moments as a table, all that :meth:`from_frame` needs but the lonely-PSU rules."""
