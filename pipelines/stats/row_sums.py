@@ -156,7 +156,7 @@ class RowsByUnit:
         sums["bottom"] = sums["weight"]
         sums |= {name: np.ascontiguousarray(own[:, :, position]) for position, name in enumerate(OWN)}
         # A value that is missing or infinite shows in the sum.
-        complete = [k for k, right in zip(means, np.isfinite(sums["top"]).all(axis=0), strict=True) if right]
+        complete = [k for k, top in zip(means, sums["top"].T, strict=True) if np.isfinite(top).all()]
         if len(complete) < len(measures):
             wide = {name: np.zeros((len(domain), len(measures))) for name in SUMS}
             for name, values in sums.items():
