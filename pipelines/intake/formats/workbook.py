@@ -64,6 +64,14 @@ def read_workbook(path: Path, form: FileForm, *, file: str, limits: Limits = LIM
             hint="name the sheet with the data in the manifest ('sheet')",
         )
     check_shape(found["rows"], found["columns"], limits, file=file)
+    if unknown := found["unknown"]:
+        raise file_error(
+            file,
+            "formula_without_value",
+            expected="the value of every formula, as the workbook's program stores it",
+            got=f"none in {', '.join(unknown[:10])}" + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""),
+            hint=f"a program wrote the formulas, and none calculated them: {_AGAIN}",
+        )
     return _table(pl.read_ipc_stream(rows), form, Provenance(file=file, format=kind))
 
 

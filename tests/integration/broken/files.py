@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+import openpyxl
 import polars as pl
 import xlsxwriter
 
@@ -444,6 +445,18 @@ def _with_cell(
     return from_grid(as_bytes)
 
 
+def _uncalculated(grid: Grid) -> bytes:
+    """As openpyxl writes formulas."""
+    sheet = [[*line] for line in cells(grid)]
+    sheet[-1][grid.at("employees")] = "=6*7"
+    book, content = openpyxl.Workbook(), io.BytesIO()
+    book.active.title = SHEET
+    for line in sheet:
+        book.active.append(line)
+    book.save(content)
+    return content.getvalue()
+
+
 def _sheet(old: bytes, new: bytes) -> Bytes:
     return lambda data: rezipped(
         data, lambda name, content: content.replace(old, new, 1) if name == _SHEET_XML else content
@@ -511,6 +524,12 @@ def _workbooks() -> list[Case]:
             delivery=_with_cell(
                 "employees", lambda book, sheet, row, at: sheet.write_formula(row, at, "=1/0", None, "#DIV/0!")
             ),
+        ),
+        Case(
+            "a formula that was never calculated",
+            form,
+            rejected("formula_without_value"),
+            delivery=from_grid(_uncalculated),
         ),
         Case(
             "a formula with its value",

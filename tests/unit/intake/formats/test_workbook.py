@@ -334,3 +334,42 @@ def test_formulas_and_links_are_not_evaluated(tmp_path: Path, entry: Entry) -> N
 
     path = workbook(tmp_path / "f.xlsx", fill)
     assert read_workbook(path, entry(), file="f").frame.rows() == [("7", "link")]
+
+
+@pytest.mark.parametrize("stored", ["", "<v></v>", "<v/>"])
+def test_formulas_that_were_never_calculated(tmp_path: Path, entry: Entry, stored: str) -> None:
+    """As programs write them: blank they would be answers left out. Other sheets' formulas do not matter."""
+
+    def fill(book: xlsxwriter.Workbook) -> None:
+        for name in ("other", "data"):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, ["a", "b"])
+            for row in range(1, 13):
+                sheet.write_number(row, 0, 1)
+                sheet.write_formula(row, 1, f"=A{row + 1}+1", None, 2)
+
+    def without_values(name: str, content: bytes) -> bytes:
+        return content.replace(b"<v>2</v></c>", f"{stored}</c>".encode()) if name.endswith("sheet2.xml") else content
+
+    path = workbook(tmp_path / "f.xlsx", fill)
+    rewritten(path, without_values)
+    with pytest.raises(ViolationsError) as caught:
+        read_workbook(path, entry(sheet="data"), file="d1/f.xlsx")
+    (found,) = caught.value.violations
+    assert (found.code, found.where) == ("formula_without_value", "d1/f.xlsx")
+    assert found.got == "none in B2, B3, B4, B5, B6, B7, B8, B9, B10, B11 and 2 more"
+    assert read_workbook(path, entry(sheet="other"), file="d1/f.xlsx").frame.rows() == [("1", "2")] * 12
+
+
+def test_a_formula_whose_value_is_the_empty_text_is_blank(tmp_path: Path, entry: Entry) -> None:
+    """As Excel and LibreOffice store it."""
+
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["a", "b"])
+        sheet.write_formula(1, 0, '=IF(1=1,"","x")', None, 0)
+        sheet.write_number(1, 1, 5)
+
+    path = workbook(tmp_path / "f.xlsx", fill)
+    rewritten(path, in_sheet('<c r="A2">(<f>.*?</f>)<v>0</v></c>', '<c r="A2" t="str"><f>""</f><v></v></c>'))
+    assert read_workbook(path, entry(), file="f").frame.rows() == [(None, "5")]
