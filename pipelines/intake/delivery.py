@@ -15,7 +15,7 @@ from pipelines.intake.codebook.model import Codebook, code_key
 from pipelines.intake.columns import ColumnMap, map_columns, normalised
 from pipelines.intake.formats.dispatch import read_table, tolerates_damage
 from pipelines.intake.manifest import Manifest, ManifestFile
-from pipelines.intake.sent import hash_violations, sent_path
+from pipelines.intake.sent import hash_violations, layout_violations, sent_path
 from pipelines.intake.table import TextTable
 
 # More than this share of unknown codes means another code list, not wrong answers.
@@ -57,7 +57,7 @@ def read_delivery_file(
 
     Raises:
         ViolationsError: every file rule that is broken, as far as the file can be read. A file other than
-            text whose hash differs is not read at all.
+            text whose hash differs is not read at all, nor one whose layout's does.
     """
     file = manifest.where(entry)
     violations = _request_violations(manifest, survey=survey, wave=wave)
@@ -65,8 +65,9 @@ def read_delivery_file(
     if path is None:
         raise ViolationsError(file, violations)
     damaged = hash_violations(path, entry, file=file)
-    violations.extend(damaged)
-    if damaged and not tolerates_damage(path):
+    other_layout = layout_violations(manifest, entry)
+    violations += [*damaged, *other_layout]
+    if other_layout or (damaged and not tolerates_damage(path)):
         raise ViolationsError(file, violations)
     try:
         table = read_table(path, entry, file=file)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -27,16 +27,40 @@ _MOST = 2**31 - 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
+
+
 class SentFile(FileForm):
-    """One file of a delivery; `sha256` is kept in lower case, though some tools print it in capitals."""
+    """One file of a delivery; hashes are kept in lower case, though some tools print them in capitals.
+
+    `layout_sha256` is of the layout, which decides what the file says as much as its own bytes; the layout of a zip
+    lies in it.
+    """
 
     file: PathBelow
-    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    sha256: Sha256
+    layout_sha256: Sha256 | None = None
 
-    @field_validator("sha256")
+    @field_validator("sha256", "layout_sha256")
     @classmethod
-    def _lower(cls, value: str) -> str:
-        return value.lower()
+    def _lower(cls, value: str | None) -> str | None:
+        return None if value is None else value.lower()
+
+    @model_validator(mode="after")
+    def _layout_has_its_hash(self) -> "SentFile":
+        beside = self.layout is not None and PurePosixPath(self.file).suffix.lower() != ".zip"
+        if beside and self.layout_sha256 is None:
+            raise ValueError("layout needs its sha256 beside it, as layout_sha256")
+        if not beside and self.layout_sha256 is not None:
+            raise ValueError("layout_sha256 is of a layout beside the file, and there is none")
+        return self
+
+    @property
+    def sent_layout(self) -> "SentFile | None":
+        """The layout as a file of the delivery; None: there is none outside the file."""
+        if self.layout is None or self.layout_sha256 is None:
+            return None
+        return SentFile(file=str(PurePosixPath(self.file).parent / self.layout), sha256=self.layout_sha256)
 
 
 class ManifestFile(SentFile):
@@ -82,7 +106,7 @@ class Manifest(BaseModel):
             if repeated:
                 problems.append(f"files: {key} {', '.join(repeated)} stands more than once")
         hashes: dict[str, set[str]] = {}
-        for sent in (*self.files, *self._codebooks):
+        for sent in self._named:
             hashes.setdefault(sent.file, set()).add(sent.sha256)
         problems += [
             f"files: {file} stands with two sha256" for file, found in sorted(hashes.items()) if len(found) > 1
@@ -92,13 +116,14 @@ class Manifest(BaseModel):
         return self
 
     @property
-    def _codebooks(self) -> list[SentFile]:
-        return [entry.codebook for entry in self.files if entry.codebook is not None]
+    def _named(self) -> list[SentFile]:
+        tables = [*(entry.codebook for entry in self.files if entry.codebook is not None), *self.files]
+        return [*(sent.sent_layout for sent in tables if sent.sent_layout is not None), *tables]
 
     @property
     def sent_files(self) -> tuple[SentFile, ...]:
-        """Every file that the manifest names, each once: data files and codebooks."""
-        return tuple({sent.file: sent for sent in (*self._codebooks, *self.files)}.values())
+        """Every file that the manifest names, each once: layouts, codebooks and data files."""
+        return tuple({sent.file: sent for sent in self._named}.values())
 
     def where(self, entry: SentFile) -> str:
         """How messages name a file of this delivery."""

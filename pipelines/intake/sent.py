@@ -33,6 +33,17 @@ def sent_path(manifest: Manifest, sent: SentFile, violations: list[Violation]) -
     return None
 
 
+def layout_violations(manifest: Manifest, sent: SentFile) -> list[Violation]:
+    """One violation where the layout beside a file is not the one announced; that there is none, its reader says."""
+    layout = sent.sent_layout
+    if layout is None:
+        return []
+    path = manifest.folder / layout.file
+    if leads_out(path, manifest.folder) or not path.is_file():
+        return []
+    return hash_violations(path, layout, file=f"{manifest.where(sent)}, layout {sent.layout}")
+
+
 def hash_violations(path: Path, sent: SentFile, *, file: str) -> list[Violation]:
     """One violation where the bytes at `path` are not those that the manifest announced; `file` names it."""
     with path.open("rb") as stream:

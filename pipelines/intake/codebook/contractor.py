@@ -18,7 +18,7 @@ from pipelines.intake.columns import normalised
 from pipelines.intake.form import FileForm
 from pipelines.intake.formats.dispatch import read_table
 from pipelines.intake.manifest import Manifest, ManifestFile
-from pipelines.intake.sent import hash_violations, sent_path
+from pipelines.intake.sent import hash_violations, layout_violations, sent_path
 from pipelines.intake.table import HEADER_JOINT, TextTable
 
 # A code before its label in a list: at the start or after what parts items, with = : ) or a full stop behind it.
@@ -53,7 +53,10 @@ def delivered_codebook(
     violations: list[Violation] = []
     path = sent_path(manifest, entry.codebook, violations)
     if path is not None:
-        violations = hash_violations(path, entry.codebook, file=file)
+        violations = [
+            *hash_violations(path, entry.codebook, file=file),
+            *layout_violations(manifest, entry.codebook),
+        ]
     if path is None or violations:
         raise ViolationsError(file, violations)
     found = read_codebook(path, entry.codebook, form, contract, file=file)

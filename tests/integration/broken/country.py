@@ -257,6 +257,8 @@ class SmallWave:
         if case.data is not None:
             delivery.data = case.data(delivery.data)
         delivery.entry["sha256"] = hashlib.sha256(delivery.data).hexdigest()
+        if layout := form.entry.get("layout"):
+            delivery.entry["layout_sha256"] = hashlib.sha256(files[str(layout)]).hexdigest()
         delivery.manifest["files"] = [delivery.entry]
         if case.delivery is not None:
             case.delivery(delivery)

@@ -729,12 +729,14 @@ def _json_lines() -> list[Case]:
 
 
 def _without_layout(delivery: Delivery) -> None:
-    del delivery.entry["layout"]
+    del delivery.entry["layout"], delivery.entry["layout_sha256"]
 
 
-def _layout(change: Bytes) -> Callable[[Delivery], None]:
+def _layout(change: Bytes, *, announced: bool = True) -> Callable[[Delivery], None]:
     def changed(delivery: Delivery) -> None:
         delivery.files[LAYOUT] = change(delivery.files[LAYOUT])
+        if announced:
+            delivery.entry["layout_sha256"] = hashlib.sha256(delivery.files[LAYOUT]).hexdigest()
 
     return changed
 
@@ -751,6 +753,12 @@ def _fixed_width() -> list[Case]:
             form,
             rejected("missing_layout"),
             delivery=lambda delivery: delivery.files.pop(LAYOUT),
+        ),
+        Case(
+            "fixed width: a layout changed after the manifest",
+            form,
+            rejected("hash_differs"),
+            delivery=_layout(replace(b",1,", b",2,"), announced=False),
         ),
         Case(
             "fixed width: a width of nought",

@@ -94,7 +94,9 @@ def _keys() -> list[Case]:
         "no header row": {"header_rows": 0},
         "titles fewer than none": {"skip_rows": -1},
         "a key of a file nobody knows": {"columns": []},
-        "a layout out of the folder": {"layout": "../layout.csv"},
+        "a layout out of the folder": {"layout": "../layout.csv", "layout_sha256": "0" * 64},
+        "a layout without its hash": {"layout": "layout.csv"},
+        "the hash of no layout": {"layout_sha256": "0" * 64},
     }
     return [
         *(Case(f"manifest without {key}", FORM, invalid, delivery=lacks(key)) for key in REQUIRED),

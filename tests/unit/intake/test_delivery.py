@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -168,6 +169,22 @@ def test_a_damaged_file_of_a_binary_format_is_not_opened(
     folder = deliver(b"not what the manifest says", file="data.sav", entry={"sha256": "0" * 64})
     monkeypatch.setattr("pipelines.intake.delivery.read_table", opened)
     assert codes(read, folder) == ["hash_differs"]
+
+
+def test_a_layout_that_is_not_the_one_announced(deliver: Deliver, read: Check) -> None:
+    """With another layout every column may be another one: the file is not read."""
+    record, layout = b"1208147521C26", b"name,start,width\nbusiness_number,1,10\nksic,11,3\n"
+    said = {"layout": "layout.csv", "layout_sha256": hashlib.sha256(layout).hexdigest()}
+    folder = deliver(record + b"\n", file="data.dat", entry=said)
+    (folder / "layout.csv").write_bytes(layout)
+    with pytest.raises(ViolationsError) as caught:
+        read(folder)
+    assert "hash_differs" not in [found.code for found in caught.value.violations]  # other columns are missing
+    (folder / "layout.csv").write_bytes(layout.replace(b"1,10", b"2,9 "))
+    with pytest.raises(ViolationsError) as caught:
+        read(folder)
+    [found] = caught.value.violations
+    assert (found.code, found.where) == ("hash_differs", "d1/data.dat, layout layout.csv")
 
 
 def test_a_delivery_of_another_wave_or_survey(deliver: Deliver, read: Check) -> None:

@@ -115,6 +115,13 @@ BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "long_delimiter": lambda m: m["files"][0].update(delimiter=";;"),
     "too_many_header_rows": lambda m: m["files"][0].update(header_rows=11),
     "empty_sheet": lambda m: m["files"][0].update(sheet=""),
+    "layout_without_hash": lambda m: m["files"][0].update(layout="layout.csv"),
+    "layout_hash_too_short": lambda m: m["files"][0].update(layout="layout.csv", layout_sha256="ab"),
+    "hash_of_no_layout": lambda m: m["files"][0].update(layout_sha256="ab" * 32),
+    "hash_of_a_layout_in_a_zip": lambda m: m["files"][0].update(file="a.zip", layout="l.csv", layout_sha256="ab" * 32),
+    "codebook_layout_without_hash": lambda m: m["files"][0].update(
+        codebook={"file": "c.dat", "sha256": "ab" * 32, "layout": "layout.csv"}
+    ),
     "codebook_without_hash": lambda m: m["files"][0].update(codebook={"file": "c.csv"}),
     "codebook_upwards": lambda m: m["files"][0].update(codebook={"file": "../c.csv", "sha256": "ab" * 32}),
     "codebook_with_rows": lambda m: m["files"][0].update(codebook={"file": "c", "sha256": "ab" * 32, "rows": 1}),
@@ -149,6 +156,28 @@ def test_model_and_json_schema_have_the_same_keys(library: ContractLibrary) -> N
     codebook = model["$defs"]["SentFile"]
     assert set(codebook["properties"]) == set(listed["properties"]["codebook"]["properties"])
     assert set(codebook["required"]) == set(listed["properties"]["codebook"]["required"])
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "named"),
+    [
+        (
+            "part/data.dat",
+            {"layout_sha256": "AB" * 32},
+            {"part/form/layout.csv": "ab" * 32, "part/data.dat": "cd" * 32},
+        ),
+        ("part/data.ZIP", {}, {"part/data.ZIP": "cd" * 32}),
+    ],
+)
+def test_a_layout_is_a_file_of_the_delivery_unless_it_lies_in_a_zip(
+    file: str, said: dict[str, str], named: dict[str, str], deliver: Deliver, library: ContractLibrary
+) -> None:
+    entry = {"file": file, "sha256": "cd" * 32, "layout": "form/layout.csv", **said}
+    folder = deliver(b"a\n1\n")
+    rewrite(folder, lambda manifest: manifest["files"][0].update(entry))
+    validator = Draft202012Validator(dict(library.manifest_schema))
+    assert validator.is_valid(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    assert {sent.file: sent.sha256 for sent in read_manifest(folder).sent_files} == named
 
 
 def test_a_codebook_may_be_another_sheet_of_the_same_workbook(deliver: Deliver) -> None:

@@ -42,20 +42,24 @@ def test_a_local_folder_is_a_source_like_any_other(asked: Callable[..., Source],
     assert [one.state for one in take(asked(), home)] == ["had"]
 
 
-def test_the_codebook_of_a_file_is_fetched_with_it_and_held_to_its_hash(
-    asked: Callable[..., Source], send: Send, home: Path
+@pytest.mark.parametrize("what", ["codebook", "layout"])
+def test_what_belongs_to_a_file_is_fetched_with_it_and_held_to_its_hash(
+    asked: Callable[..., Source], send: Send, home: Path, what: str
 ) -> None:
     sent = send()
-    codebook = "변수명,문항\n".encode()
-    entry = {"codebook": {"file": "codebook.csv", "sha256": hashlib.sha256(codebook).hexdigest()}}
-    files_of(sent, entry)
+    content = "변수명,문항\n".encode()
+    digest = hashlib.sha256(content).hexdigest()
+    if what == "codebook":
+        files_of(sent, {"codebook": {"file": "codebook.csv", "sha256": digest}})
+    else:
+        files_of(sent, {"layout": "layout.csv", "layout_sha256": digest})
     [one] = take(asked(), home)
     assert one.state == "unfinished"
-    assert "codebook.csv" in one.reason
-    (sent / "codebook.csv").write_bytes(codebook + b"x")
+    assert f"{what}.csv" in one.reason
+    (sent / f"{what}.csv").write_bytes(content + b"x")
     assert [one.state for one in take(asked(), home)] == ["failed"]
     assert not (home / "industry-2025").exists()
-    (sent / "codebook.csv").write_bytes(codebook)
+    (sent / f"{what}.csv").write_bytes(content)
     assert [one.state for one in take(asked(), home)] == ["taken"]
     assert contents(home / "industry-2025") == contents(sent)
 
