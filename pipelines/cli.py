@@ -291,7 +291,7 @@ def read(
     language: _Language = "en",
     json: Annotated[Path | None, typer.Option(help="Write all findings to this .json file.")] = None,
 ) -> None:
-    """Read any file into a typed table by a contract. Exit code 0: nothing found, 3: with remarks, 4: not read.
+    """Read any file into a typed table by a contract. Exit code 0: nothing found, 3: with remarks, 4: rejected.
 
     How to write one: data_contracts/README.md.
     """
@@ -308,8 +308,9 @@ def read(
             check_output(json, suffixes=(".json",))
         found = read_file(file, contract, load_library(load_settings().contracts_dir), table=table)
         typer.echo(as_text(found, language))
-        for path, rows in ((out, found.typed), (quarantine, found.quarantine)):
-            if path is not None and found.verdict != "reject":
+        typed = None if found.verdict == "reject" else found.typed
+        for path, rows in ((out, typed), (quarantine, None if found.rows is None else found.quarantine)):
+            if path is not None and rows is not None:
                 write_table(flat(rows) if path.suffix == ".csv" else rows, path)
         if json is not None:
             json.write_text(as_json(found), encoding="utf-8")

@@ -6,7 +6,7 @@ Belongs here: the order of reading, typing and checking; the balance of rows. Do
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,9 +16,9 @@ from pipelines.contracts.library import ContractLibrary
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.formats.dispatch import CONTENTS, read_table
 from pipelines.intake.records import RECORD, ROW, TypedRecords, typed_records
-from pipelines.precheck.fault_texts import EXAMPLES, Verdict, fault_texts
+from pipelines.precheck.fault_texts import EXAMPLES, Verdict, fault_texts, rule_texts
 from pipelines.precheck.file_contract import FileContract, load_file_contract
-from pipelines.quality.rows import QualityResult, check_rows
+from pipelines.quality.rows import KEEPS_OUT, QualityResult, check_rows
 
 _SEE_ROWS = re.compile(r"(?<= See rows )[0-9, ]*[0-9]")
 
@@ -33,10 +33,11 @@ class FileReading:
         typed: the contract's columns, each followed by its flag column where it has one; quarantined records are not
             in it.
         quarantine: `row` (data row of the file, from 1), the contract's columns as sent, `rules` and `reasons`.
-        violations: why the file could not be read. warnings: what a person should look at.
+        violations: why the file could not be read, or rules that more of its records break than a file may.
+        warnings: what a person should look at.
         texts: what the codes of both mean, by code.
-        rules: one row a broken rule: rule, severity ('error': quarantined), column, records, message_ko, message_en,
-            action_ko, action_en, examples (the first data rows).
+        rules: one row a broken rule: rule, severity ('error', 'fail_file': quarantined), column, records, message_ko,
+            message_en, action_ko, action_en, examples (the first data rows).
     """
 
     file: str
@@ -54,7 +55,7 @@ class FileReading:
 
     @property
     def verdict(self) -> Verdict:
-        """'reject' where the file could not be read, 'remarks' where there is something to look at."""
+        """'reject' where there are violations, 'remarks' where there is something to look at."""
         if self.violations:
             return "reject"
         return "remarks" if self.warnings or self.rules.height else "accept"
@@ -81,8 +82,9 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
         records = _records(path, contract)
     except ViolationsError as error:
         return _unread(path, contract, error, library)
-    result = _checked(records, contract)
+    result = _checked(records, contract, file=path.name)
     kept_out = result.quarantine["row_number"]
+    rejecting = _of_file_rows(result.file_faults, records)
     return FileReading(
         file=path.name,
         contract=contract.table.name,
@@ -92,9 +94,9 @@ def read_file(path: Path, contract_path: Path, library: ContractLibrary, *, tabl
         dropped_rows=records.dropped_rows,
         typed=records.typed.filter(~pl.col(RECORD).is_in(kept_out.implode())).drop(RECORD, ROW),
         quarantine=_quarantine(records, result, unpivoted=contract.unpivot is not None),
-        violations=(),
+        violations=rejecting,
         warnings=records.warnings,
-        texts=fault_texts(records.warnings, library.file_faults),
+        texts=fault_texts((*rejecting, *records.warnings), {**library.file_faults, **rule_texts(contract.table)}),
         rules=_rules(result, records.typed.select(pl.col(RECORD).alias("row_number"), pl.col(ROW).alias("row"))),
     )
 
@@ -106,14 +108,21 @@ def _records(path: Path, contract: FileContract) -> TypedRecords:
     )
 
 
-def _checked(records: TypedRecords, contract: FileContract) -> QualityResult:
+def _checked(records: TypedRecords, contract: FileContract, *, file: str) -> QualityResult:
     return check_rows(
         records.typed.rename({RECORD: "row_number"}),
         # No wave: nothing in such a file can lie after it
         records.sent.rename({RECORD: "row_number"}).with_columns(pl.lit(None, dtype=pl.Int32).alias("wave")),
         contract.table,
+        file=file,
         staging_names={},
     )
+
+
+def _of_file_rows(faults: tuple[Violation, ...], records: TypedRecords) -> tuple[Violation, ...]:
+    """Faults that name the rows of the file: checks count records, which of an unpivoted file are its cells."""
+    row_of = dict(records.typed.select(RECORD, ROW).iter_rows()) if faults else {}
+    return tuple(replace(fault, rows=tuple(sorted({row_of[number] for number in fault.rows}))) for fault in faults)
 
 
 def _unread(path: Path, contract: FileContract, error: ViolationsError, library: ContractLibrary) -> FileReading:
@@ -173,7 +182,7 @@ def _rules(result: QualityResult, rows_of: pl.DataFrame) -> pl.DataFrame:
     return (
         result.counts.filter(pl.col("rows") > 0)
         .join(where, on="rule", how="left")
-        .sort(pl.col("severity") == "error", "rows", descending=True, maintain_order=True)
+        .sort(pl.col("severity").is_in(list(KEEPS_OUT)), "rows", descending=True, maintain_order=True)
         .rename({"rows": "records"})
         .select(*_RULES)
     )

@@ -17,7 +17,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "accept": "Read: nothing was found.",
         "remarks": "Read, with remarks: see below.",
-        "reject": "Not read: the file is not as its contract says.",
+        "reject": "Rejected: the file is not as its contract says.",
         "data_rows": "data rows",
         "records": "records",
         "typed": "typed",
@@ -33,7 +33,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
     "ko": {
         "accept": "읽기 완료: 발견된 문제가 없습니다.",
         "remarks": "읽기 완료: 아래 사항을 확인해 주십시오.",
-        "reject": "읽지 못함: 파일이 계약과 다릅니다.",
+        "reject": "반려: 파일이 계약과 다릅니다.",
         "data_rows": "자료 행 수",
         "records": "레코드 수",
         "typed": "변환",

@@ -32,7 +32,7 @@ from pipelines.precheck.codebook_told import difference_texts, remarks
 from pipelines.precheck.fault_texts import EXAMPLES, Verdict, fault_texts, rule_texts
 from pipelines.precheck.known import Known, known_rows
 from pipelines.quality.findings import Checked
-from pipelines.quality.rows import QualityResult, check_rows
+from pipelines.quality.rows import KEEPS_OUT, QualityResult, check_rows
 from pipelines.settings import Settings
 from pipelines.stats.terms import unknown_name
 from pipelines.warehouse.catalogue import SqlCatalogue
@@ -311,5 +311,5 @@ def _rules(result: QualityResult | None) -> pl.DataFrame:
     return (
         result.counts.filter(pl.col("rows") > 0)
         .join(where, on="rule", how="left")
-        .sort(pl.col("severity").is_in(["error", "fail_file"]), "rows", descending=True, maintain_order=True)
+        .sort(pl.col("severity").is_in(list(KEEPS_OUT)), "rows", descending=True, maintain_order=True)
     )

@@ -96,13 +96,18 @@ def test_rows_are_typed_or_quarantined_with_their_reasons(read: Read) -> None:
     assert rules["share_not_a_number"]["records"] == 2
 
 
-UNPIVOTED = PLAIN.replace(
-    "- {property: form, value: {delimiter: ';'}}",
-    "- {property: unpivot, value: {pattern: '^[0-9]{4}$', name: year, value: share}}",
-).replace(
-    "- name: kind\n        logicalType: string\n        enum: [{value: NO}, {value: '01'}]",
-    "- {name: year, logicalType: integer, primaryKey: true, primaryKeyPosition: 2}",
-)
+def unpivoted(contract: str) -> str:
+    """The contract for a wide file, a column a year."""
+    return contract.replace(
+        "- {property: form, value: {delimiter: ';'}}",
+        "- {property: unpivot, value: {pattern: '^[0-9]{4}$', name: year, value: share}}",
+    ).replace(
+        "- name: kind\n        logicalType: string\n        enum: [{value: NO}, {value: '01'}]",
+        "- {name: year, logicalType: integer, primaryKey: true, primaryKeyPosition: 2}",
+    )
+
+
+UNPIVOTED = unpivoted(PLAIN)
 
 
 def test_wide_files_are_told_of_by_their_own_rows(read: Read) -> None:
@@ -157,6 +162,42 @@ def test_rules_of_the_contract_are_run(read: Read) -> None:
     assert found.rules.select("rule", "severity", "records", "message_en").rows() == [
         ("code_before_kind", "warning", 1, "The code is not NO.")
     ]
+
+
+LIMITED = (
+    PLAIN
+    + """
+    quality:
+      - id: share_given
+        type: custom
+        engine: greatExpectations
+        severity: fail_file
+        description: The share is given.
+        implementation:
+          type: expect_column_values_to_not_be_null
+          kwargs: {column: share}
+        customProperties: [{property: maxShare, value: 0.5}]
+""".removeprefix("\n")
+)
+
+
+@pytest.mark.parametrize(("rows", "verdict"), [("011;NO;9%\n012;NO;\n", "remarks"), ("011;NO;\n012;NO;\n", "reject")])
+def test_a_rule_may_reject_the_file(read: Read, rows: str, verdict: str) -> None:
+    """At most half of the rows may break it; they are kept apart either way, and both are told."""
+    found = read("지역;kind;share\n" + rows, LIMITED)
+    broken = 2 if verdict == "reject" else 1
+    assert (found.verdict, found.rows, found.quarantine.height) == (verdict, 2, broken)
+    assert found.rules.select("rule", "severity", "records").rows() == [("share_given", "fail_file", broken)]
+    for fault in found.violations:
+        assert (fault.code, fault.where, fault.got, fault.rows) == ("share_given", "areas.csv", "2 of 2 rows", (1, 2))
+        assert WORDS["ko"]["reject"] in as_text(found, "ko")
+        assert "The share is given." in as_text(found, "en")
+    assert len(found.violations) == (verdict == "reject")
+
+
+def test_rules_that_reject_a_wide_file_name_its_own_rows(read: Read) -> None:
+    found = read("지역,2024,2025\nA,1%,2%\nB,,\nC,,\n", unpivoted(LIMITED))
+    assert [(fault.got, fault.rows) for fault in found.violations] == [("4 of 6 rows", (2, 3))]
 
 
 def test_a_code_list_of_the_project_may_be_named(read: Read) -> None:
@@ -329,6 +370,14 @@ def test_the_command(tmp_path: Path) -> None:
     made = CliRunner().invoke(app, ["read", *asked, f"--out={tmp_path / 'none.csv'}"])
     assert made.exit_code == 4
     assert not (tmp_path / "none.csv").exists()
+    (tmp_path / "areas.csv").write_text("지역;kind;share\n011;NO;\n", encoding="utf-8")
+    (tmp_path / "areas.yaml").write_text(LIMITED, encoding="utf-8")
+    limited = [f"--out={tmp_path / 'none.csv'}", f"--quarantine={tmp_path / 'rows.csv'}"]
+    made = CliRunner().invoke(app, ["read", *asked, *limited])
+    assert made.exit_code == 4
+    assert not (tmp_path / "none.csv").exists()
+    assert "share_given" in (tmp_path / "rows.csv").read_text()
+    (tmp_path / "areas.csv").write_text("a;b\n1;2\n", encoding="utf-8")
     made = CliRunner().invoke(app, ["read", *asked, "--language=ko"])
     assert WORDS["ko"]["reject"] in made.output
     made = CliRunner().invoke(app, ["read", *asked, "--language=fr"])
