@@ -26,6 +26,8 @@ from pipelines.stats.linearization import design_effects
 from pipelines.stats.row_sums import RowsByUnit
 
 RANK_TOLERANCE = 1e-5
+# What is left of a column that need not be looked at with care: rounding is far below it
+SURELY_NEW = 1e-3
 UNIT_BLOCK = 512
 
 
@@ -205,45 +207,49 @@ class ReplicateWeights:
     def _rank(self, squares: FloatArray) -> int:
         """Rank of diag(sqrt(squares)) factor by the rule of R's qr().
 
-        A column is new if, the columns before it projected out, RANK_TOLERANCE of its length is left.
+        A column is new if, the new columns before it projected out, RANK_TOLERANCE of its length is left.
         """
         at = np.flatnonzero(squares > 0)
-        length = np.einsum("u,ur,ur->r", squares, self.factor, self.factor)
+        length = np.sqrt(np.einsum("u,ur,ur->r", squares, self.factor, self.factor))
         # What is new among some of the units is new among all: the rest can only lengthen what is left of a column.
         some = at[:: max(2 * len(at) // (3 * max(self.n_replicates, 1)), 1)]
-        if len(some) < len(at) and _all_new(self._gram(some, squares), length):
+        if len(some) < len(at) and _all_new(self._weighted(some, squares), length):
             return self.n_replicates
-        return _rank_of_gram(self._gram(at, squares), length)
+        # Columns of the triangle have the lengths and angles of those of all units.
+        triangle = np.zeros((0, self.n_replicates))
+        for block in np.array_split(at, -(-len(at) // (UNIT_BLOCK + self.n_replicates)) or 1):
+            triangle = np.linalg.qr(np.vstack([triangle, self._weighted(block, squares)]), mode="r")
+        return _rank_of(triangle, length)
 
-    def _gram(self, units: IntArray, squares: FloatArray) -> FloatArray:
-        """Products ``(R, R)`` of the weighted columns over some units, a block at a time."""
-        gram = np.zeros((self.n_replicates, self.n_replicates))
-        for start in range(0, len(units), UNIT_BLOCK):
-            block = units[start : start + UNIT_BLOCK]
-            weighted = self.factor[block] * np.sqrt(squares[block])[:, None]
-            gram += weighted.T @ weighted
-        return gram
+    def _weighted(self, units: IntArray, squares: FloatArray) -> FloatArray:
+        return cast(FloatArray, self.factor[units] * np.sqrt(squares[units])[:, None])
 
 
-def _all_new(gram: FloatArray, length: FloatArray) -> bool:
-    """Whether every column is new, from products ``(R, R)`` and squared lengths ``(R,)``."""
+def _all_new(columns: FloatArray, length: FloatArray) -> bool:
+    """Whether all columns ``(u, R)`` surely are new, with their lengths ``(R,)`` among all units.
+
+    Their products lose what is below 1e-8 of a column, so no column may come near to that.
+    """
+    products = columns.T @ columns
     try:
-        left = np.linalg.cholesky(gram)
+        left = np.diagonal(np.linalg.cholesky(products))
     except np.linalg.LinAlgError:
         return False
-    return bool((np.square(np.diagonal(left)) >= RANK_TOLERANCE**2 * length).all())
+    return bool((left >= np.maximum(RANK_TOLERANCE * length, SURELY_NEW * np.sqrt(np.diagonal(products)))).all())
 
 
-def _rank_of_gram(gram: FloatArray, length: FloatArray) -> int:
-    """Columns that are new, from their products ``(R, R)`` and squared lengths ``(R,)``: Cholesky without pivots."""
-    left = gram.copy()
+def _rank_of(columns: FloatArray, length: FloatArray) -> int:
+    """Number of columns ``(u, R)`` that are new, with their lengths ``(R,)``; in their order, as R takes them."""
+    basis = np.zeros((len(columns), min(columns.shape)))
     rank = 0
-    for column in range(len(left)):
-        pivot = left[column, column]
-        if pivot > 0 and pivot >= RANK_TOLERANCE**2 * length[column]:
+    for column in range(columns.shape[1]):
+        left = columns[:, column]
+        for _ in range(2):  # the second time takes off what rounding left of the first
+            left = left - basis[:, :rank] @ (basis[:, :rank].T @ left)
+        size = np.linalg.norm(left)
+        if rank < basis.shape[1] and size > 0 and size >= RANK_TOLERANCE * length[column]:
+            basis[:, rank] = left / size
             rank += 1
-            row = left[column, column + 1 :].copy()
-            left[column + 1 :, column + 1 :] -= np.outer(row, row / pivot)
     return rank
 
 

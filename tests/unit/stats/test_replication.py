@@ -108,6 +108,12 @@ def test_degrees_of_freedom_are_the_rank_less_one() -> None:
     for left, rank in ((1e-4, 2), (1e-6, 1)):
         two = np.column_stack([np.ones(40), np.ones(40) + left * np.sign(basis[:, 0] - np.median(basis[:, 0]))])
         assert ReplicateWeights.from_columns(np.ones(40), two, scale=1.0).degrees_of_freedom() == rank - 1
+    # Of a column next to another little is left, of what lies in the plane of both nothing: rank 3 for R's qr() too.
+    near = np.column_stack([basis[:, 0], basis[:, 1], basis[:, 0] + 5e-5 * basis[:, 2]])
+    near = np.hstack([near, basis[:, :3] @ rng.normal(size=(3, 20))])
+    for times in (1, 100):
+        stacked = ReplicateWeights.from_columns(np.ones(40 * times), np.tile(near, (times, 1)), scale=1.0)
+        assert stacked.degrees_of_freedom() == 2
     few = np.zeros(40, dtype=np.bool_)
     few[:3] = True
     weights = ReplicateWeights.from_columns(np.ones(40), rng.normal(size=(40, 9)), scale=1.0)
