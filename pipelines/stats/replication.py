@@ -218,11 +218,12 @@ class ReplicateWeights:
         # Columns of the triangle have the lengths and angles of those of all units.
         triangle = np.zeros((0, self.n_replicates))
         for block in np.array_split(at, -(-len(at) // (UNIT_BLOCK + self.n_replicates)) or 1):
-            triangle = np.linalg.qr(np.vstack([triangle, self._weighted(block, squares)]), mode="r")
+            stacked = np.vstack([triangle, self._weighted(block, squares)])
+            triangle = cast(FloatArray, np.linalg.qr(stacked, mode="r"))
         return _rank_of(triangle, length)
 
     def _weighted(self, units: IntArray, squares: FloatArray) -> FloatArray:
-        return cast(FloatArray, self.factor[units] * np.sqrt(squares[units])[:, None])
+        return self.factor[units] * np.sqrt(squares[units])[:, None]
 
 
 def _all_new(columns: FloatArray, length: FloatArray) -> bool:
