@@ -283,6 +283,16 @@ def test_asin_by_hand_and_its_fold() -> None:
     assert confidence_intervals(seen, method="asin").rule.tolist() == ["angle_folded", "angle_folded", "as_asked"]
 
 
+def test_a_folded_asin_limit_is_r_s_even_where_it_does_not_hold_the_estimate() -> None:
+    p, variance, df = array(0.776), array(0.013), array(2.0)
+    seen = Evidence(estimate=p, variance=variance, df=df, n=array(9.0), kish_deff=array(1.0))
+    found = confidence_intervals(seen, method="asin", level=0.99)
+    half = stats.t.ppf(0.995, 2) * np.sqrt(0.013 / (0.776 * 0.224)) / 2
+    assert found.high[0] == pytest.approx(np.sin(np.arcsin(np.sqrt(0.776)) + half) ** 2, rel=1e-12)
+    assert found.high[0] < 0.776
+    assert found.rule[0] == "angle_folded"
+
+
 @given(p=st.floats(1e-6, 1 - 1e-6), n=st.integers(2, 10**6), df=st.integers(1, 1000))
 @settings(max_examples=200, deadline=None)
 def test_likelihood_limits_solve_the_deviance_equation(p: float, n: int, df: int) -> None:

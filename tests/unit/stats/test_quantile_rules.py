@@ -69,3 +69,12 @@ def test_weights_below_zero_count_at_the_last_reach() -> None:
     """R: ``survey:::qrule_math(1:4, c(3, 2, -1, 2), 0.7)``: sums 3, 5, 4, 6; the last at most 4.2 is the third row."""
     found = Distribution.sorted_by(np.array([1.0, 2.0, 3.0, 4.0]), np.array([3.0, 2.0, -1.0, 2.0]))
     assert found.quantiles(np.array([0.7]), "math").tolist() == [4.0]
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_between_ties_a_quantile_is_their_value_and_no_hair_below(rule: QuantileRule) -> None:
+    """A hair below, the share of rows at or below it would be that of the value before: another interval."""
+    rng = np.random.default_rng(8)
+    for value in (5.0, 0.1, 1e7 / 3):
+        seen = Distribution.sorted_by(np.full(200, value), rng.uniform(1, 9, 200))
+        assert np.unique(seen.quantiles(rng.uniform(0.05, 0.95, 500), rule)).tolist() == [value]
