@@ -249,7 +249,7 @@ def confidence_intervals(
         beta_low, beta_high = _beta(by_weights, level)
         low, high = np.where(stand_in, beta_low, low), np.where(stand_in, beta_high, high)
     low, high = np.where(width_less, p, low), np.where(width_less, p, high)
-    # The limits hold the estimate: beta quantiles of vanishing parameters come out up to 1e-11 wrong. Folded ones need not.
+    # The limits hold the estimate (beta quantiles of vanishing parameters come out up to 1e-11 wrong), but folded ones
     folded = rule == "angle_folded"
     low, high = np.where(folded, low, np.minimum(low, p)), np.where(folded, high, np.maximum(high, p))
     return Intervals(low=low, high=high, rule=rule)
