@@ -99,7 +99,7 @@ class ReplicateWeights:
         named = (("weight", base), ("weight", whole), ("replicates", factor), ("rscales", by_replicate))
         for name, values in named:
             # The sum of finite numbers mostly is finite, and then none of them need be looked at.
-            sums = in_threads(np.sum, np.array_split(values, THREADS))
+            sums = in_threads(_sum, np.array_split(values, THREADS))
             if not (np.isfinite(sums).all() or np.isfinite(values).all()):
                 at = np.argwhere(~np.isfinite(values))[0]
                 raise AxstatError(
@@ -224,6 +224,11 @@ class ReplicateWeights:
 
     def _weighted(self, units: IntArray, squares: FloatArray) -> FloatArray:
         return self.factor[units] * np.sqrt(squares[units])[:, None]
+
+
+def _sum(values: FloatArray) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(values.sum())
 
 
 def _all_new(columns: FloatArray, length: FloatArray) -> bool:

@@ -66,8 +66,11 @@ def test_balanced_replicates_need_pairs_and_a_share() -> None:
 
 
 def test_replicate_files_that_do_not_fit() -> None:
-    with pytest.raises(AxstatError, match="row 2"):
-        ReplicateWeights.from_columns(np.ones(2), np.array([[1.0], [np.nan]]), scale=1.0)
+    for gap in (np.nan, np.inf):
+        with pytest.raises(AxstatError, match="row 2"):
+            ReplicateWeights.from_columns(np.ones(3), np.array([[1.0], [gap], [-np.inf]]), scale=1.0)
+    huge = np.array([[1.5e308], [1.5e308]])
+    assert ReplicateWeights.from_columns(np.ones(2), huge, scale=1.0).n_replicates == 1
     with pytest.raises(AxstatError, match="replicates_do_not_fit"):
         ReplicateWeights.from_factors(np.ones(3), np.array([0, 1, 2]), np.ones((2, 4)), scale=1.0)
 
