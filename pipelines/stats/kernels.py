@@ -238,6 +238,7 @@ def add_replicates(
                 d = domain[row]
                 if d < 0:
                     continue
+                # Without an if, as in add_complete
                 there[found] = d
                 found += rows[d] == 0
                 rows[d] += 1
