@@ -8,6 +8,7 @@ styles. The long tables are left to the PDF and the workbook.
 """
 
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -269,9 +270,9 @@ class _Writer:
             paragraph.para_pr_id_ref = paragraphs[0].para_pr_id_ref
 
 
-# What the library numbers at random
-_NUMBERED = re.compile(rb"<hp:(?:p|tbl|pic|header|footer|headerApply|footerApply)\b[^>]*>")
-_NUMBER = re.compile(rb'(?<= )(id|instid|idRef)="(\d+)"')
+# What the library numbers at random: so many paragraphs that now and then two get one number
+_NUMBERED = re.compile(rb"<hp:(?P<kind>p|tbl|pic|header|footer)(?:Apply)?\b[^>]*>")
+_NUMBER = re.compile(rb'(?<= )(id|instid|idRef)="\d+"')
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -291,10 +292,18 @@ def _fixed(archive: bytes) -> bytes:
 
 
 def _numbered(xml: bytes) -> bytes:
-    found: dict[bytes, bytes] = {}
+    counted = itertools.count(1)
+    # A page's header and footer are one each, and are referred to
+    shared: dict[bytes, int] = {}
 
-    def number(match: re.Match[bytes]) -> bytes:
-        given = found.setdefault(match[2], str(len(found) + 1).encode())
-        return match[1] + b'="' + given + b'"'
+    def number(tag: re.Match[bytes]) -> bytes:
+        kind = tag["kind"]
+        if kind not in (b"header", b"footer"):
+            given = next(counted)
+        elif kind in shared:
+            given = shared[kind]
+        else:
+            given = shared[kind] = next(counted)
+        return _NUMBER.sub(rb'\1="%d"' % given, tag[0])
 
-    return _NUMBERED.sub(lambda tag: _NUMBER.sub(number, tag[0]), xml)
+    return _NUMBERED.sub(number, xml)
