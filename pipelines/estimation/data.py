@@ -10,10 +10,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import csv as arrow_csv
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.formats.process import read_in_process
@@ -34,6 +36,8 @@ FORMATS: dict[str, Format] = {
     ".zsav": "statistical",
     ".dta": "statistical",
 }
+_TEXT = "a header, quotes that are closed, and as many cells in every row"
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _TRUTH = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False, "false": False}
 
 
@@ -55,10 +59,13 @@ class DataFile:
         ``text`` are labels: 01 stays 01, and numbers of other files become text, whole ones without decimals.
 
         Raises:
+            ViolationsError: rows of a text file have more or fewer cells than its header, or two columns one name.
             AxstatError: the file cannot be read.
         """
         if self.content is not None:
-            frame = _cells(self.content, self.name, self.format, columns)
+            delimiter = _DELIMITERS[self.format]
+            _check_shape(self.content, self.name, delimiter, self.columns, columns)
+            frame = _cells(self.content, self.name, delimiter, columns=list(columns))
             return frame.select(
                 _without(_read_as(_without(frame[name], ("", *missing)), label=name in text), missing)
                 for name in frame.columns
@@ -103,7 +110,8 @@ def open_data(path: Path, *, name: str) -> DataFile:
     content = None
     if found in ("csv", "tsv"):
         content = _text_content(path, name)
-        columns = _cells(content, name, found, None).columns
+        header = _cells(content, name, _DELIMITERS[found], has_header=False, n_rows=1, truncate_ragged_lines=True)
+        columns = [column or "" for column in header.row(0)]
     elif found == "parquet":
         try:
             columns = list(pl.read_parquet_schema(path))
@@ -147,7 +155,7 @@ def number_faults(column: pl.Series, *, place: str) -> list[Violation]:
 
 
 def _text_content(path: Path, name: str) -> bytes:
-    """The bytes of a text file in UTF-8; what is not UTF-8 is read as CP949, which Korean offices send."""
+    """The text of a file in UTF-8, without blank lines at its end; what is not UTF-8 is read as CP949 of Korean offices."""
     try:
         content = path.read_bytes()
         if path.suffix.lower() == ".gz":
@@ -156,7 +164,7 @@ def _text_content(path: Path, name: str) -> bytes:
             content = content.decode("cp949").encode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise _unreadable(name, "a text file in UTF-8 or CP949", error) from None
-    return content
+    return content.rstrip(b"\r\n")
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -167,18 +175,61 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _cells(content: bytes, name: str, found: Format, columns: Sequence[str] | None) -> pl.DataFrame:
-    """Cells as text; with ``columns`` None the header only."""
+def _cells(content: bytes, name: str, delimiter: str, **options: Any) -> pl.DataFrame:
+    """Cells as text, with options of polars."""
     try:
-        return pl.read_csv(
-            content,
-            separator="\t" if found == "tsv" else ",",
-            columns=None if columns is None else list(columns),
-            n_rows=0 if columns is None else None,
-            infer_schema=False,
-        )
+        return pl.read_csv(content, separator=delimiter, infer_schema=False, **options)
     except pl.exceptions.PolarsError as error:
-        raise _unreadable(name, "a header, and as many cells in every row", error) from None
+        raise _unreadable(name, _TEXT, error) from None
+
+
+def _check_shape(content: bytes, name: str, delimiter: str, header: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuse rows that are wider or narrower than the header, which polars fills up or cuts, and names used twice."""
+    width = len(header)
+    others: dict[int, int] = {}
+
+    def note(row: arrow_csv.InvalidRow) -> str:
+        # The header is the first row here, since it may name two columns alike
+        others[row.number - 1] = row.actual_columns
+        return "skip"
+
+    try:
+        arrow_csv.read_csv(
+            pa.py_buffer(content),
+            # Rows have no number where threads read them
+            arrow_csv.ReadOptions(use_threads=False, block_size=1 << 24, column_names=[str(i) for i in range(width)]),
+            arrow_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
+            ),
+            arrow_csv.ConvertOptions(include_columns=["0"], column_types={"0": pa.binary()}),
+        )
+    except pa.ArrowInvalid as error:
+        raise _unreadable(name, _TEXT, error) from None
+    faults = [
+        Violation(
+            "column_twice",
+            where=f"file {name}, column {column!r}",
+            expected="one column of that name",
+            got=f"{header.count(column)} of them",
+            hint="give the columns names of their own",
+        )
+        for column in needed
+        if header.count(column) > 1
+    ]
+    if others:
+        widths = ", ".join(str(found) for found in sorted(set(others.values())))
+        faults.append(
+            Violation(
+                "ragged_rows",
+                where=f"file {name}",
+                expected=f"{width} cells in every row, as in the header",
+                got=f"{widths} cells in {len(others)} row(s)",
+                hint="quote cells that hold the delimiter, and send the complete file again if it was cut off",
+                rows=tuple(others),
+            )
+        )
+    if faults:
+        raise ViolationsError(f"file {name}", faults)
 
 
 def _statistical(path: Path, name: str, columns: Sequence[str]) -> tuple[list[str], pl.DataFrame]:

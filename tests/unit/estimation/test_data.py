@@ -8,7 +8,7 @@ import polars as pl
 import pyreadstat
 import pytest
 
-from pipelines.errors import AxstatError
+from pipelines.errors import AxstatError, ViolationsError
 from pipelines.estimation.data import FORMATS, number_faults, numbers, open_data
 
 FRAME = pl.DataFrame(
@@ -85,6 +85,40 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, content: byte
         open_data(tmp_path / name, name=name).read(["a"], missing=[])
     assert raised.value.code == code
     assert name in raised.value.where
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "got"),
+    [
+        ("a,b,c\n1,2,3\n4,5\n6,7,8,9\n", (2, 3), "2, 4 cells in 2 row(s)"),
+        # A line of blanks counts as a row, so that the rows are those of the messages after this one
+        ('a,b,c\r\n"1\n,",2,3\r\n\r\n4,5,6,\r\n', (3,), "4 cells in 1 row(s)"),
+        ("a\tb\tc\n1\t2\t3\n4\t5", (2,), "2 cells in 1 row(s)"),
+    ],
+)
+def test_rows_wider_or_narrower_than_the_header_are_named(
+    tmp_path: Path, content: str, rows: tuple[int, ...], got: str
+) -> None:
+    name = "d.tsv" if "\t" in content else "d.csv"
+    (tmp_path / name).write_bytes(content.encode())
+    with pytest.raises(ViolationsError) as raised:
+        open_data(tmp_path / name, name=name).read(["a"], missing=[])
+    (fault,) = raised.value.violations
+    assert (fault.code, fault.rows, fault.got) == ("ragged_rows", rows, got)
+
+
+def test_blank_lines_at_the_end_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_bytes(b"a,b\r\n1,2\r\n\r\n\r\n")
+    assert open_data(tmp_path / "d.csv", name="d.csv").read(["a", "b"], missing=[]).rows() == [(1, 2)]
+
+
+def test_a_name_of_two_columns_is_refused_where_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("\ufeffa,b,b\n1,2,3\n", encoding="utf-8")
+    file = open_data(tmp_path / "d.csv", name="d.csv")
+    assert file.read(["a"], missing=[])["a"].to_list() == [1]
+    with pytest.raises(ViolationsError, match="column 'b'") as raised:
+        file.read(["a", "b"], missing=[])
+    assert raised.value.code == "column_twice"
 
 
 def test_rows_that_are_no_numbers_are_named() -> None:
