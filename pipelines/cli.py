@@ -303,9 +303,9 @@ def read(
 
         for path in (out, quarantine):
             if path is not None:
-                check_output(path)
+                check_output(path, inputs=[file, contract])
         if json is not None:
-            check_output(json, suffixes=(".json",))
+            check_output(json, suffixes=(".json",), inputs=[file, contract])
         found = read_file(file, contract, load_library(load_settings().contracts_dir), table=table)
         typer.echo(as_text(found, language))
         typed = None if found.verdict == "reject" else found.typed
@@ -399,9 +399,10 @@ def estimate(
         from pipelines.estimation.run import run_specification
         from pipelines.estimation.spec import load_specification
 
+        specification = load_specification(spec)
         if out is not None:
-            check_output(out)
-        made = run_specification(load_specification(spec), load_settings())
+            check_output(out, inputs=specification.inputs)
+        made = run_specification(specification, load_settings())
         print_notes(made.notes)
         write_or_print([(made.table, out)])
 
@@ -421,10 +422,11 @@ def plan(
         from pipelines.planning.run import run_plan
         from pipelines.planning.spec import load_plan
 
+        specification = load_plan(spec)
         for path in (out, precision):
             if path is not None:
-                check_output(path)
-        made = run_plan(load_plan(spec))
+                check_output(path, inputs=specification.inputs)
+        made = run_plan(specification)
         print_notes(made.notes)
         write_or_print([(made.allocation, out), (made.precision, precision)])
 
@@ -444,10 +446,10 @@ def draw(
         from pipelines.planning.draw import contract_named, run_draw
         from pipelines.planning.spec import load_draw
 
+        specification = load_draw(spec)
         for path in (out, strata):
             if path is not None:
-                check_output(path)
-        specification = load_draw(spec)
+                check_output(path, inputs=specification.inputs)
         contract = None
         if specification.contract is not None:
             from pipelines.contracts.library import load_library
@@ -474,12 +476,13 @@ def weight(
         from pipelines.weighting.run import run_weighting
         from pipelines.weighting.spec import load_weighting
 
+        specification = load_weighting(spec)
         for path in (out, diagnostics):
             if path is not None:
-                check_output(path)
+                check_output(path, inputs=specification.inputs)
         if report is not None:
             check_output(report, suffixes=(".html",))
-        made = run_weighting(load_weighting(spec))
+        made = run_weighting(specification)
         page = None
         if report is not None:
             from pipelines.weighting.report import weight_report

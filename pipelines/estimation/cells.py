@@ -19,7 +19,7 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.data import open_data
 from pipelines.estimation.domains import Partition, as_type, conditions_name, partition
 from pipelines.estimation.engine import Figures
-from pipelines.estimation.rows import Row, estimate_rows, level_faults, proportion_levels
+from pipelines.estimation.rows import Row, estimate_rows, level_faults, mark_faults, proportion_levels
 from pipelines.estimation.sections import Condition, Label
 from pipelines.estimation.spec import Estimate, Specification
 from pipelines.settings import Settings
@@ -159,6 +159,10 @@ class _Work:
             take_all=design.take_all,
             missing={name: _missing(dtype, specification.missing) for name, dtype in types.items()},
         )
+        if design.take_all is not None:
+            marks = maker.levels(design.take_all, base).alias(design.take_all)
+            if faults := mark_faults(marks, "design.take_all"):
+                raise ViolationsError(f"specification {specification.path.name}", faults)
         counts = maker.cells("cells.design_strata", base)
         if counts.is_empty():
             raise AxstatError(

@@ -59,7 +59,8 @@ class DataFile:
         ``text`` are labels: 01 stays 01, and numbers of other files become text, whole ones without decimals.
 
         Raises:
-            ViolationsError: rows of a text file have more or fewer cells than its header, or two columns one name.
+            ViolationsError: rows of a text file have more or fewer cells than its header, or two columns one name;
+                columns of lists, records, bytes or spans of time.
             AxstatError: the file cannot be read.
         """
         if self.content is not None:
@@ -77,6 +78,7 @@ class DataFile:
                 raise _unreadable(self.name, "a complete Parquet file", error) from None
         else:
             _, frame = _statistical(self.path, self.name, columns)
+        _check_types(frame, self.name)
         plain = frame.select(_without(_plain(frame[name]), missing) for name in frame.columns)
         return plain.with_columns(whole_numbers(plain[name]).cast(pl.String) for name in plain.columns if name in text)
 
@@ -155,7 +157,7 @@ def number_faults(column: pl.Series, *, place: str) -> list[Violation]:
 
 
 def _text_content(path: Path, name: str) -> bytes:
-    """The text of a file in UTF-8, without blank lines at its end; what is not UTF-8 is read as CP949 of Korean offices."""
+    """A file's text in UTF-8 without blank lines at its end; what is not UTF-8 is CP949, which Korean offices send."""
     try:
         content = path.read_bytes()
         if path.suffix.lower() == ".gz":
@@ -252,9 +254,28 @@ def _statistical(path: Path, name: str, columns: Sequence[str]) -> tuple[list[st
     return found["names"], pl.read_ipc_stream(rows) if rows else pl.DataFrame()
 
 
+def _check_types(frame: pl.DataFrame, name: str) -> None:
+    """Refuse columns whose cells are no single values."""
+    faults = [
+        Violation(
+            "not_single_values",
+            where=f"file {name}, column {column.name!r}",
+            expected="numbers, texts, truth values or times",
+            got=str(column.dtype),
+            hint="make a column of single values of it",
+        )
+        for column in frame.iter_columns()
+        if column.dtype.is_nested() or column.dtype in (pl.Duration, pl.Binary, pl.Object)
+    ]
+    if faults:
+        raise ViolationsError(f"file {name}", faults)
+
+
 def _plain(column: pl.Series) -> pl.Series:
-    """Categories as text, decimals as floats, NaN as null."""
-    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+    """Categories and times as text, decimals as floats, NaN as null."""
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.to_string("%Y-%m-%d %H:%M:%S%.f")
+    if isinstance(column.dtype, pl.Categorical | pl.Enum) or column.dtype in (pl.Date, pl.Time):
         return column.cast(pl.String)
     if column.dtype.is_decimal():
         return column.cast(pl.Float64)

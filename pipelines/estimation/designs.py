@@ -13,6 +13,7 @@ import polars as pl
 from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.data import DataFile, number_faults
 from pipelines.estimation.spec import CalibrationPlan, Design, Replicates, Specification
+from pipelines.estimation.tables import joined_labels
 from pipelines.estimation.waves import Waves
 from pipelines.stats.arrays import FloatArray, codes_in
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
@@ -66,7 +67,7 @@ def _overlapping_design(plan: Design, frame: pl.DataFrame) -> tuple[SurveyDesign
     _survey_design(
         plan.model_copy(update={"population": (), "take_all": None, "lonely_psu": "remove"}), frame, weight=plan.weight
     )
-    apart = frame.with_columns(pl.concat_str(pl.col(keys).cast(pl.String), separator="/").alias("wave and stratum"))
+    apart = frame.with_columns(joined_labels(frame, keys).alias("wave and stratum"))
     design = _survey_design(plan.model_copy(update={"strata": "wave and stratum"}), apart, weight=plan.weight)
     parts = [
         _survey_design(plan, frame.filter(pl.col(plan.wave) == wave), weight=plan.weight)
@@ -106,23 +107,31 @@ def _calibration_notes(made: Calibration) -> list[str]:
     return [f"calibration made the weight negative in rows {shown}; bounds would prevent it"]
 
 
-def replicate_columns(plan: Replicates, file: DataFile) -> list[str]:
-    """The columns of the replicate file that the patterns of the specification name, in the order of the file."""
+def replicate_columns(specification: Specification, file: DataFile) -> list[str]:
+    """The columns that the patterns of the specification name, in the order of the file; not its key and weight."""
+    plan = specification.replicates
+    assert plan is not None
     return [
         name
         for name in file.columns
-        if name != plan.key and any(fnmatch.fnmatchcase(name, pattern) for pattern in plan.columns)
+        if name not in (plan.key, specification.design.weight)
+        and any(fnmatch.fnmatchcase(name, pattern) for pattern in plan.columns)
     ]
 
 
 def join_replicates(
-    frame: pl.DataFrame, specification: Specification, plan: Replicates, file: DataFile
+    frame: pl.DataFrame, specification: Specification, plan: Replicates, file: DataFile, notes: list[str]
 ) -> tuple[pl.DataFrame, FloatArray]:
     """The replicate weights in the order of the data ``(n, R)``; the weight too, where it stands beside them."""
-    names = replicate_columns(plan, file)
+    names = replicate_columns(specification, file)
+    kinds = {name.rstrip("0123456789"): name for name in names}
+    if len(kinds) > 1:
+        notes.append(
+            f"{len(names)} replicates, of columns named in {len(kinds)} ways ({', '.join(kinds.values())}): "
+            "say in replicates.columns which are meant, if not all"
+        )
     weight = specification.design.weight
     beside = [weight] if weight is not None and weight not in frame.columns else []
-    names = [name for name in names if name not in beside]
     table = file.read([plan.key, *beside, *names], missing=specification.missing)
     faults = [
         fault

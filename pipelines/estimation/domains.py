@@ -4,9 +4,10 @@ Belongs here: conditions on columns, partitions by columns, labels such as ``sec
 any estimate.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import isfinite
 from typing import cast
 
 import numpy as np
@@ -112,16 +113,21 @@ def as_type(dtype: pl.DataType, value: Label) -> Label | None:
     """A value as a column of this type holds it; None where it cannot hold it."""
     if dtype == pl.Boolean:
         return {"true": True, "false": False, "1": True, "0": False}.get(label_text(value).lower())
-    if dtype.is_numeric():
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-        if dtype.is_integer() and isclose(number, round(number), rel_tol=0, abs_tol=0):
-            # A whole number that a double does not hold is compared as it is written.
-            return int(value)
-        return number
-    return label_text(value)
+    if not dtype.is_numeric():
+        return label_text(value)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not isfinite(number) or not dtype.is_integer():
+        return number if isfinite(number) else None
+    if not number.is_integer():
+        return None
+    # A whole number that a double does not hold is compared as it is written.
+    whole = int(value) if re.fullmatch(r"\s*[-+]?[0-9]+\s*", label_text(value)) else int(number)
+    kind = cast(type[pl.Int64], dtype)
+    low, high = pl.select(low=kind.min(), high=kind.max()).row(0)
+    return whole if low <= whole <= high else None
 
 
 def _codes(column: pl.Series) -> tuple[IntArray, pl.Series]:

@@ -5,7 +5,7 @@ belong here: formulas (stats), the specification and its words (run), intervals 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -186,21 +186,15 @@ class Taylor:
     def _with_shared(self, figures: Figures, variable: Variable, domains: Partition) -> Figures:
         """What shared units add in domains that hold rows of several waves."""
         assert self.waves is not None
-        variance = figures.variance.copy()
+        variance, df = figures.variance.copy(), figures.df.copy()
+        acting = variable.present & (self.design.weight != 0)
         for position in np.flatnonzero(self.waves.spanning(domains.code, len(domains.names))):
-            influence = _linearized(self.design, variable, domains.member(int(position))).influence
-            variance[position] += self.waves.covariance(influence)[0]
+            inside = domains.member(int(position))
+            variance[position] += self.waves.covariance(_linearized(self.design, variable, inside).influence)[0]
+            df[position] = self.waves.degrees_of_freedom(inside & acting)
         scale = np.where(figures.variance > 0, variance / np.where(figures.variance > 0, figures.variance, 1.0), 1.0)
-        return Figures(
-            estimate=figures.estimate,
-            variance=variance,
-            n=figures.n,
-            n_missing=figures.n_missing,
-            df=figures.df,
-            sum_weights=figures.sum_weights,
-            deff=figures.deff * scale,
-            deff_replace=figures.deff_replace * scale,
-            kish_deff=figures.kish_deff,
+        return replace(
+            figures, variance=variance, df=df, deff=figures.deff * scale, deff_replace=figures.deff_replace * scale
         )
 
     def contrast(

@@ -5,10 +5,12 @@ formulas (stats.hypothesis_tests, stats.models), estimates (run). Imported only 
 statsmodels takes a second to load.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import polars as pl
 
+from pipelines.errors import AxstatError, ViolationsError
 from pipelines.estimation.domains import conditions_name, rows_where
 from pipelines.estimation.spec import HypothesisTest, Model, Specification
 from pipelines.stats.design import SurveyDesign
@@ -28,7 +30,12 @@ def test_rows(
     """One row a test; ``weights`` where variances are those of replicates."""
     make = {"chisq": _association, "ttest": _t_test}
     level = specification.confidence.level
-    return [make[test.test](test, frame, design, weights, level) for test in specification.tests]
+    rows = []
+    for index, test in enumerate(specification.tests):
+        with _placed(f"tests[{index}] {test.id}"):
+            empty = _empty(test, test.test, frame, design)
+            rows.append(empty or make[test.test](test, frame, design, weights, level))
+    return rows
 
 
 def model_rows(
@@ -37,11 +44,37 @@ def model_rows(
     """One row a coefficient, and what the fits have to say."""
     rows: list[Row] = []
     notes: list[str] = []
-    for model in specification.models:
-        made, said = _model(model, frame, design, weights, specification.confidence.level)
+    for index, model in enumerate(specification.models):
+        empty = _empty(model, model.model, frame, design)
+        if empty is not None:
+            rows.append(empty)
+            continue
+        with _placed(f"models[{index}] {model.id}"):
+            made, said = _model(model, frame, design, weights, specification.confidence.level)
         rows += made
         notes += [f"model {model.id}: {note}" for note in said]
     return rows, notes
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Say which test or model of the specification an error is about."""
+    try:
+        yield
+    except ViolationsError as error:
+        raise ViolationsError(f"{place}: {error.where}", error.violations) from None
+    except AxstatError as error:
+        raise AxstatError(
+            error.code, where=f"{place}: {error.where}", expected=error.expected, got=error.got, hint=error.hint
+        ) from None
+
+
+def _empty(item: HypothesisTest | Model, kind: str, frame: pl.DataFrame, design: SurveyDesign) -> Row | None:
+    """The row of a test or model in whose domain there is nobody."""
+    if (rows_where(frame, item.where) & (design.weight != 0)).any():
+        return None
+    name = conditions_name(item.where)
+    return {"id": item.id, "statistic": kind, "domain": name, "n": 0, "n_missing": 0, "status": "empty_domain"}
 
 
 def _association(

@@ -3,7 +3,7 @@
 Belongs here: the endings there are and what each writes. Does not belong here: what stands in a table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -16,20 +16,39 @@ SUFFIXES = (".parquet", ".csv", ".json")
 def write_table(table: pl.DataFrame, path: Path) -> None:
     """Write a table by the end of the name: .parquet, .csv or .json (records); missing values are empty or null.
 
+    It is written beside and renamed: a file of that name stays whole until the new one is.
+
     Raises:
-        AxstatError: another ending.
+        AxstatError: another ending; the file cannot be written.
     """
     check_output(path)
-    if path.suffix == ".parquet":
-        table.write_parquet(path)
-    elif path.suffix == ".csv":
-        table.write_csv(path)
-    else:
-        table.write_json(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.suffix == ".parquet":
+            table.write_parquet(part)
+        elif path.suffix == ".csv":
+            table.write_csv(part)
+        else:
+            table.write_json(part)
+        part.replace(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise AxstatError(
+            "not_written",
+            where=f"--out {path}",
+            expected="a file that can be written there, and room on the disk",
+            got=f"{type(error).__name__}: {error}",
+            hint="choose another folder, or make room",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def check_output(path: Path, *, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """Refuse an ending that is not one of these (:func:`write_table` knows them), or a folder that is not there."""
+def check_output(path: Path, *, suffixes: Sequence[str] = SUFFIXES, inputs: Iterable[Path] = ()) -> None:
+    """Refuse an ending that is not one of these (:func:`write_table` knows them), a folder that is not there, an input.
+
+    Args:
+        inputs: files that the table is made of.
+    """
     if path.suffix not in suffixes:
         raise AxstatError(
             "unknown_format",
@@ -41,4 +60,12 @@ def check_output(path: Path, *, suffixes: Sequence[str] = SUFFIXES) -> None:
     if not path.parent.is_dir():
         raise AxstatError(
             "no_folder", where=f"--out {path}", expected="a folder that exists", got="none", hint="make the folder"
+        )
+    if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
+        raise AxstatError(
+            "output_is_input",
+            where=f"--out {path}",
+            expected="another file than those that are read",
+            got="one of them, which would be lost",
+            hint="give the table a name of its own",
         )

@@ -13,6 +13,12 @@ import yaml
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2: Yes, No, On, Off, dates and 1:30 are text."""
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise yaml.constructor.ConstructorError(None, None, "half a letter", node.start_mark)
+        return value
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
@@ -31,7 +37,7 @@ _NUMBER = r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?
 for _tag, _pattern in (
     ("bool", "true|True|TRUE|false|False|FALSE"),
     ("null", "~|null|Null|NULL|"),
-    ("int", "[-+]?(?:0|[1-9][0-9]*)"),
+    ("int", "[-+]?(?:0|[1-9][0-9]{0,99})"),
     ("float", _NUMBER),
     ("merge", "<<"),
 ):
@@ -42,6 +48,9 @@ def read_yaml(text: str) -> object:
     """The document in a text.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or a key stands twice in one mapping.
+        yaml.YAMLError: it is not YAML, a key stands twice in one mapping, or there are too many layers.
     """
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise yaml.YAMLError("lists or mappings within each other in some line, hundreds deep") from None

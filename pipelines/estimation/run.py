@@ -36,12 +36,14 @@ from pipelines.estimation.rows import (
     figures_row,
     interval_columns,
     level_faults,
+    mark_faults,
     named_row,
     plain,
     proportion_levels,
 )
 from pipelines.estimation.sections import Label
 from pipelines.estimation.spec import Estimate, Specification
+from pipelines.estimation.waves import Waves
 from pipelines.settings import Settings, load_settings
 from pipelines.stats.arrays import BoolArray, FloatArray
 from pipelines.stats.design import SurveyDesign
@@ -116,13 +118,13 @@ class _Work:
             raise AxstatError(
                 "no_rows", where=f"file {file.name}", expected="at least one row", got="none", hint="check the file"
             )
+        notes: list[str] = []
         sets = None
         if replicates is not None and replicate_file is not None:
-            frame, sets = join_replicates(frame, specification, replicates, replicate_file)
+            frame, sets = join_replicates(frame, specification, replicates, replicate_file, notes)
         faults = _number_faults(specification, frame)
         if faults:
             raise ViolationsError(f"specification {specification.path.name}", faults)
-        notes: list[str] = []
         design: SurveyDesign | None = None
         weights: ReplicateWeights | None = None
         engine: Engine
@@ -133,6 +135,8 @@ class _Work:
                 design = weights_only(frame, weights.weight)
         else:
             design, waves = build_design(specification, frame, notes)
+            if waves is not None and (faults := _overlap_faults(specification, frame, waves)):
+                raise ViolationsError(f"specification {specification.path.name}", faults)
             engine = Taylor(design, waves)
         return cls(specification=specification, frame=frame, engine=engine, design=design, weights=weights, notes=notes)
 
@@ -342,7 +346,7 @@ def _needed_columns(specification: Specification, file: DataFile, replicates: Da
             faults.append(
                 unknown_name("unknown_column", "replicates.key", f"a column of {file.name}", key, file.columns)
             )
-        if not replicate_columns(specification.replicates, replicates):
+        if not replicate_columns(specification, replicates):
             faults.append(
                 unknown_name(
                     "no_replicates",
@@ -356,6 +360,29 @@ def _needed_columns(specification: Specification, file: DataFile, replicates: Da
         raise ViolationsError(f"specification {specification.path.name}", faults)
     # Some columns are needed to count rows.
     return list(needed) or list(file.columns[:1])
+
+
+def _overlap_faults(specification: Specification, frame: pl.DataFrame, waves: Waves) -> list[Violation]:
+    """What is asked of several waves at once and knows nothing of the units that they share."""
+    asked = [
+        (f"estimates[{index}]", "a quantile", partition(frame, estimate.where, estimate.by))
+        for index, estimate in enumerate(specification.estimates)
+        if estimate.statistic == "quantile"
+    ]
+    items = [(f"tests[{index}]", "a test", test.where) for index, test in enumerate(specification.tests)]
+    items += [(f"models[{index}]", "a model", model.where) for index, model in enumerate(specification.models)]
+    asked += [(place, kind, partition(frame, where, ())) for place, kind, where in items]
+    return [
+        Violation(
+            "several_waves",
+            where=place,
+            expected=f"rows of one wave: {kind} does not count by wave_covariance overlap what waves share",
+            got="rows of several waves, or a calibration over them",
+            hint="name a wave in where, take wave_covariance: stacked, or compare waves by statistic: difference",
+        )
+        for place, kind, domains in asked
+        if waves.spanning(domains.code, len(domains.names)).any()
+    ]
 
 
 def _number_faults(specification: Specification, frame: pl.DataFrame) -> list[Violation]:
@@ -375,18 +402,8 @@ def _number_faults(specification: Specification, frame: pl.DataFrame) -> list[Vi
             wanted.setdefault(estimate.measure, f"{place}.measure")
         if estimate.denominator is not None:
             wanted.setdefault(estimate.denominator, f"{place}.denominator")
-    if design.take_all is not None and not (
-        frame[design.take_all].dtype == pl.Boolean or proportion_levels(frame[design.take_all]) == [1]
-    ):
-        faults.append(
-            Violation(
-                "not_a_mark",
-                where=f"design.take_all, column {design.take_all!r}",
-                expected="true and false, or 1 and 0",
-                got="other values",
-                hint="make a column that marks the take-all strata",
-            )
-        )
+    if design.take_all is not None:
+        faults += mark_faults(frame[design.take_all], "design.take_all")
     for name, place in wanted.items():
         faults += number_faults(frame[name], place=place)
     return faults

@@ -80,7 +80,7 @@ class Replicates(Section):
 
     file: str
     key: Name = "row"
-    columns: Names = ("r*",)
+    columns: Names = ("r[0-9]*",)
     combined: bool = True
     scale: float = Field(ge=0)
     rscales: float | tuple[float, ...] = 1.0
@@ -175,6 +175,12 @@ class Specification:
     tests: tuple[HypothesisTest, ...]
     models: tuple[Model, ...]
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read, this one too."""
+        names = [self.data, *([] if self.replicates is None else [self.replicates.file])]
+        return [self.path, *(self.path.parent / name for name in names)]
+
     def columns(self) -> Iterator[tuple[str, str]]:
         """Every column of the data file that is named, with its place; calibration terms are left out."""
         for key in ("strata", "stages", "population", "weight", "take_all", "wave"):
@@ -229,7 +235,7 @@ def load_specification(path: Path) -> Specification:
     if whole is None:
         # Sections are still looked at, so that all that is wrong is said.
         whole = _Whole.model_construct(data="", **_sections(raw))
-    design = checked_section(Design, whole.design, "design", faults) if whole.design is not None else None
+    design = optional_section(Design, whole.design, "design", faults)
     calibration = optional_section(CalibrationPlan, whole.calibration, "calibration", faults)
     replicates = optional_section(Replicates, whole.replicates, "replicates", faults)
     confidence = optional_section(Confidence, whole.confidence, "confidence", faults)
@@ -256,6 +262,8 @@ def load_specification(path: Path) -> Specification:
         faults.append(
             Violation("nothing_asked", "estimates", "at least one estimate, test or model", "none", "add estimates")
         )
+    if not faults and design is None:
+        faults.append(Violation("key_missing", "design", "a value", "nothing", "name weight, strata and stages"))
     if faults or design is None:
         raise ViolationsError(f"specification {path.name}", faults)
     return Specification(
@@ -392,6 +400,8 @@ def _estimate_faults(
 
 
 def _contrast_faults(estimate: Estimate, place: str, all_estimates: Mapping[int, Estimate]) -> list[Violation]:
+    if not estimate.coefficients:
+        return [Violation("key_missing", f"{place}.coefficients", "at least one", "none", "add coefficients")]
     if isinstance(estimate.coefficients, dict):
         extra = sorted(estimate.model_fields_set - {*_ESTIMATE, "coefficients"})
         faults = [
@@ -414,7 +424,7 @@ def _contrast_faults(estimate: Estimate, place: str, all_estimates: Mapping[int,
         for key in ("measure", "between")
         if key not in estimate.model_fields_set
     ]
-    given = len(estimate.coefficients or ())
+    given = len(estimate.coefficients)
     if not faults and given != len(estimate.between):
         faults.append(
             Violation(

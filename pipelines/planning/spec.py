@@ -138,6 +138,12 @@ class PlanSpecification:
     allocation: AllocationPlan
     change: Change | None
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read, this one too."""
+        names = [self.strata.file, *(answers.file for answers in self.answers.values())]
+        return [self.path, *(self.path.parent / name for name in names)]
+
     def columns(self) -> Iterator[tuple[str, str]]:
         """Every column of the strata's file that is named, with its place."""
         yield from named_columns("strata.by", self.strata.by)
@@ -319,6 +325,12 @@ class DrawSpecification:
     frame: FrameFile
     allocation: AllocationFile
     last: LastSample | None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read, this one too."""
+        names = [self.frame.file, self.allocation.file, *([] if self.last is None else [self.last.file])]
+        return [self.path, *(self.path.parent / name for name in names)]
 
 
 def load_draw(path: Path) -> DrawSpecification:

@@ -144,7 +144,7 @@ def _helpers() -> ThreadPoolExecutor:
 def _look_up(labels: pl.Series) -> tuple[IntArray, pl.Series]:
     if labels.dtype.is_integer() and len(labels):
         low, high = cast(int, labels.min()), cast(int, labels.max())
-        if high - low <= 4 * len(labels):
+        if high - low <= 4 * len(labels) and high <= np.iinfo(np.int64).max:
             values = in_one_piece(labels.cast(pl.Int64))
             values = values - low if low else values
             seen = np.zeros(high - low + 1, dtype=np.bool_)

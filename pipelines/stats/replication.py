@@ -109,7 +109,11 @@ class ReplicateWeights:
                     got="missing, NaN or inf",
                     hint="mend the replicate file",
                 )
-        if len(unit) != len(base) or len(whole) != len(factor) or (len(unit) and int(unit.max()) >= len(factor)):
+        if (
+            len(unit) != len(base)
+            or len(whole) != len(factor)
+            or (len(unit) and not 0 <= unit.min() <= unit.max() < len(factor))
+        ):
             raise AxstatError(
                 "replicates_do_not_fit",
                 where="replicate weights",

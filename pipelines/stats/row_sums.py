@@ -76,7 +76,15 @@ class RowsByUnit:
 
         Args:
             domain: code 0..n_domains-1 of each row, -1 for none.
+
+        Raises:
+            ValueError: arrays of different lengths, or a domain that is not there: compiled loops look at neither.
         """
+        lengths = {len(domain), len(weight), *map(len, columns.values())}
+        if len(lengths) > 1:
+            raise ValueError(f"columns, weight and domain have {sorted(lengths)} rows")
+        if len(domain) and (domain.min() < -1 or domain.max() >= n_domains):
+            raise ValueError(f"domain codes {int(domain.min())} to {int(domain.max())} but {n_domains} domains")
         run = code_starts(run_unit)
         unit, order = run_unit[run], None
         start = run if run_length is None else (np.cumsum(run_length) - run_length)[run]

@@ -154,6 +154,12 @@ class WeightingSpecification:
     cell_order: tuple[Coarsening, ...]
     trimming: TrimmingPlan | None
 
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read, this one too."""
+        names = [self.sample, *([] if self.frame is None else [self.frame.file])]
+        return [self.path, *(self.path.parent / name for name in names)]
+
     def labels(self) -> Iterator[tuple[str, str]]:
         """The columns of the sample that hold labels, each with its place."""
         yield "unit", self.unit

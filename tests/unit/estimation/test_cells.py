@@ -143,6 +143,18 @@ def test_take_all_strata_add_no_variance(estimated: Estimated, tmp_path: Path) -
     assert (made["estimate"], made["se"]) == (28.0, pytest.approx(6.0))
 
 
+def test_take_all_strata_are_marked_by_0_and_1(estimated: Estimated, tmp_path: Path) -> None:
+    pl.DataFrame({"w": [1.0, 1.0], "all": [1, 2], "y": [1, 9]}).write_parquet(tmp_path / "rows.parquet")
+    for engine in ("duckdb", None):
+        with pytest.raises(ViolationsError, match="not_a_mark"):
+            estimated(
+                "rows.parquet",
+                engine,
+                design={"weight": "w", "take_all": "all"},
+                estimates=[{"id": "t", "statistic": "total", "measure": "y"}],
+            )
+
+
 def test_what_needs_rows_is_named_all_at_once(estimated: Estimated, tmp_path: Path) -> None:
     rows().write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(ViolationsError) as raised:

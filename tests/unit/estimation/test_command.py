@@ -54,6 +54,16 @@ def test_a_file_of_the_ending_asked_for(tmp_path: Path) -> None:
     assert ".parquet, .csv, .json" in refused.stderr
 
 
+def test_the_files_that_are_read_are_not_written_over(tmp_path: Path) -> None:
+    path = specification(tmp_path)
+    before = (tmp_path / "d.csv").read_bytes()
+    done = axstat("estimate", str(path), "--out", str(tmp_path / "x" / ".." / "d.csv"))
+    assert done.returncode == 1
+    done = axstat("estimate", str(path), "--out", str(tmp_path / "d.csv"))
+    assert (done.returncode, "output_is_input" in done.stderr) == (1, True)
+    assert (tmp_path / "d.csv").read_bytes() == before
+
+
 def test_faults_are_one_block_without_a_traceback(tmp_path: Path) -> None:
     done = axstat("estimate", str(specification(tmp_path, SPEC.replace("strata", "stratum").replace("mean", "men"))))
     assert done.returncode == 1

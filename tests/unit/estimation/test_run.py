@@ -193,8 +193,48 @@ def test_waves_by_their_overlap(run: Run, sample: pl.DataFrame) -> None:
     assert found["one"]["se"] == pytest.approx(alone["se"], rel=1e-12)
     # A mean over both waves holds the covariance too: twice, once for each order of the pair.
     assert found["all"]["se"] == pytest.approx(found["same"]["se"], rel=1e-12)
+    # All 15 units, shared ones once, and three strata
+    assert found["all"]["df"] == found["same"]["df"] == 15 - 3
     apart = run(moved, design=DESIGN, estimates=asked(statistic="mean")).table
     assert found["all"]["se"] != pytest.approx(apart["se"][0], rel=1e-6)
+
+
+def test_an_interval_of_one_wave_is_that_of_its_rows_alone(run: Run, sample: pl.DataFrame) -> None:
+    # Rows of weight 0 count for beta, as in R
+    moved = sample.with_columns(w=pl.when(pl.col("unit") == 2).then(0.0).otherwise("w"))
+    keys = {"confidence": {"methods": ["beta"]}}
+    stacked = DESIGN | {"wave": "wave", "wave_covariance": "overlap"}
+    both = only(run(moved, design=stacked, estimates=asked(statistic="proportion", where={"wave": 1}), **keys))
+    alone = only(run(moved.filter(wave=1), design=DESIGN, estimates=asked(statistic="proportion"), **keys))
+    for name in ("estimate", "se", "df", "ci_beta_low", "ci_beta_high"):
+        assert both[name] == pytest.approx(alone[name], rel=1e-12)
+
+
+def test_what_does_not_count_by_overlap_is_refused_over_several_waves(run: Run, sample: pl.DataFrame) -> None:
+    keys = {
+        "design": DESIGN | {"wave": "wave", "wave_covariance": "overlap"},
+        "estimates": [
+            {"id": "q", "statistic": "quantile", "measure": "staff", "probabilities": [0.5]},
+            {"id": "q1", "statistic": "quantile", "measure": "staff", "probabilities": [0.5], "by": ["wave"]},
+        ],
+        "tests": [
+            {"id": "t", "test": "ttest", "outcome": "staff", "group": "wave"},
+            {"id": "t1", "test": "ttest", "outcome": "staff", "group": "sex", "where": {"wave": 1}},
+        ],
+        "models": [{"id": "m", "model": "linear", "outcome": "staff", "terms": ["wave"]}],
+    }
+    with pytest.raises(ViolationsError) as raised:
+        run(sample, **keys)
+    assert [(fault.code, fault.where) for fault in raised.value.violations] == [
+        ("several_waves", "estimates[0]"),
+        ("several_waves", "tests[0]"),
+        ("several_waves", "models[0]"),
+    ]
+    made = run(sample, design=keys["design"], estimates=keys["estimates"][1:], tests=keys["tests"][1:]).table
+    alone = run(sample.filter(wave=1), design=DESIGN, estimates=keys["estimates"][1:], tests=keys["tests"][1:]).table
+    for name in ("estimate", "se", "df", "p_value"):
+        assert made.filter(domain="wave=1")[name].to_list() == pytest.approx(alone[name].to_list()[:1], nan_ok=True)
+        assert made[name][-1] == pytest.approx(alone[name][-1], rel=1e-12)
 
 
 def test_calibrated_waves_by_their_overlap(run: Run, sample: pl.DataFrame) -> None:
@@ -265,6 +305,22 @@ def test_replicates_are_calibrated_each_by_itself(run: Run, sample: pl.DataFrame
     assert replicated[0]["estimate"] == pytest.approx(taylor[0]["estimate"], rel=1e-12)
     assert replicated[0]["se"] == pytest.approx(taylor[0]["se"], rel=0.1)
     assert replicated[0]["se"] != taylor[0]["se"]
+
+
+def test_columns_that_are_no_replicates_are_not_taken_for_some(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    sets = pl.DataFrame({f"r{i}": draw.uniform(1, 9, sample.height) for i in (1, 2, 3)})
+    sets.with_columns(rw=sample["w"], region=1).with_row_index("row", offset=1).write_csv(tmp_path / "sets.csv")
+    data = sample.rename({"w": "rw"})
+    keys = {"file": "sets.csv", "scale": 1}
+    made = run(data, design={"weight": "rw"}, estimates=asked(statistic="mean"), replicates=keys)
+    assert (only(made)["df"], made.notes) == (2, ())
+    # A pattern that takes another column besides says so; the weight itself is never one
+    wide = run(data, design={"weight": "rw"}, estimates=asked(statistic="mean"), replicates=keys | {"columns": "r*"})
+    assert only(wide)["df"] == 3
+    assert wide.notes == (
+        "4 replicates, of columns named in 2 ways (r3, region): say in replicates.columns which are meant, if not all",
+    )
 
 
 def test_replicates_without_a_row_of_the_data_are_refused(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
@@ -462,6 +518,76 @@ def test_tests_and_models(run: Run, sample: pl.DataFrame) -> None:
     assert found["o"]["domain"] == "all"
 
 
+def test_tests_and_models_of_nobody_have_a_status_and_others_say_who_they_are(run: Run, sample: pl.DataFrame) -> None:
+    nobody = {"where": {"size": "huge"}}
+    made = run(
+        sample,
+        design=DESIGN,
+        tests=[
+            {"id": "x", "test": "chisq", "row": "sex", "column": "size", **nobody},
+            {"id": "t", "test": "ttest", "outcome": "staff", "group": "sex", **nobody},
+        ],
+        models=[{"id": "m", "model": "logistic", "outcome": "adopts", "terms": ["sex"], **nobody}],
+    ).table
+    assert made.select("id", "domain", "n", "status").rows() == [
+        (name, "size=huge", 0, "empty_domain") for name in ("x", "t", "m")
+    ]
+    with pytest.raises(ViolationsError, match=r"tests\[0\] x: test of association: 1 violation"):
+        run(
+            sample,
+            design=DESIGN,
+            tests=[{"id": "x", "test": "chisq", "row": "sex", "column": "size", "where": {"sex": "A"}}],
+        )
+
+
+def test_values_that_a_column_cannot_hold_are_no_ones(run: Run, sample: pl.DataFrame) -> None:
+    small = sample.with_columns(
+        pl.col("wave").cast(pl.Int8), there8=pl.col("there").cast(pl.UInt8), id=pl.col("psu").cast(pl.UInt64) + 2**63
+    )
+    where = [
+        {"wave": "1.0"},
+        {"wave": 1},
+        {"wave": 300},
+        {"there8": -1},
+        {"wave": "inf"},
+        {"wave": 1e30},
+        {"wave": 1.5},
+    ]
+    where += [{"wave": "nan"}, {"wave": "9" * 400}, {"id": 2**63 + 1}]
+    estimates = [
+        {"id": str(i), "statistic": "total", "measure": "adopts", "where": each} for i, each in enumerate(where)
+    ]
+    estimates.append({"id": "by", "statistic": "total", "measure": "adopts", "by": ["id"]})
+    made = run(small, design=DESIGN, estimates=estimates).table
+    n = made["n"].to_list()
+    assert n[:2] == [sample.filter(wave=1).height] * 2
+    assert n[2:9] == [0] * 7
+    assert n[9:10] == n[10:11] == [sample.filter(psu=1).height]
+    assert made["domain"][10] == f"id={2**63 + 1}"
+
+
+def test_times_are_labels(run: Run, sample: pl.DataFrame) -> None:
+    days = sample.with_columns(
+        day=pl.date(2024, 1, pl.col("psu")), at=pl.datetime(2024, 1, pl.col("psu"), 9, 30), hour=pl.time(pl.col("psu"))
+    )
+    asked_ = [
+        {"id": name, "statistic": "total", "measure": "adopts", "where": {name: value}}
+        for name, value in (("day", "2024-01-01"), ("at", "2024-01-01 09:30:00"), ("hour", "01:00:00"), ("psu", 1))
+    ]
+    made = run(days, design=DESIGN, estimates=asked_).table
+    assert made["n"].to_list() == [sample.filter(psu=1).height] * 4
+
+
+def test_columns_of_lists_are_refused(run: Run, sample: pl.DataFrame) -> None:
+    lists = sample.with_columns(sales=pl.concat_list("staff", "psu"), staff=pl.duration(days=pl.col("psu")))
+    with pytest.raises(ViolationsError) as raised:
+        run(lists, design=DESIGN, estimates=[{"id": m, "statistic": "mean", "measure": m} for m in ("sales", "staff")])
+    assert [(fault.code, fault.where) for fault in raised.value.violations] == [
+        ("not_single_values", "file data.parquet, column 'sales'"),
+        ("not_single_values", "file data.parquet, column 'staff'"),
+    ]
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json"])
 def test_what_is_written_is_the_table(run: Run, sample: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
     table = run(sample, design=DESIGN, estimates=asked(statistic="mean", by=["size"])).table
@@ -473,6 +599,21 @@ def test_what_is_written_is_the_table(run: Run, sample: pl.DataFrame, tmp_path: 
         table.select("id", "domain", "n", "estimate", "se", "status"),
     )
     assert read.columns == table.columns
+
+
+def test_a_table_that_cannot_be_written_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.csv"
+    write_table(pl.DataFrame({"a": [1]}), path)
+
+    def full(self: pl.DataFrame, file: Path) -> None:
+        file.write_text("a", encoding="utf-8")
+        raise pl.exceptions.ComputeError("No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", full)
+    with pytest.raises(AxstatError, match="No space left on device"):
+        write_table(pl.DataFrame({"a": [2]}), path)
+    assert path.read_text(encoding="utf-8") == "a\n1\n"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:

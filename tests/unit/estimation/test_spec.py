@@ -58,6 +58,21 @@ estimates:
     [
         (HEAD, "estimates", "nothing_asked"),
         ("data: d.csv\nestimates: []", "design", "key_missing"),
+        (
+            "data: d.csv\ndesign:\nestimates:\n  - {id: a, statistic: mean, measure: y}",
+            "design",
+            "key_missing",
+        ),
+        (
+            HEAD + "estimates:\n  - {id: c, statistic: contrast, coefficients: {}}",
+            "estimates[0].coefficients",
+            "key_missing",
+        ),
+        (
+            HEAD + "estimates:\n  - {id: c, statistic: contrast, measure: y, coefficients: [], between: []}",
+            "estimates[0].coefficients",
+            "key_missing",
+        ),
         ("- 1", "the whole", "not_a_mapping"),
         ("data: d.csv\ndesign: {strata: h}\nestimates: []", "design", "no_weight"),
         (
@@ -140,7 +155,7 @@ def test_codes_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert estimate.where == {"a": ("Yes",), "b": ("01",), "c": ("2024-05-01",), "d": (1, 2.5, True)}
 
 
-@pytest.mark.parametrize("text", ["a: [", "data: a.csv\ndata: b.csv"])
+@pytest.mark.parametrize("text", ["a: [", "data: a.csv\ndata: b.csv", 'data: "\\ud800"', "[" * 2000 + "]" * 2000])
 def test_what_is_not_yaml_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(text, encoding="utf-8")

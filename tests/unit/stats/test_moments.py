@@ -253,6 +253,14 @@ def test_a_mean_by_hand() -> None:
     assert (result.n[0, 0], result.df[0, 0]) == (4, 1)
 
 
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    design = SurveyDesign.from_frame(pl.DataFrame({"w": [1.0, 2.0, 3.0]}), weight="w")
+    whole = pl.DataFrame({"y": [1.0, 0.0, 1.0]})
+    for frame, domain in ((whole.head(2), [0, 0, 0]), (whole, [0, 0, 1]), (whole, [0, -2, 0]), (whole, [0, 0])):
+        with pytest.raises(ValueError, match=r"rows|domain codes"):
+            reduce_to_moments(frame, design, measures=["y"], domain=np.array(domain), n_domains=1)
+
+
 def test_calibrated_weights_are_refused() -> None:
     frame = pl.DataFrame({"g": ["a", "b"] * 4, "w": [1.0, 2.0] * 4, "y": [0, 1] * 4})
     design = SurveyDesign.from_frame(frame, weight="w", calibration_group="g")

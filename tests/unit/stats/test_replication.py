@@ -75,6 +75,12 @@ def test_replicate_files_that_do_not_fit() -> None:
         ReplicateWeights.from_factors(np.ones(3), np.array([0, 1, 2]), np.ones((2, 4)), scale=1.0)
 
 
+def test_units_without_factors_are_refused() -> None:
+    for unit in ([0, 2], [0, -1]):
+        with pytest.raises(AxstatError, match="replicates_do_not_fit"):
+            ReplicateWeights.from_factors(np.ones(2), np.array(unit), np.ones((2, 3)), scale=1.0)
+
+
 def test_variance_by_hand_around_the_mean_and_around_the_estimate() -> None:
     """Totals 6, 10, 12 of an estimate 9: deviations from the mean 28/3, or from 9; rscales 0 leaves a replicate out."""
     made = np.array([[6.0], [10.0], [12.0]])
