@@ -15,7 +15,7 @@ from pipelines.estimation.data import DataFile, number_faults
 from pipelines.estimation.spec import CalibrationPlan, Design, Replicates, Specification
 from pipelines.estimation.tables import joined_labels
 from pipelines.estimation.waves import Waves
-from pipelines.stats.arrays import FloatArray, codes_in
+from pipelines.stats.arrays import FloatArray, codes_in, run_starts
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.replication import ReplicateWeights
@@ -29,6 +29,7 @@ def build_design(
 ) -> tuple[SurveyDesign, Waves | None]:
     """The design of the data, and its waves where their shared units count by overlap; notes on calibrated weights."""
     plan = specification.design
+    notes += _nesting_notes(plan, frame)
     waves = None
     if plan.wave_covariance == "overlap":
         design, waves = _overlapping_design(plan, frame)
@@ -57,6 +58,28 @@ def _survey_design(plan: Design, frame: pl.DataFrame, *, weight: str | None) -> 
         lonely_psu=plan.lonely_psu,
         lonely_psu_in_domain=plan.lonely_psu_in_domain,
     )
+
+
+def _nesting_notes(plan: Design, frame: pl.DataFrame) -> list[str]:
+    """Labels of primary units start anew in each stratum as a rule, or never: a few in two strata may be errors."""
+    if not plan.nest or not plan.stages or plan.strata is None:
+        return []
+    unit, within = plan.stages[0], [] if plan.wave is None else [plan.wave]
+    runs = frame.select(*within, plan.strata, unit)
+    strata = (
+        runs[run_starts(runs.get_columns())]
+        .group_by(*within, unit, maintain_order=True)
+        .agg(pl.col(plan.strata).unique(maintain_order=True))
+    )
+    several = strata.filter(pl.col(plan.strata).list.len() > 1)
+    if not 0 < several.height < strata.height / 2:
+        return []
+    label, where = several.row(0, named=True)[unit], several.row(0, named=True)[plan.strata]
+    others = f" and {several.height - 1} more" if several.height > 1 else ""
+    return [
+        f"{unit} {label} stands in {len(where)} strata ({', '.join(map(str, where))}){others}: read as a unit of each; "
+        "nest: false refuses it"
+    ]
 
 
 def _overlapping_design(plan: Design, frame: pl.DataFrame) -> tuple[SurveyDesign, Waves]:

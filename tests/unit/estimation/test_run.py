@@ -56,6 +56,23 @@ def test_labels_of_psus_start_anew_in_each_stratum(run: Run, sample: pl.DataFram
         run(sample, design=DESIGN | {"nest": False}, estimates=asked(statistic="mean"))
 
 
+def test_a_few_psus_in_two_strata_are_told(run: Run, sample: pl.DataFrame) -> None:
+    labels = pl.concat_str("stratum", "psu", separator="/")
+    apart = sample.with_columns(psu=labels.replace("west/6", "north/1"))
+    made = run(apart, design=DESIGN, estimates=asked(statistic="mean"))
+    assert made.notes == (
+        "psu north/1 stands in 2 strata (north, west): read as a unit of each; nest: false refuses it",
+    )
+    # One that changes its stratum between the waves is no error
+    moved = sample.with_columns(
+        psu=labels,
+        stratum=pl.when((labels == "west/6") & (pl.col("wave") == 2)).then(pl.lit("south")).otherwise("stratum"),
+    )
+    design = {"strata": "stratum", "stages": ["psu"], "weight": "w", "wave": "wave"}
+    assert run(moved, design=design, estimates=asked(statistic="mean")).notes == ()
+    assert run(sample, design=DESIGN, estimates=asked(statistic="mean")).notes == ()
+
+
 def test_proportions_of_levels(run: Run, sample: pl.DataFrame) -> None:
     made = run(
         sample.with_columns(flag=pl.col("adopts") == 1),
