@@ -21,7 +21,6 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.intake.formats.process import read_in_process
 from pipelines.intake.formats.statistical import STATISTICAL_PROGRAM
 from pipelines.intake.limits import LIMITS
-from pipelines.stats.arrays import FloatArray
 from pipelines.stats.terms import whole_numbers
 
 Format = Literal["csv", "tsv", "parquet", "statistical"]
@@ -122,12 +121,6 @@ def open_data(path: Path, *, name: str) -> DataFile:
     else:
         columns, _ = _statistical(path, name, ())
     return DataFile(path=path, name=name, format=found, columns=tuple(columns), content=content)
-
-
-def numbers(column: pl.Series) -> FloatArray:
-    """A column of numbers or truth values ``(n,)``, NaN where missing; see :func:`number_faults`."""
-    values = column.cast(pl.Float64)
-    return (values.fill_null(np.nan) if values.null_count() else values).to_numpy()
 
 
 def number_faults(column: pl.Series, *, place: str) -> list[Violation]:

@@ -12,6 +12,7 @@ import polars as pl
 
 from pipelines.errors import AxstatError, ViolationsError
 from pipelines.estimation.domains import conditions_name, rows_where
+from pipelines.estimation.rows import Row
 from pipelines.estimation.spec import HypothesisTest, Model, Specification
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.hypothesis_tests import association_test, difference_test, mean_test
@@ -20,8 +21,6 @@ from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.scoring import FamilyName
 
 FAMILIES: Mapping[str, FamilyName] = {"linear": "gaussian", "logistic": "binomial", "poisson": "poisson"}
-
-Row = dict[str, object]
 
 
 def test_rows(

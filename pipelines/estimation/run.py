@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.estimation.data import DataFile, number_faults, numbers, open_data
+from pipelines.estimation.data import DataFile, number_faults, open_data
 from pipelines.estimation.designs import (
+    ROW,
     build_design,
     join_replicates,
     replicate_columns,
@@ -45,12 +46,10 @@ from pipelines.estimation.sections import Label
 from pipelines.estimation.spec import Estimate, Specification
 from pipelines.estimation.waves import Waves
 from pipelines.settings import Settings, load_settings
-from pipelines.stats.arrays import BoolArray, FloatArray
+from pipelines.stats.arrays import BoolArray, FloatArray, as_floats
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.replication import ReplicateWeights
 from pipelines.stats.terms import unknown_name
-
-ROW = "row"
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +185,7 @@ class _Work:
         key = (name, None if level is None else label_text(level))
         if key not in self.columns:
             column = self.frame[name]
-            self.columns[key] = numbers(column if level is None else at_level(column, level))
+            self.columns[key] = as_floats(column if level is None else at_level(column, level))
         return self.columns[key]
 
     def variables(self, estimate: Estimate) -> list[tuple[Label | None, Variable]]:

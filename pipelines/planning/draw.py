@@ -12,10 +12,9 @@ import polars as pl
 
 from pipelines.contracts.models import TableContract
 from pipelines.errors import Violation, ViolationsError
-from pipelines.estimation.data import numbers
 from pipelines.estimation.tables import joined_labels, read_table
 from pipelines.planning.spec import DrawSpecification, LastSample
-from pipelines.stats.arrays import FloatArray, IntArray, code_labels, codes_in
+from pipelines.stats.arrays import FloatArray, IntArray, as_floats, code_labels, codes_in
 from pipelines.stats.selection import found_start, moved_start, permanent_random_numbers, select
 from pipelines.stats.terms import code_sums, unknown_name
 
@@ -132,7 +131,7 @@ def _read_frame(specification: DrawSpecification, columns: Sequence[tuple[str, s
         needed=[plan.unit, *plan.strata],
     )
     faults = _repeated(table[plan.unit], f"file {plan.file}, column {plan.unit!r}")
-    values = np.full(table.height, np.nan) if number is None else numbers(table[number]).copy()
+    values = np.full(table.height, np.nan) if number is None else as_floats(table[number]).copy()
     wrong = np.flatnonzero((values < 0) | (values >= 1))
     if len(wrong):
         faults.append(
@@ -174,7 +173,7 @@ def _read_allocation(specification: DrawSpecification, frame: _Frame) -> IntArra
         needed=[*plan.strata, plan.drawn],
     )
     labels = joined_labels(table, plan.strata)
-    wanted = numbers(table[plan.drawn])
+    wanted = as_floats(table[plan.drawn])
     faults = _repeated(labels, f"file {plan.file}, strata")
     at = codes_in(frame.known, labels)
     found = codes_in(labels, frame.known)
@@ -229,8 +228,8 @@ def _read_last(specification: DrawSpecification, plan: LastSample, frame: _Frame
         needed=[plan.unit, *plan.strata, *numeric],
     )
     faults = _repeated(table[plan.unit], f"file {plan.file}, column {plan.unit!r}")
-    probability = numbers(table[plan.inclusion_probability])
-    number = numbers(table[plan.random_number])
+    probability = as_floats(table[plan.inclusion_probability])
+    number = as_floats(table[plan.random_number])
     row = codes_in(table[plan.unit], frame.table[specification.frame.unit])
     checks = (
         ("probability_not_valid", ~((probability > 0) & (probability <= 1)), "probabilities above 0, at most 1"),
@@ -287,7 +286,7 @@ def _read_starts(specification: DrawSpecification, name: str, frame: _Frame) -> 
     if faults:
         raise ViolationsError(f"file {name}", faults)
     at = codes_in(frame.known, labels)
-    return np.where(at >= 0, numbers(table["start"])[at], np.nan)
+    return np.where(at >= 0, as_floats(table["start"])[at], np.nan)
 
 
 def _repeated(labels: pl.Series, where: str) -> list[Violation]:

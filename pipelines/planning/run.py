@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.estimation.data import numbers
 from pipelines.estimation.domains import partition
 from pipelines.planning.spec import PlanSpecification
 from pipelines.planning.strata import MeasureFigures, PlannedStrata, measure_figures, read_strata
@@ -25,7 +24,7 @@ from pipelines.stats.allocation import (
     proportional,
     stratum_figures,
 )
-from pipelines.stats.arrays import BoolArray, FloatArray
+from pipelines.stats.arrays import BoolArray, FloatArray, as_floats
 from pipelines.stats.precision_targets import MET, bethel
 from pipelines.stats.terms import code_sums
 
@@ -174,7 +173,7 @@ def _allocate(
     if plan.importance is not None:
         # A row of a frame stands for units that each have the importance.
         each = planned.population if specification.strata.population is None else 1.0
-        of_rows = numbers(planned.rows[plan.importance]) * each
+        of_rows = as_floats(planned.rows[plan.importance]) * each
         importance = code_sums(planned.stratum, of_rows, len(strata.labels))
     wrong = ~(np.abs(mean) > 0) | ~(importance > 0)
     if wrong.any():

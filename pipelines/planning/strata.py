@@ -11,12 +11,11 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import AxstatError, Violation, ViolationsError
-from pipelines.estimation.data import numbers
 from pipelines.estimation.domains import rows_where
 from pipelines.estimation.tables import joined_labels, read_table
 from pipelines.planning.spec import Answers, Measure, PlanSpecification
 from pipelines.stats.allocation import Strata, share_spread
-from pipelines.stats.arrays import FloatArray, IntArray, dense_codes
+from pipelines.stats.arrays import FloatArray, IntArray, as_floats, dense_codes
 from pipelines.stats.terms import whole_numbers
 
 _COUNT = "units of the row"
@@ -82,13 +81,13 @@ def read_strata(specification: PlanSpecification) -> PlannedStrata:
     if plan.population is None:
         # Units that agree in every column that is used are counted together.
         rows = rows.group_by(rows.columns, maintain_order=True).agg(pl.len().alias(_COUNT))
-    population = numbers(rows[plan.population or _COUNT])
+    population = as_floats(rows[plan.population or _COUNT])
     names = joined_labels(rows, plan.by)
     stratum, known = dense_codes(names)
     whole = rows_where(rows, plan.take_all) if plan.take_all else np.zeros(rows.height, dtype=np.bool_)
     first = np.unique(stratum, return_index=True)[1]
     faults: list[Violation] = []
-    columns = {place: numbers(rows[column]) for place, column in figures.items()}
+    columns = {place: as_floats(rows[column]) for place, column in figures.items()}
     columns["strata.take_all"] = whole.astype(np.float64)
     for place, values in columns.items():
         different = np.unique(stratum[values != values[first][stratum]])
@@ -139,13 +138,13 @@ def measure_figures(specification: PlanSpecification, planned: PlannedStrata, me
     if measure.id in specification.answers:
         return _from_answers(specification, planned, measure.id, specification.answers[measure.id])
     if measure.proportion is not None:
-        share = numbers(rows[measure.proportion])
+        share = as_floats(rows[measure.proportion])
         _refuse(measure.id, measure.proportion, (share < 0) | (share > 1), "shares of 0 to 1", share)
         return MeasureFigures(share, share_spread(share, planned.population))
     assert measure.spread is not None
-    spread = numbers(rows[measure.spread])
+    spread = as_floats(rows[measure.spread])
     _refuse(measure.id, measure.spread, spread < 0, "standard deviations of 0 or more", spread)
-    mean = np.full(rows.height, np.nan) if measure.mean is None else numbers(rows[measure.mean])
+    mean = np.full(rows.height, np.nan) if measure.mean is None else as_floats(rows[measure.mean])
     if measure.mean is None and rows.height > len(planned.strata.labels):
         raise AxstatError(
             "mean_missing",

@@ -89,11 +89,6 @@ class Calibration:
         return float(self.factor.std() / self.factor.mean())
 
     @property
-    def largest_distance_before(self) -> float:
-        """Largest relative distance from a total before calibration."""
-        return float(np.max(self.margins["distance_before"].to_numpy()))
-
-    @property
     def largest_distance_after(self) -> float:
         """Largest relative distance from a total after calibration."""
         return float(np.max(self.margins["distance_after"].to_numpy()))

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import Violation, ViolationsError
-from pipelines.estimation.data import numbers, open_data
+from pipelines.estimation.data import open_data
 from pipelines.estimation.domains import rows_where
 from pipelines.estimation.tables import read_table
-from pipelines.stats.arrays import BoolArray, FloatArray
+from pipelines.stats.arrays import BoolArray, FloatArray, as_floats
 from pipelines.stats.model_matrix import columns_of
 from pipelines.stats.nonresponse import PARTIAL
 from pipelines.stats.terms import row_numbers, terms_matrix, unit_shares, unknown_name
@@ -112,7 +112,7 @@ def read_sample(specification: WeightingSpecification) -> Sample:
     unit = table[specification.unit]
     faults = _repeated(unit, where)
     weight, found = _base_weight(
-        numbers(table[base]), base, where, probability=specification.base.probability is not None
+        as_floats(table[base]), base, where, probability=specification.base.probability is not None
     )
     faults += found
     if status is not None:

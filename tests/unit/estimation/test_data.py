@@ -9,7 +9,8 @@ import pyreadstat
 import pytest
 
 from pipelines.errors import AxstatError, ViolationsError
-from pipelines.estimation.data import FORMATS, number_faults, numbers, open_data
+from pipelines.estimation.data import FORMATS, number_faults, open_data
+from pipelines.stats.arrays import as_floats
 
 FRAME = pl.DataFrame(
     {"code": ["a", "b", None], "whole": [1, 2, None], "part": [0.5, None, -9.0], "unused": [1.0, 2.0, 3.0]}
@@ -38,7 +39,7 @@ def test_every_format_gives_the_same(tmp_path: Path, name: str) -> None:
     assert set(frame.columns) == {"part", "code", "whole"}
     assert frame["code"].to_list() == ["a", "b", None]
     assert frame["whole"].cast(pl.Float64).to_list() == [1, 2, None]
-    assert np.array_equal(numbers(frame["part"]), [0.5, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(as_floats(frame["part"]), [0.5, np.nan, np.nan], equal_nan=True)
 
 
 def test_text_becomes_numbers_only_where_all_of_it_is(tmp_path: Path) -> None:
