@@ -376,6 +376,8 @@ def _design_effects(
 ) -> FloatArray:
     """Eigenvalues ``(q,)``, largest first, of the covariance of the interactions against that of ``size`` SRS draws.
 
+    NaN where no covariance can be had, as under ``average`` where every stratum is lonely.
+
     In Rao and Scott's (1984) notation of (C' D^-1 C / n)^-1 (C' D^-1 V D^-1 C), D the diagonal matrix of the shares, V
     their covariance, C a basis of the interactions: any gives the same eigenvalues, Helmert's is orthonormal.
     """
@@ -392,6 +394,8 @@ def _design_effects(
             hint="merge sparse levels",
         )
     variance = _covariance(design, table, scaled, replicates=replicates, of_shares=True)
+    if not np.isfinite(variance).all():
+        return np.full(len(srs), np.nan)
     return cast(FloatArray, np.maximum(linalg.eigh(variance, srs, eigvals_only=True)[::-1], 0.0))
 
 

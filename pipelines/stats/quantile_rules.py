@@ -103,8 +103,9 @@ def _hf4(seen: Distribution, p: FloatArray) -> FloatArray:
     """Linear between the shares of the two values; at the last row its value, where R divides 0 by 0."""
     below, above, gap, rest = _steps(seen, p)
     part = np.where(above > below, gap / np.where(above > below, rest + gap, 1.0), 0.0)
+    low, high = seen.value[below], seen.value[above]
     # Of two values that are the same exactly that value: a hair below it, the share at or below it would be another
-    return seen.value[below] + (seen.value[above] - seen.value[below]) * part
+    return cast(FloatArray, np.where(low == high, low, low * (1.0 - part) + high * part))
 
 
 def _shahvaish(seen: Distribution, p: FloatArray) -> FloatArray:

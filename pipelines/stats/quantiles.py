@@ -131,7 +131,8 @@ def domain_quantiles(
         limits, marks = _woodruff(
             distributions, share, variance, rule=rule, interval=interval, df=df, rows=rows, level=level
         )
-    return _finish(p, distributions, estimate, limits, df=df, level=level, marks=marks)
+    n = np.array([float(len(seen.value)) for seen in distributions])
+    return _finish(p, distributions, estimate, limits, n=n, df=df, level=level, marks=marks)
 
 
 def replicate_quantiles(
@@ -162,6 +163,7 @@ def replicate_quantiles(
     distributions = _by_domain(y, weights.weight, code, n_domains)
     estimate = _estimates(distributions, p, rule)
     df = np.array([float(weights.degrees_of_freedom(code == at)) for at in range(n_domains)])
+    rows = np.bincount(code[used], minlength=n_domains).astype(np.float64)
     if interval == "quantile":
         made = _replicate_estimates(weights, y, code, p, n_domains, rule)
         variance = weights.variance(made, estimate)
@@ -174,11 +176,10 @@ def replicate_quantiles(
         made = weights.domain_totals([*below.T.astype(np.float64), used.astype(np.float64)], code, n_domains)[1]
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = weights.variance(made[:, :, :-1] / made[:, :, -1:], share)
-        rows = np.bincount(code[used], minlength=n_domains).astype(np.float64)
         limits, marks = _woodruff(
             distributions, share, variance, rule=rule, interval=interval, df=df, rows=rows, level=level
         )
-    return _finish(p, distributions, estimate, limits, df=df, level=level, marks=marks)
+    return _finish(p, distributions, estimate, limits, n=rows, df=df, level=level, marks=marks)
 
 
 def _checked(probabilities: Sequence[float], level: float) -> FloatArray:
@@ -247,10 +248,10 @@ def _woodruff(
         low, high = korn_graubard_interval(
             share, variance, df=by_domain, n=n, kish_deff=np.ones_like(share), level=level
         )
-    # R has no beta interval without a variance; ours would stand in for it.
-    unknown = ~(variance > 0) if interval == "beta" else ~(variance >= 0) | np.isnan(low)
+    # R has no beta interval without a variance or degrees of freedom; ours would stand in for it.
+    known = (variance > 0) & (by_domain > 0) if interval == "beta" else (variance >= 0) & ~np.isnan(low)
     outside_low, outside_high = low < 0, high > 1
-    low, high = np.where(unknown | outside_low, np.nan, low), np.where(unknown | outside_high, np.nan, high)
+    low, high = np.where(known & ~outside_low, low, np.nan), np.where(known & ~outside_high, high, np.nan)
     limits = (_estimates_at(distributions, low, rule), _estimates_at(distributions, high, rule))
     return limits, {"no_variance": ~(variance > 0), "limit_outside": outside_low | outside_high}
 
@@ -357,13 +358,14 @@ def _finish(
     estimate: FloatArray,
     limits: Limits,
     *,
+    n: FloatArray,
     df: FloatArray,
     level: float,
     marks: Marks,
 ) -> QuantileEstimates:
-    n = np.array([float(len(seen.value)) for seen in distributions])
+    empty = np.array([len(seen.value) == 0 for seen in distributions])
     conditions: Marks = {
-        "empty_domain": np.broadcast_to((n == 0)[:, None], estimate.shape),
+        "empty_domain": np.broadcast_to(empty[:, None], estimate.shape),
         "no_df": np.broadcast_to(~(df > 0)[:, None], estimate.shape),
         **marks,
     }

@@ -280,6 +280,17 @@ def test_calibrated_waves_by_their_overlap(run: Run, sample: pl.DataFrame) -> No
     assert found["all"]["se"] == pytest.approx(found["same"]["se"], rel=1e-12)
 
 
+def test_a_beta_interval_of_a_quantile_needs_degrees_of_freedom(run: Run, sample: pl.DataFrame) -> None:
+    # A unit in each stratum: R's svyquantile(…, interval.type="beta") gives NaN, NaN
+    lonely = sample.filter(pl.col("psu") == 1, pl.col("wave") == 1, pl.col("unit") == 1)
+    quantile = {"statistic": "quantile", "measure": "staff", "probabilities": [0.5]}
+    design = {"strata": "stratum", "weight": "w", "lonely_psu": "adjust"}
+    estimates = [{"id": interval, **quantile, "interval": interval} for interval in ("beta", "mean")]
+    made = run(lonely, design=design, estimates=estimates).table
+    assert made["status"].to_list() == ["no_df"] * 2
+    assert made.select(pl.col("^ci_.*$").null_count()).row(0) == (2, 2, 2, 2)
+
+
 def test_stacked_waves_follow_r(run: Run, sample: pl.DataFrame) -> None:
     found = only(
         run(sample, design=DESIGN, estimates=asked(statistic="difference", between=[{"wave": 1}, {"wave": 2}]))
@@ -322,6 +333,36 @@ def test_replicates_are_calibrated_each_by_itself(run: Run, sample: pl.DataFrame
     assert replicated[0]["estimate"] == pytest.approx(taylor[0]["estimate"], rel=1e-12)
     assert replicated[0]["se"] == pytest.approx(taylor[0]["se"], rel=0.1)
     assert replicated[0]["se"] != taylor[0]["se"]
+
+
+def test_quantiles_over_replicates_count_rows_as_means_do(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    sets = pl.DataFrame({f"r{i}": draw.uniform(1, 9, sample.height) for i in (1, 2, 3)})
+    sets.with_row_index("row", offset=1).write_csv(tmp_path / "sets.csv")
+    data = sample.with_columns(w=pl.when(pl.col("psu") == 1).then(0.0).otherwise("w"))
+    made = run(
+        data,
+        design={"weight": "w"},
+        replicates={"file": "sets.csv", "scale": 1},
+        estimates=[
+            {"id": "m", "statistic": "mean", "measure": "sales"},
+            {"id": "q", "statistic": "quantile", "measure": "sales", "probabilities": [0.5]},
+        ],
+    ).table
+    assert made["n"].to_list() == [sample["sales"].count()] * 2
+
+
+def test_a_replicate_that_cannot_be_calibrated_is_named(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
+    sets = pl.DataFrame({"r1": sample["w"], "r2": sample.select(pl.when(sex="A").then("w").otherwise(0.0)).to_series()})
+    sets.with_row_index("row", offset=1).write_csv(tmp_path / "sets.csv")
+    with pytest.raises(ViolationsError, match="replicate 2 of 2, whose weights are calibrated"):
+        run(
+            sample,
+            design={"weight": "w"},
+            replicates={"file": "sets.csv", "scale": 1},
+            calibration={"method": "poststratify", "margins": {"sex": {"A": 50, "B": 50}}},
+            estimates=asked(statistic="mean"),
+        )
 
 
 def test_columns_that_are_no_replicates_are_not_taken_for_some(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:

@@ -143,6 +143,13 @@ def test_one_fault(tmp_path: Path, text: str, place: str, code: str) -> None:
     assert faults(tmp_path, text)[place][0] == code
 
 
+def test_the_null_of_a_t_test_is_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(HEAD + "tests: [{id: t, test: ttest, outcome: y, null: 0.5}]", encoding="utf-8")
+    (test,) = load_specification(path).tests
+    assert test.null == 0.5
+
+
 def test_codes_are_read_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(

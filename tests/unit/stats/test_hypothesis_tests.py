@@ -153,6 +153,15 @@ def test_census_and_single_psu_say_why_there_is_no_test() -> None:
     assert np.isnan(short.p_value)
 
 
+@pytest.mark.parametrize("method", get_args(AssociationStatistic))
+def test_without_a_variance_there_is_a_status(method: AssociationStatistic) -> None:
+    frame = pl.DataFrame({"h": list("abcd"), "w": [1.0, 2.0, 3.0, 4.0], "r": [0, 1, 0, 1], "c": [0, 0, 1, 1]})
+    design = SurveyDesign.from_frame(frame, weight="w", strata="h", lonely_psu="average")
+    made = association_test(frame, design, row="r", column="c", method=method)
+    assert made.status == "no_variance"
+    assert np.isnan([made.statistic, made.p_value]).all()
+
+
 def test_sparse_table_is_refused() -> None:
     """Three filled cells cannot hold four interactions."""
     data = sample(6).with_columns(pl.col("group").alias("same"))

@@ -65,6 +65,17 @@ def test_below_the_first_share_and_at_the_end() -> None:
         assert three.quantiles(np.array([1.0]), rule).tolist() == [30.0]
 
 
+def test_hf4_between_two_rows_is_rounded_as_r_rounds_it() -> None:
+    """R's expression q_low (1 - gamma) + q_up gamma, whose last digit decides the share at or below the quantile."""
+    draw = np.random.default_rng(7)
+    for _ in range(200):
+        low, high = np.sort(draw.uniform(1, 99, 2))
+        seen = Distribution.sorted_by(np.array([0.0, low, high]), np.ones(3))
+        gap, rest = 0.9 - seen.cumulated[1] / 3, 1.0 - 0.9
+        gamma = gap / (rest + gap)
+        assert seen.quantiles(np.array([0.9]), "hf4")[0] == low * (1 - gamma) + high * gamma
+
+
 def test_weights_below_zero_count_at_the_last_reach() -> None:
     """R: ``survey:::qrule_math(1:4, c(3, 2, -1, 2), 0.7)``: sums 3, 5, 4, 6; the last at most 4.2 is the third row."""
     found = Distribution.sorted_by(np.array([1.0, 2.0, 3.0, 4.0]), np.array([3.0, 2.0, -1.0, 2.0]))
