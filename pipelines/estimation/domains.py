@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.estimation.sections import Label
-from pipelines.stats.arrays import BoolArray, IntArray, code_labels, codes_in, distinct_codes
+from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, code_labels, codes_in, distinct_codes
 from pipelines.stats.terms import whole_numbers
 
 Conditions = Mapping[str, tuple[Label, ...]]
@@ -30,6 +30,16 @@ class Partition:
     def member(self, position: int) -> BoolArray:
         """Rows ``(n,)`` of one domain."""
         return cast(BoolArray, self.code == position)
+
+    def within(self, inside: BoolArray) -> "Partition":
+        """The same domains without the rows that are not ``inside`` ``(n,)``."""
+        return Partition(np.where(inside, self.code, -1), self.names)
+
+    def rows(self, weight: FloatArray | None = None) -> FloatArray:
+        """Number, or sum of weights ``(n,)``, of the rows of each domain ``(D,)``."""
+        kept = self.code >= 0
+        weights = None if weight is None else weight[kept]
+        return np.bincount(self.code[kept], weights=weights, minlength=len(self.names)).astype(np.float64)
 
 
 def rows_where(frame: pl.DataFrame, conditions: Conditions) -> BoolArray:

@@ -4,7 +4,7 @@ Belongs here: which function of `stats` makes which statistic, so that the rest 
 belong here: formulas (stats), the specification and its words (run), intervals (run).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -19,15 +19,14 @@ from pipelines.stats.design import SurveyDesign
 from pipelines.stats.interval_formulas import replicate_logits
 from pipelines.stats.linearization import (
     DomainEstimates,
-    Estimates,
-    Linearized,
+    DomainLinearized,
+    contrast_by_domain,
+    domain_estimates,
     domain_means,
     domain_ratios,
     domain_totals,
-    evaluate,
-    linearized_mean,
-    linearized_ratio,
-    linearized_total,
+    ratios_by_domain,
+    totals_by_domain,
 )
 from pipelines.stats.moments import summarise
 from pipelines.stats.quantile_rules import QuantileRule
@@ -39,6 +38,7 @@ from pipelines.stats.replication import (
     replicate_ratios,
     replicate_totals,
 )
+from pipelines.stats.variance import DomainLayout
 
 Kind = Literal["mean", "total", "ratio"]
 
@@ -85,9 +85,13 @@ class Engine(Protocol):
         ...
 
     def contrast(
-        self, variables: Sequence[Variable], inside: Sequence[BoolArray], coefficients: Sequence[float]
+        self,
+        variables: Sequence[Variable],
+        inside: Sequence[BoolArray],
+        coefficients: Sequence[float],
+        domains: Partition,
     ) -> Figures:
-        """The sum of coefficient x variable in its domain, as figures ``(1,)``."""
+        """In each domain the sum of coefficient x variable, of those rows that are ``inside`` ``(n,)``."""
         ...
 
     def quantiles(
@@ -128,8 +132,10 @@ class Taylor:
             for column, index in enumerate(chosen):
                 found[index] = self._figures(made, column, rows, self._design_rows(variables[index], domains))
         if self.waves is not None:
+            layout = DomainLayout.build(self.design, code, size)
             for index, variable in enumerate(variables):
-                found[index] = self._with_shared(found[index], variable, domains)
+                shared = self._shared(layout, _linearized(layout, variable), domains)
+                found[index] = self._with_shared(found[index], *shared)
         assert len(code) == self.design.n_rows
         assert all(len(figures.estimate) == size for figures in found.values())
         return [found[index] for index in range(len(variables))]
@@ -158,15 +164,13 @@ class Taylor:
 
     def _rows(self, domains: Partition) -> FloatArray:
         """Rows ``(D,)`` of each domain of a weight other than 0."""
-        counted = domains.code[(domains.code >= 0) & (self.design.weight != 0)]
-        return np.bincount(counted, minlength=len(domains.names)).astype(np.float64)
+        return domains.within(self.design.weight != 0).rows()
 
     def _design_rows(self, variable: Variable, domains: Partition) -> FloatArray:
         """R's nrow(design) ``(D,)``: rows used, those of weight 0 too; the whole file where weights are calibrated."""
         if self.design.calibrated:
             return np.full(len(domains.names), float(self.design.n_rows))
-        code = domains.code[(domains.code >= 0) & variable.present]
-        return np.bincount(code, minlength=len(domains.names)).astype(np.float64)
+        return domains.within(variable.present).rows()
 
     def _figures(self, made: DomainEstimates, column: int, rows: FloatArray, design_rows: FloatArray) -> Figures:
         n = made.n[:, column]
@@ -183,38 +187,53 @@ class Taylor:
             design_rows=design_rows,
         )
 
-    def _with_shared(self, figures: Figures, variable: Variable, domains: Partition) -> Figures:
-        """What shared units add in domains that hold rows of several waves."""
-        assert self.waves is not None
-        variance, df = figures.variance.copy(), figures.df.copy()
-        acting = variable.present & (self.design.weight != 0)
-        for position in np.flatnonzero(self.waves.spanning(domains.code, len(domains.names))):
-            inside = domains.member(int(position))
-            variance[position] += self.waves.covariance(_linearized(self.design, variable, inside).influence)[0]
-            df[position] = self.waves.degrees_of_freedom(inside & acting)
+    def _with_shared(self, figures: Figures, added: FloatArray, df: FloatArray) -> Figures:
+        """Figures with what :meth:`_shared` gives."""
+        variance = figures.variance + added
         scale = np.where(figures.variance > 0, variance / np.where(figures.variance > 0, figures.variance, 1.0), 1.0)
         return replace(
-            figures, variance=variance, df=df, deff=figures.deff * scale, deff_replace=figures.deff_replace * scale
+            figures,
+            variance=variance,
+            df=np.where(np.isnan(df), figures.df, df),
+            deff=figures.deff * scale,
+            deff_replace=figures.deff_replace * scale,
         )
 
+    def _shared(
+        self, layout: DomainLayout, statistic: DomainLinearized, domains: Partition
+    ) -> tuple[FloatArray, FloatArray]:
+        """What shared units add to the variances ``(D,)``, and the degrees of freedom ``(D,)``, NaN of one wave alone."""
+        assert self.waves is not None
+        influence = np.zeros((self.design.n_rows, 1))
+        influence[layout.kept] = statistic.influence
+        used = np.zeros(self.design.n_rows, dtype=np.bool_)
+        used[layout.kept] = statistic.used[:, 0]
+        used &= self.design.weight != 0
+        added, df = np.zeros(layout.n_domains), np.full(layout.n_domains, np.nan)
+        for position in np.flatnonzero(self.waves.spanning(domains.code, layout.n_domains)):
+            inside = domains.member(int(position))
+            added[position] = self.waves.covariance(np.where(inside[:, None], influence, 0.0))[0]
+            df[position] = self.waves.degrees_of_freedom(inside & used)
+        return added, df
+
     def contrast(
-        self, variables: Sequence[Variable], inside: Sequence[BoolArray], coefficients: Sequence[float]
+        self,
+        variables: Sequence[Variable],
+        inside: Sequence[BoolArray],
+        coefficients: Sequence[float],
+        domains: Partition,
     ) -> Figures:
-        """From the influences of the statistics, over the rows of all their domains."""
-        parts = [_linearized(self.design, variable, rows) for variable, rows in zip(variables, inside, strict=True)]
-        together = Linearized(
-            estimate=np.concatenate([part.estimate for part in parts]),
-            influence=np.hstack([part.influence for part in parts]),
-            used=np.hstack([part.used for part in parts]),
-            residual=None,
-        ).contrast(np.asarray(coefficients, dtype=np.float64)[None, :])
-        made: Estimates = evaluate(self.design, together)
-        variance, df = made.variance, made.df
+        """From the influences of the statistics, added up by row."""
+        layout = DomainLayout.build(self.design, domains.code, len(domains.names))
+        parts = [_linearized(layout, variable, rows) for variable, rows in zip(variables, inside, strict=True)]
+        together = contrast_by_domain(parts, coefficients)
+        made = domain_estimates(layout, together)
+        variance, df = made.variance[:, 0], made.df[:, 0]
         if self.waves is not None:
-            variance = variance + self.waves.covariance(together.influence)
-            df = np.array([float(self.waves.degrees_of_freedom(together.used[:, 0] & (self.design.weight != 0)))])
-        asked = np.any(inside, axis=0) & (self.design.weight != 0)
-        return _contrast_figures(made.estimate, variance, made.n, df, made.sum_weights, float(asked.sum()))
+            added, of_waves = self._shared(layout, together, domains)
+            variance, df = variance + added, np.where(np.isnan(of_waves), df, of_waves)
+        asked = self._rows(domains.within(np.any(inside, axis=0)))
+        return _contrast_figures(made.estimate[:, 0], variance, made.n[:, 0], df, made.sum_weights[:, 0], asked)
 
     def quantiles(
         self,
@@ -240,8 +259,7 @@ class Taylor:
 
     def missing(self, y: FloatArray, domains: Partition) -> FloatArray:
         """Rows of a weight other than 0."""
-        code = np.where(np.isnan(y), domains.code, -1)
-        return self._rows(Partition(code, domains.names))
+        return self._rows(domains.within(np.isnan(y)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +291,6 @@ class Replicated:
 
     def _figures(self, made: ReplicateEstimates, column: int, variable: Variable, domains: Partition) -> Figures:
         estimate, n = made.estimate[:, column], made.n[:, column]
-        rows = np.bincount(domains.code[domains.code >= 0], minlength=len(domains.names)).astype(np.float64)
         logit_variance = None
         if variable.kind == "mean":
             shares = made.replicates[:, :, column]
@@ -285,16 +302,13 @@ class Replicated:
                 logit_variance = np.full(len(estimate), np.nan)
                 logits = replicate_logits(shares[:, inside], estimate[inside])
                 logit_variance[inside] = self.weights.variance(logits, special.logit(estimate[inside]))
-        used = np.where(variable.present, domains.code, -1)
-        weight = self.weights.weight[used >= 0]
-        code = used[used >= 0]
-        squares = np.bincount(code, weights=np.square(weight), minlength=len(n))
-        sums = np.bincount(code, weights=weight, minlength=len(n))
+        used = domains.within(variable.present)
+        squares, sums = used.rows(np.square(self.weights.weight)), used.rows(self.weights.weight)
         return Figures(
             estimate=estimate,
             variance=made.variance[:, column],
             n=n,
-            n_missing=rows - n,
+            n_missing=domains.rows() - n,
             df=made.df[:, column],
             sum_weights=made.sum_weights[:, column],
             deff=made.deff[:, column],
@@ -304,26 +318,31 @@ class Replicated:
         )
 
     def contrast(
-        self, variables: Sequence[Variable], inside: Sequence[BoolArray], coefficients: Sequence[float]
+        self,
+        variables: Sequence[Variable],
+        inside: Sequence[BoolArray],
+        coefficients: Sequence[float],
+        domains: Partition,
     ) -> Figures:
         """From the replicates of the statistics."""
-        estimate, replicates = 0.0, np.zeros(self.weights.n_replicates)
-        used = np.zeros(len(self.weights.weight), dtype=np.bool_)
+        size = len(domains.names)
+        estimate, replicates = np.zeros(size), np.zeros((self.weights.n_replicates, size))
+        used = np.zeros(len(domains.code), dtype=np.bool_)
         for variable, rows, coefficient in zip(variables, inside, coefficients, strict=True):
             if coefficient == 0:
                 continue
-            made = self._estimates(variable.kind, [variable], Partition(np.where(rows, 0, -1), ("",)))
-            estimate += coefficient * float(made.estimate[0, 0])
-            replicates += coefficient * made.replicates[:, 0, 0]
+            made = self._estimates(variable.kind, [variable], domains.within(rows))
+            estimate += coefficient * made.estimate[:, 0]
+            replicates += coefficient * made.replicates[:, :, 0]
             used |= rows & variable.present
-        whole = np.array([estimate])
+        taken = domains.within(used)
         return _contrast_figures(
-            whole,
-            self.weights.variance(replicates[:, None], whole),
-            np.array([float(used.sum())]),
-            np.array([float(self.weights.degrees_of_freedom(used))]),
-            np.array([float(self.weights.weight[used].sum())]),
-            float(np.any(inside, axis=0).sum()),
+            estimate,
+            self.weights.variance(replicates, estimate),
+            taken.rows(),
+            np.array([float(self.weights.degrees_of_freedom(taken.member(at))) for at in range(size)]),
+            taken.rows(self.weights.weight),
+            domains.within(np.any(inside, axis=0)).rows(),
         )
 
     def quantiles(
@@ -350,8 +369,7 @@ class Replicated:
 
     def missing(self, y: FloatArray, domains: Partition) -> FloatArray:
         """Rows, those of weight 0 too, as R counts them for replicates."""
-        code = domains.code[(domains.code >= 0) & np.isnan(y)]
-        return np.bincount(code, minlength=len(domains.names)).astype(np.float64)
+        return domains.within(np.isnan(y)).rows()
 
 
 def _contrast_figures(
@@ -360,9 +378,9 @@ def _contrast_figures(
     n: FloatArray,
     df: FloatArray,
     sum_weights: FloatArray,
-    asked: float,
+    asked: FloatArray,
 ) -> Figures:
-    none = np.full(1, np.nan)
+    none = np.full(len(estimate), np.nan)
     return Figures(
         estimate=estimate,
         variance=variance,
@@ -381,9 +399,12 @@ def _denominator(variable: Variable) -> FloatArray:
     return variable.x
 
 
-def _linearized(design: SurveyDesign, variable: Variable, inside: BoolArray) -> Linearized:
-    y = variable.y[:, None]
-    if variable.kind == "ratio":
-        return linearized_ratio(design, y, _denominator(variable)[:, None], inside=inside)
-    estimator: Callable[..., Linearized] = linearized_mean if variable.kind == "mean" else linearized_total
-    return estimator(design, y, inside=inside)
+def _linearized(layout: DomainLayout, variable: Variable, inside: BoolArray | None = None) -> DomainLinearized:
+    """The statistic ``(D, 1)`` of the layout's domains, of those rows that are ``inside`` ``(n,)``; None: all."""
+    y = variable.y[layout.kept, None]
+    if inside is not None:
+        y = np.where(inside[layout.kept, None], y, np.nan)
+    if variable.kind == "total":
+        return totals_by_domain(layout, y)
+    bottom = np.ones_like(y) if variable.kind == "mean" else _denominator(variable)[layout.kept, None]
+    return ratios_by_domain(layout, y, bottom)

@@ -77,16 +77,16 @@ def estimate_rows(
     share: bool,
 ) -> list[Row]:
     """One row a domain. ``share``: the mean of a column of 0 and 1, which proportions' intervals are for."""
-    intervals = interval_columns(figures, confidence, share=share)
+    intervals = _interval_columns(figures, confidence, share=share)
     rows = []
     for at, name in enumerate(names):
-        row = figures_row(estimate, name, figures, at, level=level)
-        row |= {column: plain(values[at]) for column, values in intervals.items()}
+        row = _figures_row(estimate, name, figures, at, level=level)
+        row |= {column: _plain(values[at]) for column, values in intervals.items()}
         rows.append(row)
     return rows
 
 
-def interval_columns(figures: Figures, confidence: Confidence, *, share: bool) -> dict[str, np.ndarray]:
+def _interval_columns(figures: Figures, confidence: Confidence, *, share: bool) -> dict[str, np.ndarray]:
     """Limits and rules ``(D,)`` of each method that goes with the statistic."""
     methods = confidence.methods
     if not share:
@@ -127,7 +127,7 @@ def named_row(estimate: Estimate, domain: str) -> Row:
     }
 
 
-def figures_row(estimate: Estimate, domain: str, figures: Figures, at: int, *, level: Label | None) -> Row:
+def _figures_row(estimate: Estimate, domain: str, figures: Figures, at: int, *, level: Label | None) -> Row:
     """The row of one domain without intervals."""
     return {
         **named_row(estimate, domain),
@@ -152,7 +152,7 @@ def _status(figures: Figures, at: int) -> str:
     return "ok" if np.isfinite(figures.variance[at]) else "no_variance"
 
 
-def plain(value: object) -> object:
+def _plain(value: object) -> object:
     """A value of an array as the table takes it."""
     return str(value) if isinstance(value, str) else float(cast(float, value))
 

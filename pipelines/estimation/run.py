@@ -34,12 +34,9 @@ from pipelines.estimation.rows import (
     Row,
     estimate_rows,
     estimate_table,
-    figures_row,
-    interval_columns,
     level_faults,
     mark_faults,
     named_row,
-    plain,
     proportion_levels,
 )
 from pipelines.estimation.sections import Label
@@ -236,21 +233,18 @@ class _Work:
 
     def contrast_rows(self, estimate: Estimate) -> list[Row]:
         """One row, or one a domain of ``by``."""
-        rows = []
         if isinstance(estimate.coefficients, dict):
-            parts = list(self._parts_of_ids(estimate, 1.0))
             name = " ".join(f"{value:+g} {other}" for other, value in estimate.coefficients.items())
-            return [self._contrast_row(estimate, name, parts, None)]
+            whole = Partition(np.zeros(self.frame.height, dtype=np.int64), (name,))
+            return self._contrast_rows(estimate, list(self._parts_of_ids(estimate, 1.0)), whole, None)
         coefficients = estimate.coefficients or (-1.0, 1.0)
         domains = partition(self.frame, estimate.where, estimate.by)
+        names = tuple(_sides_name(estimate, prefix, coefficients) for prefix in domains.names)
+        sides = [rows_where(self.frame, side) for side in estimate.between]
+        rows = []
         for level, variable in self.variables(estimate):
-            for at, prefix in enumerate(domains.names):
-                inside = domains.member(at)
-                parts = [
-                    (coefficient, variable, inside & rows_where(self.frame, side))
-                    for coefficient, side in zip(coefficients, estimate.between, strict=True)
-                ]
-                rows.append(self._contrast_row(estimate, _sides_name(estimate, prefix, coefficients), parts, level))
+            parts = [(coefficient, variable, side) for coefficient, side in zip(coefficients, sides, strict=True)]
+            rows += self._contrast_rows(estimate, parts, Partition(domains.code, names), level)
         return rows
 
     def _parts_of_ids(self, estimate: Estimate, factor: float) -> Iterator[tuple[float, Variable, BoolArray]]:
@@ -277,23 +271,27 @@ class _Work:
         else:
             yield factor, variables[0][1], inside
 
-    def _contrast_row(
+    def _contrast_rows(
         self,
         estimate: Estimate,
-        name: str,
         parts: Sequence[tuple[float, Variable, BoolArray]],
+        domains: Partition,
         level: Label | None,
-    ) -> Row:
+    ) -> list[Row]:
         figures = self.engine.contrast(
-            [variable for _, variable, _ in parts], [rows for *_, rows in parts], [value for value, *_ in parts]
+            [variable for _, variable, _ in parts],
+            [inside for *_, inside in parts],
+            [value for value, *_ in parts],
+            domains,
         )
-        row = figures_row(estimate, name, figures, 0, level=level)
-        if any(value != 0 and not (rows & variable.present).any() for value, variable, rows in parts):
-            row["status"] = "empty_domain"
-        return row | {
-            column: plain(values[0])
-            for column, values in interval_columns(figures, self.specification.confidence, share=False).items()
-        }
+        rows = estimate_rows(
+            estimate, level, figures, domains.names, confidence=self.specification.confidence, share=False
+        )
+        for value, variable, inside in parts:
+            if value != 0:
+                for at in np.flatnonzero(domains.within(inside & variable.present).rows() == 0):
+                    rows[at]["status"] = "empty_domain"
+        return rows
 
 
 def _is_share(y: FloatArray) -> bool:

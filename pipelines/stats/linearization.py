@@ -5,6 +5,7 @@ a sum of influences (variance), intervals (intervals), replicate variances (repl
 (moments, cells), what a measure means (rates).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -154,7 +155,7 @@ class DomainEstimates:
     ``n`` counts the rows used (measure present, a weight other than 0), ``df`` is PSUs minus strata among them
     (R's degf of the subset). ``deff`` is against simple random sampling without replacement, as R's
     ``deff=TRUE``, ``deff_replace`` with replacement; ``kish_deff`` is n sum(w^2)/sum(w)^2 of the
-    weights that act in the denominator (w, or w x for a ratio).
+    weights that act in the denominator (w, or w x for a ratio). All three are NaN for contrasts.
     """
 
     estimate: FloatArray
@@ -182,7 +183,8 @@ def domain_means(
 ) -> DomainEstimates:
     """Means by domain. ``y`` is ``(rows, K)``, NaN = missing and dropped for that measure; see build()."""
     layout = DomainLayout.build(design, domain, n_domains, rows=rows)
-    return ratio_estimates(layout, y[layout.kept], np.ones_like(y[layout.kept]))
+    value = y[layout.kept]
+    return domain_estimates(layout, ratios_by_domain(layout, value, np.ones_like(value)))
 
 
 def domain_ratios(
@@ -196,7 +198,7 @@ def domain_ratios(
 ) -> DomainEstimates:
     """Ratios of totals by domain; a row is used where both ``(rows, K)`` are present."""
     layout = DomainLayout.build(design, domain, n_domains, rows=rows)
-    return ratio_estimates(layout, numerator[layout.kept], denominator[layout.kept])
+    return domain_estimates(layout, ratios_by_domain(layout, numerator[layout.kept], denominator[layout.kept]))
 
 
 def domain_totals(
@@ -209,28 +211,25 @@ def domain_totals(
 ) -> DomainEstimates:
     """Totals by domain: influence w d y, not centred. Missing values count as outside the domain."""
     layout = DomainLayout.build(design, domain, n_domains, rows=rows)
-    value = y[layout.kept]
-    used = np.isfinite(value)
-    filled = np.where(used, value, 0.0)
-    n, sum_weights = layout.count(used), layout.sums(used * layout.weight)
-    influence = layout.weight * filled
-    total = layout.sums(influence)
-    mean = safe_divide(total, sum_weights)
-    centred = np.where(used, filled - layout.spread(np.nan_to_num(mean)), 0.0)
-    return _finish(
-        layout,
-        estimate=np.where(n > 0, total, np.nan),
-        influence=influence,
-        residual=centred,
-        acting=used * layout.weight,
-        used=used,
-        n=n,
-        sum_weights=sum_weights,
-    )
+    return domain_estimates(layout, totals_by_domain(layout, y[layout.kept]))
 
 
-def ratio_estimates(layout: DomainLayout, numerator: FloatArray, denominator: FloatArray) -> DomainEstimates:
-    """Ratios (means where the denominator is 1) on a layout; arrays ``(m, K)``, NaN = missing."""
+@dataclass(frozen=True, eq=False)
+class DomainLinearized:
+    """K statistics in each of the D domains of a layout as their influences: what :class:`Linearized` is of a file.
+
+    ``acting`` are the weights that act in the denominator; they and ``residual`` are not there for a contrast.
+    """
+
+    estimate: FloatArray  # (D, K) NaN where there is none
+    influence: FloatArray  # (m, K) of each row on the statistic of its domain
+    used: BoolArray  # (m, K)
+    residual: FloatArray | None  # (m, K)
+    acting: FloatArray | None  # (m, K)
+
+
+def ratios_by_domain(layout: DomainLayout, numerator: FloatArray, denominator: FloatArray) -> DomainLinearized:
+    """Ratios on a layout as :func:`linearized_ratio` has them; arrays ``(m, K)``, NaN = missing."""
     used = np.isfinite(numerator) & np.isfinite(denominator)
     top, bottom = np.where(used, numerator, 0.0), np.where(used, denominator, 0.0)
     acting = layout.weight * bottom
@@ -238,15 +237,65 @@ def ratio_estimates(layout: DomainLayout, numerator: FloatArray, denominator: Fl
     ratio = safe_divide(layout.sums(layout.weight * top), base)
     residual = safe_divide(top - layout.spread(np.nan_to_num(ratio)) * bottom, layout.spread(base))
     residual = np.where(used, residual, 0.0)
-    return _finish(
-        layout,
+    return DomainLinearized(
         estimate=ratio,
         influence=np.nan_to_num(layout.weight * residual),
+        used=used,
         residual=np.nan_to_num(residual),
         acting=acting,
+    )
+
+
+def totals_by_domain(layout: DomainLayout, y: FloatArray) -> DomainLinearized:
+    """Totals on a layout as :func:`linearized_total` has them; ``(m, K)``, NaN = missing."""
+    used = np.isfinite(y)
+    value = np.where(used, y, 0.0)
+    influence, acting = layout.weight * value, layout.weight * used
+    total = layout.sums(influence)
+    mean = safe_divide(total, layout.sums(acting))
+    return DomainLinearized(
+        estimate=np.where(layout.count(used) > 0, total, np.nan),
+        influence=influence,
         used=used,
-        n=layout.count(used),
-        sum_weights=layout.sums(used * layout.weight),
+        residual=np.where(used, value - layout.spread(np.nan_to_num(mean)), 0.0),
+        acting=acting,
+    )
+
+
+def contrast_by_domain(parts: Sequence[DomainLinearized], coefficients: Sequence[float]) -> DomainLinearized:
+    """The sum of coefficient x part in each domain; a row is used where a part of the contrast uses it."""
+    estimate, influence = np.zeros_like(parts[0].estimate), np.zeros_like(parts[0].influence)
+    used = np.zeros_like(parts[0].used)
+    for part, coefficient in zip(parts, coefficients, strict=True):
+        # Statistics that a contrast leaves out may be missing.
+        if coefficient != 0:
+            estimate += coefficient * part.estimate
+            influence += coefficient * part.influence
+            used |= part.used
+    return DomainLinearized(estimate=estimate, influence=influence, used=used, residual=None, acting=None)
+
+
+def domain_estimates(layout: DomainLayout, statistics: DomainLinearized) -> DomainEstimates:
+    """Variances, degrees of freedom and design effects of statistics by domain; NaN for what a contrast has not."""
+    used = statistics.used
+    n, sum_weights = layout.count(used), layout.sums(used * layout.weight)
+    variance = np.where(np.isfinite(statistics.estimate), layout.variance(statistics.influence, used=used), np.nan)
+    psus, strata = layout.present(used)
+    if statistics.residual is None or statistics.acting is None:
+        deff = deff_replace = kish = np.full(variance.shape, np.nan)
+    else:
+        squares = layout.sums(layout.weight * np.square(statistics.residual))
+        deff, deff_replace = design_effects(variance, squares=squares, n=n, sum_weights=sum_weights)
+        kish = kish_deff(layout, statistics.acting, n)
+    return DomainEstimates(
+        estimate=statistics.estimate,
+        variance=variance,
+        n=n,
+        df=psus - strata,
+        sum_weights=sum_weights,
+        deff=deff,
+        deff_replace=deff_replace,
+        kish_deff=kish,
     )
 
 
@@ -273,32 +322,3 @@ def design_effects(
 def kish_deff(layout: DomainLayout, acting: FloatArray, n: FloatArray) -> FloatArray:
     """Kish's design effect n sum(a^2)/sum(a)^2 of the acting weights ``(m, K)`` by domain ``(D, K)``."""
     return safe_divide(n * layout.sums(np.square(acting)), np.square(layout.sums(acting)))
-
-
-def _finish(
-    layout: DomainLayout,
-    *,
-    estimate: FloatArray,
-    influence: FloatArray,
-    residual: FloatArray,
-    acting: FloatArray,
-    used: BoolArray,
-    n: FloatArray,
-    sum_weights: FloatArray,
-) -> DomainEstimates:
-    known = np.isfinite(estimate)
-    variance = np.where(known, layout.variance(influence, used=used), np.nan)
-    psus, strata = layout.present(used)
-    deff, deff_replace = design_effects(
-        variance, squares=layout.sums(layout.weight * np.square(residual)), n=n, sum_weights=sum_weights
-    )
-    return DomainEstimates(
-        estimate=estimate,
-        variance=variance,
-        n=n,
-        df=psus - strata,
-        sum_weights=sum_weights,
-        deff=deff,
-        deff_replace=deff_replace,
-        kish_deff=kish_deff(layout, acting, n),
-    )

@@ -154,6 +154,47 @@ def test_differences_of_totals_and_ratios(run: Run, sample: pl.DataFrame) -> Non
         assert found[short] == pytest.approx(second - first, rel=1e-12)
 
 
+CASES: dict[str, dict[str, object]] = {
+    "plain": {},
+    "lonely": {"design": DESIGN | {"lonely_psu": "average", "lonely_psu_in_domain": True}},
+    "adjusted": {"design": DESIGN | {"lonely_psu": "adjust", "lonely_psu_in_domain": True}},
+    "stages": {"design": DESIGN | {"stages": ["psu", "unit"], "population": ["there", "within"]}},
+    "calibrated": {"calibration": {"method": "linear", "terms": ["1", "staff"], "totals": [500, 500 * 52]}},
+    "overlap": {"design": DESIGN | {"wave": "wave", "wave_covariance": "overlap"}},
+    "calibrated overlap": {
+        "design": DESIGN | {"wave": "wave", "wave_covariance": "overlap"},
+        "calibration": {"method": "poststratify", "margins": {"sex": {"A": 300, "B": 200}}},
+    },
+    "replicates": {"design": {"weight": "w"}, "replicates": {"file": "sets.csv", "scale": 0.5, "columns": ["r*"]}},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_contrasts_by_domain_are_those_asked_one_by_one(
+    run: Run, sample: pl.DataFrame, tmp_path: Path, case: str
+) -> None:
+    """A side may be empty, and a row may be in both."""
+    draw = np.random.default_rng(1)
+    sets = pl.DataFrame(draw.uniform(1, 2, (sample.height, 9)), schema=[f"r{i}" for i in range(9)])
+    sets.with_columns(row=np.arange(1, sample.height + 1)).write_csv(tmp_path / "sets.csv")
+    sides = {"between": [{"size": "small"}, {"size": ["small", "large"]}], "coefficients": [-1, 2]}
+    common = {"statistic": "contrast", "measure": "sales", **sides}
+    kinds = {"m": {}, "t": {"of": "total"}, "r": {"of": "ratio", "denominator": "staff"}}
+    keys = {"design": DESIGN, **CASES[case]}
+    # The domain of the fourth units is small, and its first side empty.
+    fourth = pl.col("unit") == 4
+    data = sample.with_columns(within=20, size=pl.when(fourth).then(pl.lit("large")).otherwise("size"))
+    together = run(data, estimates=[{"id": id_, **common, **of, "by": "unit"} for id_, of in kinds.items()], **keys)
+    apart = [
+        {"id": f"{id_}{unit}", **common, **of, "where": {"unit": unit}}
+        for id_, of in kinds.items()
+        for unit in (1, 2, 3, 4)
+    ]
+    expected = run(data, estimates=apart, **keys)
+    assert together.table["status"].to_list() == (["ok"] * 3 + ["empty_domain"]) * 3
+    assert_frame_equal(together.table.drop("id"), expected.table.drop("id"), rel_tol=1e-9, abs_tol=1e-9)
+
+
 def by_hand(sample: pl.DataFrame, *, groups: str | None = None) -> float:
     """V1 + V2 - 2C of method.md 3 for the difference of the waves' means; weights post-stratified by ``groups``."""
     scores: dict[int, dict[tuple[str, int], float]] = {}
