@@ -172,7 +172,8 @@ def replicate_quantiles(
         marks: Marks = {"no_variance": ~(variance > 0)}
     else:
         share = _shares(distributions, estimate)
-        below = (y[:, None] <= estimate[code]) & used[:, None]
+        below = np.zeros((len(y), len(p)), dtype=np.bool_)
+        below[used] = y[used, None] <= estimate[code[used]]
         made = weights.domain_totals([*below.T.astype(np.float64), used.astype(np.float64)], code, n_domains)[1]
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = weights.variance(made[:, :, :-1] / made[:, :, -1:], share)

@@ -379,7 +379,10 @@ def _counts(used: BoolArray, domain: IntArray, n_domains: int) -> FloatArray:
 
 
 def _spread(by_domain: FloatArray, domain: IntArray) -> FloatArray:
-    return cast(FloatArray, np.where((domain >= 0)[:, None], by_domain[domain], 0.0))
+    kept = domain >= 0
+    spread = np.zeros((len(domain), by_domain.shape[1]))
+    spread[kept] = by_domain[domain[kept]]
+    return spread
 
 
 def jackknife(design: SurveyDesign) -> ReplicateWeights:

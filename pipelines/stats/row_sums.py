@@ -132,7 +132,7 @@ class RowsByUnit:
             return totals
 
         totals = np.sum(in_threads(add, self.shares), axis=0)[:, :, : len(self.columns)]
-        return cast(FloatArray, np.moveaxis(totals, -1, 1).reshape(-1, *totals.shape[1:3])[:n])
+        return cast(FloatArray, np.moveaxis(totals, -1, 1).reshape(len(totals) * LANES, *totals.shape[1:3])[:n])
 
     def sums(
         self,

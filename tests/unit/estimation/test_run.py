@@ -169,14 +169,31 @@ CASES: dict[str, dict[str, object]] = {
 }
 
 
+def write_sets(folder: Path, n: int) -> None:
+    sets = pl.DataFrame(np.random.default_rng(1).uniform(1, 2, (n, 9)), schema=[f"r{i}" for i in range(9)])
+    sets.with_columns(row=np.arange(1, n + 1)).write_csv(folder / "sets.csv")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_by_of_no_rows_is_no_domain(run: Run, sample: pl.DataFrame, tmp_path: Path, case: str) -> None:
+    write_sets(tmp_path, sample.height)
+    nothing = {"measure": "sales", "where": {"size": "huge"}, "by": "sex"}
+    estimates = [
+        {"id": "m", "statistic": "mean", **nothing},
+        {"id": "t", "statistic": "total", **nothing},
+        {"id": "q", "statistic": "quantile", "probabilities": [0.5], **nothing},
+        {"id": "d", "statistic": "difference", "between": [{"wave": 1}, {"wave": 2}], **nothing},
+    ]
+    keys = {"design": DESIGN, **CASES[case]}
+    assert run(sample.with_columns(within=20), estimates=estimates, **keys).table.height == 0
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_contrasts_by_domain_are_those_asked_one_by_one(
     run: Run, sample: pl.DataFrame, tmp_path: Path, case: str
 ) -> None:
     """A side may be empty, and a row may be in both."""
-    draw = np.random.default_rng(1)
-    sets = pl.DataFrame(draw.uniform(1, 2, (sample.height, 9)), schema=[f"r{i}" for i in range(9)])
-    sets.with_columns(row=np.arange(1, sample.height + 1)).write_csv(tmp_path / "sets.csv")
+    write_sets(tmp_path, sample.height)
     sides = {"between": [{"size": "small"}, {"size": ["small", "large"]}], "coefficients": [-1, 2]}
     common = {"statistic": "contrast", "measure": "sales", **sides}
     kinds = {"m": {}, "t": {"of": "total"}, "r": {"of": "ratio", "denominator": "staff"}}
