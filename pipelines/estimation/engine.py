@@ -202,7 +202,7 @@ class Taylor:
     def _shared(
         self, layout: DomainLayout, statistic: DomainLinearized, domains: Partition
     ) -> tuple[FloatArray, FloatArray]:
-        """What shared units add to the variances ``(D,)``, and the degrees of freedom ``(D,)``, NaN of one wave alone."""
+        """What shared units add to the variances ``(D,)``, and their degrees of freedom, NaN of one wave alone."""
         assert self.waves is not None
         influence = np.zeros((self.design.n_rows, 1))
         influence[layout.kept] = statistic.influence
@@ -340,7 +340,7 @@ class Replicated:
             estimate,
             self.weights.variance(replicates, estimate),
             taken.rows(),
-            np.array([float(self.weights.degrees_of_freedom(taken.member(at))) for at in range(size)]),
+            self.weights.domain_degrees_of_freedom(taken.code, size),
             taken.rows(self.weights.weight),
             domains.within(np.any(inside, axis=0)).rows(),
         )

@@ -162,7 +162,7 @@ def replicate_quantiles(
     code = np.where(used, domain, -1)
     distributions = _by_domain(y, weights.weight, code, n_domains)
     estimate = _estimates(distributions, p, rule)
-    df = np.array([float(weights.degrees_of_freedom(code == at)) for at in range(n_domains)])
+    df = weights.domain_degrees_of_freedom(code, n_domains)
     rows = np.bincount(code[used], minlength=n_domains).astype(np.float64)
     if interval == "quantile":
         made = _replicate_estimates(weights, y, code, p, n_domains, rule)

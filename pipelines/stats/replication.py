@@ -13,6 +13,7 @@ rows in the domain for a domain.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -20,7 +21,16 @@ import polars as pl
 from scipy.linalg import hadamard
 
 from pipelines.errors import AxstatError
-from pipelines.stats.arrays import THREADS, BoolArray, FloatArray, IntArray, in_threads, safe_divide, summing
+from pipelines.stats.arrays import (
+    THREADS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    distinct_codes,
+    in_threads,
+    safe_divide,
+    summing,
+)
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import design_effects
 from pipelines.stats.row_sums import RowsByUnit
@@ -184,9 +194,22 @@ class ReplicateWeights:
         """
         if used is None and self.degf is not None:
             return self.degf
-        squares = np.square(self.base) if used is None else np.where(used, np.square(self.base), 0.0)
-        by_unit: FloatArray = np.bincount(self.unit, weights=squares, minlength=len(self.factor)).astype(np.float64)
-        return self._rank(by_unit) - 1
+        domain = np.zeros(len(self.base), dtype=np.int64) if used is None else np.where(used, 0, -1)
+        return int(self.domain_degrees_of_freedom(domain, 1)[0])
+
+    def domain_degrees_of_freedom(self, domain: IntArray, n_domains: int) -> FloatArray:
+        """As :meth:`degrees_of_freedom`, of the rows of each domain ``(D,)``.
+
+        Args:
+            domain: code 0..D-1 of each row, -1 for none.
+        """
+        kept = np.flatnonzero((domain >= 0) & (self.base != 0))
+        pairs, of_row = distinct_codes(domain[kept] * len(self.factor) + self.unit[kept])
+        squares = np.bincount(of_row, weights=np.square(self.base[kept]), minlength=len(pairs)).astype(np.float64)
+        code, unit = np.divmod(pairs, len(self.factor))
+        bounds = np.searchsorted(code, np.arange(n_domains + 1)).tolist()
+        ranks = [self._rank(unit[first:last], squares[first:last]) for first, last in pairwise(bounds)]
+        return np.array(ranks, dtype=np.float64) - 1.0
 
     def _by_unit(self, values: FloatArray) -> FloatArray:
         weighted = self.base[:, None] * values
@@ -208,26 +231,27 @@ class ReplicateWeights:
         root = np.sqrt(self.scale * self.rscales)[:, None]
         return cast(FloatArray, np.where(known, replicates - centre, 0.0) * root)
 
-    def _rank(self, squares: FloatArray) -> int:
-        """Rank of diag(sqrt(squares)) factor by the rule of R's qr().
+    def _rank(self, units: IntArray, squares: FloatArray) -> int:
+        """Rank of diag(sqrt(squares)) factor[units] by the rule of R's qr(); arrays ``(u,)``.
 
         A column is new if, the new columns before it projected out, RANK_TOLERANCE of its length is left.
         """
-        at = np.flatnonzero(squares > 0)
-        length = np.sqrt(np.einsum("u,ur,ur->r", squares, self.factor, self.factor))
+        n_blocks = -(-len(units) // (UNIT_BLOCK + self.n_replicates)) or 1
+        blocks = list(zip(np.array_split(units, n_blocks), np.array_split(squares, n_blocks), strict=True))
+        length = np.sqrt(np.sum([np.square(self._weighted(*block)).sum(axis=0) for block in blocks], axis=0))
         # What is new among some of the units is new among all: the rest can only lengthen what is left of a column.
-        some = at[:: max(2 * len(at) // (3 * max(self.n_replicates, 1)), 1)]
-        if len(some) < len(at) and _all_new(self._weighted(some, squares), length):
+        step = max(2 * len(units) // (3 * max(self.n_replicates, 1)), 1)
+        if step > 1 and _all_new(self._weighted(units[::step], squares[::step]), length):
             return self.n_replicates
         # Columns of the triangle have the lengths and angles of those of all units.
         triangle = np.zeros((0, self.n_replicates))
-        for block in np.array_split(at, -(-len(at) // (UNIT_BLOCK + self.n_replicates)) or 1):
-            stacked = np.vstack([triangle, self._weighted(block, squares)])
+        for block in blocks:
+            stacked = np.vstack([triangle, self._weighted(*block)])
             triangle = cast(FloatArray, np.linalg.qr(stacked, mode="r"))
         return _rank_of(triangle, length)
 
     def _weighted(self, units: IntArray, squares: FloatArray) -> FloatArray:
-        return self.factor[units] * np.sqrt(squares[units])[:, None]
+        return self.factor[units] * np.sqrt(squares)[:, None]
 
 
 def _sum(values: FloatArray) -> float:
@@ -350,12 +374,11 @@ def _finish(
         sum_weights=sum_weights,
     )
     df = np.zeros(n.shape)
-    for code in range(n_domains):
-        for column in range(used.shape[1]):
-            if column and np.array_equal(used[:, column], used[:, column - 1]):
-                df[code, column] = df[code, column - 1]
-            else:
-                df[code, column] = weights.degrees_of_freedom(used[:, column] & (domain == code))
+    for column in range(used.shape[1]):
+        if column and np.array_equal(used[:, column], used[:, column - 1]):
+            df[:, column] = df[:, column - 1]
+        else:
+            df[:, column] = weights.domain_degrees_of_freedom(np.where(used[:, column], domain, -1), n_domains)
     return ReplicateEstimates(
         estimate=estimate,
         replicates=replicates,

@@ -130,6 +130,21 @@ def test_degrees_of_freedom_are_the_rank_less_one() -> None:
     assert weights.degrees_of_freedom() == np.linalg.matrix_rank(weights.factor) - 1
 
 
+def test_degrees_of_freedom_by_domain_are_those_of_its_rows() -> None:
+    """Rank of the weights written out: of domains that share units, of one of five units, of one without rows."""
+    rng = np.random.default_rng(3)
+    unit = rng.integers(0, 30, 400)
+    weights = ReplicateWeights.from_factors(
+        np.where(np.arange(400) % 7 == 0, 0.0, rng.uniform(1, 5, 400)), unit, rng.uniform(0.5, 2, (30, 12)), scale=1.0
+    )
+    domain = np.where(unit < 5, 3, rng.integers(-1, 3, 400))
+    found = weights.domain_degrees_of_freedom(domain, 5)
+    written = weights.analysis_weights()
+    assert found.tolist() == [np.linalg.matrix_rank(written[domain == code]) - 1 for code in range(5)]
+    assert found.tolist() == [weights.degrees_of_freedom(domain == code) for code in range(5)]
+    assert found.tolist() == [11, 11, 11, 4, -1]
+
+
 @pytest.mark.parametrize("order", ["units together", "units apart", "units apart, in the order of their codes"])
 @pytest.mark.parametrize(("replicates", "columns"), [(0, 1), (5, 2), (LANES - 1, 3), (LANES, 2), (2 * LANES + 7, 1)])
 def test_domain_totals_are_those_of_the_weights_written_out(order: str, replicates: int, columns: int) -> None:
