@@ -28,7 +28,9 @@ Nothing is expanded into differences of large sums: a stratum adds sum over the 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -174,10 +176,7 @@ class DomainLayout:
         if design.calibration_group is None:
             for stage in design.stages:
                 row_key = row_domain * stage.n_units + stage.unit[at]
-                # Under a general calibration every unit has a residual in every domain.
-                if design.calibration is not None:
-                    pair_key = np.arange(n_domains * stage.n_units)
-                elif (row_key[1:] > row_key[:-1]).all():
+                if (row_key[1:] > row_key[:-1]).all():
                     pair_key = row_key
                 else:
                     pair_key, _ = distinct_codes(row_key)
@@ -224,35 +223,42 @@ class DomainLayout:
         return by_domain[self.row_domain]
 
     def scores(self, influence: FloatArray) -> FloatArray:
-        """Total per pair ``(Q, K)`` of the weighted influences ``(m, K)``; residuals under calibration."""
+        """Total per pair ``(Q, K)`` of the weighted influences ``(m, K)``; residuals where post-stratified.
+
+        Raises:
+            ValueError: another calibration: units without a row in the domain have residuals too, see :meth:`variance`.
+        """
         return self.scores_by_level(influence)[0]
 
     def scores_by_level(self, influence: FloatArray) -> list[FloatArray]:
         """As :meth:`scores`, of the pairs of each stage."""
         if self.design.calibration is not None:
-            return self._residual_scores(influence)
+            raise ValueError("every unit has a residual under this calibration: ask for the variance or covariance")
         totals = [level.totals(influence) for level in self.levels]
         if self.group_mean is not None:
             means = self.group_mean @ influence
             totals = [total - level.pair_group @ means for total, level in zip(totals, self.levels, strict=True)]
         return totals
 
-    def _residual_scores(self, influence: FloatArray) -> list[FloatArray]:
-        """Residuals of every row in every domain, summed by unit; one domain at a time."""
-        design, columns = self.design, influence.shape[1]
+    def _residuals(self, influence: FloatArray) -> Iterator[FloatArray]:
+        """Residuals ``(n, K)`` of every row of the design in each domain.
+
+        All domains at once would be as many numbers as domains x rows.
+        """
+        design = self.design
         assert design.calibration is not None
-        by_unit = [summing(stage.unit, stage.n_units) for stage in design.stages]
-        scores = [np.empty((self.n_domains, stage.n_units, columns)) for stage in design.stages]
         order = np.argsort(self.row_domain, kind="stable")
-        start = np.searchsorted(self.row_domain[order], np.arange(self.n_domains + 1))
-        for domain in range(self.n_domains):
-            rows = order[start[domain] : start[domain + 1]]
-            whole = np.zeros((design.n_rows, columns))
+        bounds = np.searchsorted(self.row_domain[order], np.arange(self.n_domains + 1)).tolist()
+        for first, last in pairwise(bounds):
+            rows = order[first:last]
+            whole = np.zeros((design.n_rows, influence.shape[1]))
             np.add.at(whole, self.design_row[rows], influence[rows])
-            residual = design.calibration.residuals(whole)
-            for total, collect in zip(scores, by_unit, strict=True):
-                total[domain] = collect @ residual
-        return [total.reshape(-1, columns) for total in scores]
+            yield design.calibration.residuals(whole)
+
+    @cached_property
+    def _of_residuals(self) -> "DomainLayout":
+        """What residuals are a sum over: all rows of the design, as if not calibrated."""
+        return DomainLayout.whole(replace(self.design, calibration=None))
 
     def present(self, used: BoolArray) -> tuple[FloatArray, FloatArray]:
         """PSUs and strata ``(D, K)`` with a used row of a weight other than 0; ``used`` is ``(m, K)``."""
@@ -282,6 +288,11 @@ class DomainLayout:
             used: rows ``(m, K)`` with the measure; matters on an uncalibrated design for lonely_psu 'average' and for
                 lonely_psu_in_domain, where R counts what keeps a row.
         """
+        if self.design.calibration is not None:
+            variance = np.zeros((self.n_domains, influence.shape[1]))
+            for domain, residual in enumerate(self._residuals(influence)):
+                variance[domain] = self._of_residuals.variance(residual)[0]
+            return variance
         return self._variance(self.scores_by_level(influence), used)
 
     def variance_parts(self, scores: Sequence[FloatArray], *, used: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -307,6 +318,10 @@ class DomainLayout:
         Meant for one domain that holds the whole file, where each column has its own rows other than 0.
         """
         covariance = np.zeros((influence.shape[1],) * 2)
+        if self.design.calibration is not None:
+            for residual in self._residuals(influence):
+                covariance += self._of_residuals.covariance(residual)
+            return covariance
         for level, deviations in zip(self.levels, self._deviations(self.scores_by_level(influence), used), strict=True):
             covariance += level.sum_of_products(*deviations)
         return covariance

@@ -1,14 +1,18 @@
 """The variance by hand, against a plain dense formula, and its invariances."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.stats.calibration import calibrate
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.linearization import design_effects, domain_means, domain_ratios, domain_totals
-from pipelines.stats.variance import DomainLayout
+from pipelines.stats.terms import terms_matrix
+from pipelines.stats.variance import DomainLayout, covariance
 
 
 def random_survey(seed: int, *, calibrated: bool, clustered: bool) -> tuple[pl.DataFrame, SurveyDesign]:
@@ -230,6 +234,28 @@ def test_design_effect_of_a_census_is_not_a_number() -> None:
     assert np.isnan(without[0, 0])
     smaller, _ = design_effects(np.ones((1, 1)), squares=np.ones((1, 1)), n=ten, sum_weights=ten / 2)
     assert np.isnan(smaller[0, 0])
+
+
+def test_calibrated_domains_are_summed_one_at_a_time_with_the_same_result() -> None:
+    """A variance is that of the residuals over the file, and their covariances add up; rows in any order of units."""
+    rng = np.random.default_rng(5)
+    n, d = 60, rng.integers(-1, 4, 60)
+    frame = pl.DataFrame({"h": rng.integers(0, 3, n), "u": rng.integers(0, 6, n), "x": rng.normal(size=n)})
+    made = calibrate(rng.uniform(1, 3, n), terms_matrix(frame, ["1", "x"]), {"1": 150.0, "x": 4.0})
+    uncalibrated = SurveyDesign.from_frame(
+        frame.with_columns(w=made.weight), weight="w", strata="h", stages=["u"], nest=True, allow_negative_weights=True
+    )
+    design = replace(uncalibrated, calibration=made.residualizer)
+    influence = design.weight[:, None] * rng.normal(size=(n, 2))
+    layout = DomainLayout.build(design, d, 5)
+    residuals = [made.residualizer.residuals(np.where((d == code)[:, None], influence, 0.0)) for code in range(5)]
+    by_hand = [covariance(uncalibrated, residual) for residual in residuals]
+    found = layout.variance(influence[layout.kept])
+    assert found == pytest.approx(np.array([np.diagonal(each) for each in by_hand]), rel=1e-10)
+    assert (found > 0).all(axis=1).tolist() == [True] * 4 + [False]
+    assert layout.covariance(influence[layout.kept]) == pytest.approx(np.sum(by_hand, axis=0), rel=1e-10)
+    with pytest.raises(ValueError, match="every unit has a residual"):
+        layout.scores(influence[layout.kept])
 
 
 def test_codes_that_do_not_fit_are_refused() -> None:
