@@ -4,8 +4,9 @@ Belongs here: the coding of labels, populations and weights, with violations tha
 what a design is (design, stages).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -25,8 +26,11 @@ from pipelines.stats.arrays import (
     run_starts,
 )
 from pipelines.stats.stages import Stage
+from pipelines.stats.terms import whole_numbers
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+# Strata or units of a fault, and values of each, that are written out
+SHOWN = 5
 
 
 @dataclass(eq=False)
@@ -44,6 +48,7 @@ class DesignSheet:
     parents: list[IntArray]  # a stage: stratum of each unit (U,)
     populations: list[FloatArray]  # a stage: units in each stratum (S,)
     above: list[IntArray]  # strata, then units of each stage: what the units of a stage are drawn in (r,)
+    named_by: list[tuple[str, ...]]  # the columns that name those
 
     @classmethod
     def build(cls, frame: pl.DataFrame, columns: Sequence[str], *, whole: bool) -> "DesignSheet":
@@ -59,15 +64,58 @@ class DesignSheet:
             parents=[],
             populations=[],
             above=[],
+            named_by=[],
         )
 
     def spread(self, by_run: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
         """A value of each run ``(r,)`` on its rows ``(n,)``."""
         return np.repeat(by_run, self.length)
 
-    def broken(self, runs: BoolArray, code: str, column: str, expected: str, got: str) -> list[Violation]:
-        """A violation that names the rows of the runs ``(r,)`` marked, if there are any."""
-        return broken_rows(pl.Series(self.spread(runs)), code, column, expected, got) if runs.any() else []
+    def broken(
+        self, runs: BoolArray, code: str, column: str, expected: str, got: str | Callable[[BoolArray], str]
+    ) -> list[Violation]:
+        """A violation that names the rows of the runs ``(r,)`` marked, if there are any; ``got`` is told only then."""
+        if not runs.any():
+            return []
+        told = got if isinstance(got, str) else got(runs)
+        return broken_rows(pl.Series(self.spread(runs)), code, column, expected, told)
+
+    def _values(self, runs: BoolArray, *, group: IntArray, by: Sequence[str], value: pl.Series) -> str:
+        """The values that the groups of the runs marked have there: "stratum north: 40 (3 rows), 41 (1 row)"."""
+
+        def told(of: IntArray) -> str:
+            held = value[of].fill_nan(None) if value.dtype.is_float() else value[of]
+            rows = pl.DataFrame({"value": whole_numbers(held), "rows": self.length[of]})
+            counts = rows.group_by("value").agg(pl.col("rows").sum()).sort("rows", "value", descending=[True, False])
+            shown = counts.head(SHOWN).select(pl.col("value").cast(pl.String).fill_null("missing"), "rows")
+            parts = [f"{text} ({n} row{'s' if n > 1 else ''})" for text, n in shown.iter_rows()]
+            return _first(parts, ", ", of=counts.height)
+
+        return self._groups(runs, group, by, told)
+
+    def _by_stratum(self, level: int, column: str) -> Callable[[BoolArray], str]:
+        return partial(self._values, group=self.above[level], by=self.named_by[level], value=self.short[column])
+
+    def _sizes(self, runs: BoolArray, *, level: int, there: FloatArray) -> str:
+        """Sample and population of the strata of the runs marked: "stratum north: n = 4, N = 3"."""
+        above, sampled = self.above[level], self.sampled(level)
+        return self._groups(
+            runs,
+            above,
+            self.named_by[level],
+            lambda of: f"n = {sampled[above[of[0]]]}, N = {there[above[of[0]]]:.15g}",
+        )
+
+    def _groups(self, runs: BoolArray, group: IntArray, by: Sequence[str], told: Callable[[IntArray], str]) -> str:
+        """The groups of the runs marked, each with what is told of these runs."""
+        at = np.flatnonzero(runs)
+        groups = np.unique(group[at])
+        parts = []
+        for each in groups[:SHOWN]:
+            of = at[group[at] == each]
+            labels = (f"{name} {whole_numbers(self.short[name][of[:1]]).item()}" for name in by)
+            parts.append(f"{', '.join(labels) or 'all rows'}: {told(of)}")
+        return _first(parts, "; ", of=len(groups))
 
     def code_units(self, strata: str | None, stages: Sequence[str], *, nest: bool, wave: str | None) -> list[Violation]:
         """Code the units of every stage; PSUs that stand in two strata are at fault."""
@@ -75,6 +123,8 @@ class DesignSheet:
         if strata is not None:
             stratum, self.labels = dense_codes(self.short[strata])
         self.above.append(stratum)
+        outer = () if strata is None else (strata,)
+        self.named_by = [(*outer, *stages[:level]) for level in range(len(stages) + 1)]
         if self.whole:
             self.parents.append(self.spread(stratum))
             return []
@@ -84,7 +134,7 @@ class DesignSheet:
             unit, parent = label, np.zeros(len(known), dtype=np.int64)
         else:
             if not nest:
-                found = self._in_two_strata(label, stratum, stages[0], wave)
+                found = self._in_two_strata(label, stratum, strata, stages[0], wave)
             unit, _, parent = nested_codes(label, stratum)
         self.units.append(unit)
         self.parents.append(parent)
@@ -95,16 +145,20 @@ class DesignSheet:
         self.above += self.units
         return found
 
-    def _in_two_strata(self, label: IntArray, stratum: IntArray, column: str, wave: str | None) -> list[Violation]:
+    def _in_two_strata(
+        self, label: IntArray, stratum: IntArray, strata: str, column: str, wave: str | None
+    ) -> list[Violation]:
         unit = label if wave is None else nested_codes(label, code_labels(self.short[wave])[0])[0]
         of_unit = np.zeros(int(unit.max()) + 1, dtype=np.int64)
         of_unit[unit] = stratum
         return self.broken(
-            of_unit[unit] != stratum,
+            _whole_groups(of_unit[unit] != stratum, unit),
             "psu_in_two_strata",
             column,
             "each primary sampling unit in one stratum" + ("" if wave is None else " within one wave"),
-            "a unit that stands in another stratum too",
+            partial(
+                self._values, group=unit, by=[column] if wave is None else [wave, column], value=self.short[strata]
+            ),
         )
 
     def sampled(self, level: int) -> IntArray:
@@ -127,20 +181,22 @@ class DesignSheet:
         stratum, sampled = self.above[0], self.sampled(0)
         whole = np.zeros(len(sampled), dtype=np.bool_)
         whole[stratum] = marked
+        differs = whole[stratum] != marked
         found += self.broken(
-            whole[stratum] != marked,
+            _whole_groups(differs, stratum),
             "take_all_varies",
             take_all,
             "one value in each stratum",
-            "another value than on other rows of the stratum",
+            self._by_stratum(0, take_all),
         )
+        whole[stratum[differs]] = False  # which of its values holds is not known
         there = self.populations[0]
         found += self.broken(
             (whole & np.isfinite(there) & (there != sampled))[stratum],
             "take_all_not_complete",
             take_all,
             "all units of a take-all stratum in the file",
-            "a population other than the units in the file",
+            partial(self._sizes, level=0, there=there),
         )
         self.populations[0] = np.where(whole, sampled.astype(np.float64), there)
         return found
@@ -154,13 +210,13 @@ class DesignSheet:
         if not table.select(pl.any_horizontal((pl.all() > 1).any())).item():
             return bool(below.any()), []
         found: list[Violation] = []
-        for name in columns:
+        for level, name in enumerate(columns):
             found += self.broken(
                 (table[name] < 1).fill_null(False).to_numpy(),
                 "population_below_one",
                 name,
-                "counts, 1 or more, on every row",
-                "a fraction",
+                "counts, 1 or more, on every row; or sampling fractions, not above 1, on every row",
+                self._by_stratum(level, name),
             )
         return False, found
 
@@ -176,15 +232,23 @@ class DesignSheet:
         )
         there = np.full(len(sampled), np.inf)
         there[above[~absent]] = value[~absent]
+        differs = ~absent & (there[above] != value)
         found += self.broken(
-            ~absent & (there[above] != value),
+            _whole_groups(differs, above),
             "population_varies",
             name,
             "one population in each stratum (at later stages: in each parent unit)",
-            "another one than on other rows of the stratum",
+            self._by_stratum(level, name),
         )
+        there[above[differs]] = np.inf  # which of its values holds is not known
         if fractions:
-            found += self.broken(value <= 0, "fraction_not_positive", name, "a sampling fraction above 0", "0 or less")
+            found += self.broken(
+                value <= 0,
+                "fraction_not_positive",
+                name,
+                "a count of 1 or more, or a sampling fraction above 0",
+                self._by_stratum(level, name),
+            )
             there = sampled / np.where(np.isfinite(there) & (there > 0), there, np.nan)
             there = np.where(np.isnan(there), np.inf, there)
         found += self.broken(
@@ -192,7 +256,7 @@ class DesignSheet:
             "sample_exceeds_population",
             name,
             "at least as many units in the population as in the sample of the stratum",
-            "fewer",
+            partial(self._sizes, level=level, there=there),
         )
         return there, found
 
@@ -269,3 +333,13 @@ def broken_rows(rows: pl.Series, code: str, column: str, expected: str, got: str
             rows=tuple(int(row) + 1 for row in at),
         )
     ]
+
+
+def _whole_groups(some: BoolArray, group: IntArray) -> BoolArray:
+    """All runs ``(r,)`` of the groups of which some are marked."""
+    return np.isin(group, group[some]) if some.any() else some
+
+
+def _first(parts: Sequence[str], between: str, *, of: int) -> str:
+    """The first of a number of parts, and how many more there are."""
+    return between.join([*parts, f"and {of - len(parts)} more"] if of > len(parts) else parts)

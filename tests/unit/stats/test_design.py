@@ -25,6 +25,10 @@ def rows_at_fault(error: pytest.ExceptionInfo[ViolationsError]) -> dict[str, tup
     return {violation.code: violation.rows for violation in error.value.violations}
 
 
+def got(error: pytest.ExceptionInfo[ViolationsError]) -> dict[str, str]:
+    return {violation.code: violation.got for violation in error.value.violations}
+
+
 def test_counts_factors_and_populations() -> None:
     design = SurveyDesign.from_frame(
         frame(), weight="w", strata="h", stages=["psu"], population=["N"], calibration_group="g"
@@ -67,16 +71,72 @@ def test_population_smaller_varying_or_missing() -> None:
         SurveyDesign.from_frame(frame(N=[10, 11, 10, 1, 1]), weight="w", strata="h", population=["N"])
     found = rows_at_fault(error)
     assert found["sample_exceeds_population"] == (4, 5)
-    assert found["population_varies"] == (2,)
+    assert found["population_varies"] == (1, 2, 3)
     with pytest.raises(ViolationsError) as error:
         SurveyDesign.from_frame(frame(N=[10, 10, 10, 2, None]), weight="w", strata="h", population=["N"])
     assert rows_at_fault(error)["population_missing"] == (5,)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_more_than_one_value_in_a_stratum_names_it_with_all_of_them_in_any_order(*, reverse: bool) -> None:
+    """Which row is the fault cannot be known from two values: the counts show it."""
+    sheet = pl.DataFrame(
+        {
+            "stratum": ["north"] * 4 + ["south"] * 4,
+            "psu": [1, 1, 1, 2, 3, 3, 4, 1],
+            "N": [40.0, 40.0, 40.0, 41.0, 8.5, 8.5, None, 9.5],
+            "all": [True, False, False, False, False, False, False, False],
+        }
+    )
+    rows = (1, 2, 3, 4, 5, 6, 7, 8)
+    if reverse:
+        sheet = sheet.reverse()
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(sheet, weight=None, strata="stratum", stages=["psu"], population=["N"], take_all="all")
+    assert got(error) == {
+        "psu_in_two_strata": "psu 1: north (3 rows), south (1 row)",
+        "population_missing": "missing",
+        "population_varies": "stratum north: 40 (3 rows), 41 (1 row); stratum south: 8.5 (2 rows), missing (1 row), "
+        "9.5 (1 row)",
+        "take_all_varies": "stratum north: false (3 rows), true (1 row)",
+    }
+    at_fault = {"psu_in_two_strata": (1, 2, 3, 8), "population_varies": rows, "take_all_varies": (1, 2, 3, 4)}
+    found = rows_at_fault(error)
+    for code, expected in at_fault.items():
+        assert found[code] == (tuple(sorted(9 - row for row in expected)) if reverse else expected)
+
+
+def test_of_many_strata_at_fault_the_first_are_told() -> None:
+    sheet = pl.DataFrame({"stratum": [f"s{h:02}" for h in range(17)] * 2, "N": [1] * 34, "w": [1.0] * 34})
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(sheet, weight="w", strata="stratum", population=["N"])
+    told = got(error)["sample_exceeds_population"]
+    assert told.startswith("stratum s00: n = 2, N = 1; stratum s01: ")
+    assert told.endswith("stratum s04: n = 2, N = 1; and 12 more")
+
+
+def test_a_unit_in_two_strata_of_one_wave_is_told_with_the_wave() -> None:
+    sheet = pl.DataFrame({"h": ["a", "b", "b"], "id": [7, 7, 7], "wave": [1, 2, 1], "w": [1.0] * 3})
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(sheet, weight="w", strata="h", stages=["id"], wave="wave")
+    assert got(error) == {"psu_in_two_strata": "wave 1, id 7: a (1 row), b (1 row)"}
+
+
+@pytest.mark.parametrize("wrong", [0, -40])
+def test_a_population_of_nothing_is_told_as_it_is(wrong: int) -> None:
+    for other, code in ((10, "population_below_one"), (wrong, "fraction_not_positive")):
+        with pytest.raises(ViolationsError) as error:
+            SurveyDesign.from_frame(
+                frame(N=[other] * 3 + [wrong] * 2), weight="w", strata="h", population=["N"], lonely_psu="remove"
+            )
+        assert f"h s2: {wrong} (2 rows)" in got(error)[code]
+        assert "counts, 1 or more" in str(error.value) or "a count of 1 or more" in str(error.value)
+
+
 def test_psu_in_two_strata() -> None:
     with pytest.raises(ViolationsError) as error:
         SurveyDesign.from_frame(frame(psu=["p1", "p1", "p2", "p2", "p4"]), weight="w", strata="h", stages=["psu"])
-    assert rows_at_fault(error) == {"psu_in_two_strata": (3,)}
+    assert rows_at_fault(error) == {"psu_in_two_strata": (3, 4)}
 
 
 def test_lonely_psu_fails_by_default_and_names_the_strata() -> None:
@@ -155,7 +215,11 @@ def test_sampling_fractions_are_read_as_r_reads_them() -> None:
 def test_populations_of_later_stages_are_checked_in_their_parent() -> None:
     with pytest.raises(ViolationsError) as error:
         SurveyDesign.from_frame(two_stages(M=[4, 5, 2, 2, 1, 1, 2, 2]), weight=None, **STAGES)
-    assert rows_at_fault(error) == {"population_varies": (1,), "sample_exceeds_population": (5, 6)}
+    assert rows_at_fault(error) == {"population_varies": (1, 2), "sample_exceeds_population": (5, 6)}
+    assert got(error) == {
+        "population_varies": "h s1, psu a: 4 (1 row), 5 (1 row)",
+        "sample_exceeds_population": "h s2, psu c: n = 2, N = 1",
+    }
 
 
 def test_labels_of_later_stages_are_read_within_their_parent() -> None:
@@ -214,7 +278,11 @@ def test_take_all_strata() -> None:
     wrong = marked.with_columns(pl.Series("N", [10, 10, 10, 4, 4]), pl.Series("all", [True, False, False, True, True]))
     with pytest.raises(ViolationsError) as error:
         SurveyDesign.from_frame(wrong, weight="w", strata="h", population=["N"], take_all="all")
-    assert rows_at_fault(error) == {"take_all_varies": (1,), "take_all_not_complete": (4, 5)}
+    assert rows_at_fault(error) == {"take_all_varies": (1, 2, 3), "take_all_not_complete": (4, 5)}
+    assert got(error) == {
+        "take_all_varies": "h s1: false (2 rows), true (1 row)",
+        "take_all_not_complete": "h s2: n = 2, N = 4",
+    }
 
 
 def test_negative_weights_only_where_allowed_and_zero_is_kept() -> None:
