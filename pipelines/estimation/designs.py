@@ -15,7 +15,7 @@ from pipelines.estimation.data import DataFile, number_faults
 from pipelines.estimation.spec import CalibrationPlan, Design, Replicates, Specification
 from pipelines.estimation.tables import joined_labels
 from pipelines.estimation.waves import Waves
-from pipelines.stats.arrays import FloatArray, codes_in, run_starts
+from pipelines.stats.arrays import FloatArray, IntArray, codes_in, run_starts
 from pipelines.stats.calibration import Calibration, calibrate, post_stratify, rake
 from pipelines.stats.design import SurveyDesign
 from pipelines.stats.replication import ReplicateWeights
@@ -171,6 +171,9 @@ def join_replicates(
     if faults:
         raise ViolationsError(f"replicates of {file.name}", faults)
     at = codes_in(key, theirs)
+    faults += _missing_weights(table.select(*beside, *names), at, file.name)
+    if faults:
+        raise ViolationsError(f"replicates of {file.name}", faults)
     sets = table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()[at]
     return frame.with_columns(table[name].gather(at) for name in beside), sets
 
@@ -205,6 +208,27 @@ def _key_faults(key: pl.Series, theirs: pl.Series, file: str) -> list[Violation]
                 )
             )
     return faults
+
+
+def _missing_weights(table: pl.DataFrame, at: IntArray, file: str) -> list[Violation]:
+    """Missing weights in the rows of the file that the data use ``(n,)``; its other rows may be without."""
+    lacking = [column for column in table if column.null_count()]
+    missing = {column.name: np.unique(at[column.is_null().to_numpy()[at]]) for column in lacking}
+    missing = {name: rows for name, rows in missing.items() if len(rows)}
+    if not missing:
+        return []
+    names = list(missing)
+    shown = ", ".join(repr(name) for name in names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return [
+        Violation(
+            "replicates_missing",
+            where=f"replicates, file {file}, column{'s' if len(names) > 1 else ''} {shown}",
+            expected="a number in every row whose key the data have",
+            got=f"{sum(len(rows) for rows in missing.values())} missing",
+            hint="mend the replicate file",
+            rows=tuple((np.unique(np.concatenate(list(missing.values()))) + 1).tolist()),
+        )
+    ]
 
 
 def replicate_weights(

@@ -439,6 +439,30 @@ def test_columns_that_are_no_replicates_are_not_taken_for_some(run: Run, sample:
     )
 
 
+def test_missing_replicates_are_named_in_their_own_file(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
+    """The file has its rows in an order of its own, and one of a unit that the data leave out."""
+    rows = list(range(sample.height, -1, -1))
+    sets = pl.DataFrame({"row": rows} | {f"r{i}": [1.5 + i + row % 5 for row in rows] for i in range(4)})
+
+    def asked_with(sets: pl.DataFrame) -> None:
+        sets.write_csv(tmp_path / "sets.csv")
+        replicates = {"file": "sets.csv", "scale": 1}
+        run(sample, design={"weight": "w"}, replicates=replicates, estimates=asked(statistic="mean"))
+
+    last = pl.col("row") == 0
+    asked_with(sets.with_columns(pl.when(last).then(None).otherwise("r1").alias("r1")))
+    with pytest.raises(ViolationsError) as raised:
+        asked_with(
+            sets.with_columns(
+                pl.when(last | (pl.col("row") == sample.height - 2)).then(None).otherwise("r1").alias("r1"),
+                pl.when(pl.col("row") == sample.height - 6).then(None).otherwise("r3").alias("r3"),
+            )
+        )
+    (fault,) = raised.value.violations
+    assert fault.where == "replicates, file sets.csv, columns 'r1', 'r3'"
+    assert (fault.code, fault.rows, fault.got) == ("replicates_missing", (3, 7), "2 missing")
+
+
 def test_replicates_without_a_row_of_the_data_are_refused(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
     pl.DataFrame({"row": [1, 2, 2], "r1": [1.0, 2.0, 3.0]}).write_csv(tmp_path / "sets.csv")
     with pytest.raises(ViolationsError) as raised:
