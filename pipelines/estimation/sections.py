@@ -175,6 +175,8 @@ def _fault(model: type[BaseModel], found: Mapping[str, Any], place: str) -> Viol
     if kind == "model_type":
         return Violation("not_a_mapping", where, "keys and values", _shown(found["input"]), "write key: value")
     expected = _KINDS.get(kind, str(found["msg"]).lower().removeprefix("input should be "))
+    if kind in _LIMITS:
+        expected = _LIMITS[kind].format_map(found["ctx"])
     return Violation("value_not_valid", where, expected, _shown(found["input"]), "give a value of that kind")
 
 
@@ -191,12 +193,22 @@ _KINDS = {
 }
 
 
+_LIMITS = {
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "{le:g} or less",
+}
+
+
 def _keys_of(found: Mapping[str, Any]) -> set[str]:
     """Parts of a location that are keys of the file: not the names of types, which pydantic writes in brackets."""
     return {
         part
         for part in found["loc"]
-        if isinstance(part, str) and part not in ("bool", "int", "float", "str") and not part.endswith("]")
+        if isinstance(part, str)
+        and part not in ("bool", "int", "float", "str", "constrained-float")
+        and not part.endswith("]")
     }
 
 

@@ -36,6 +36,7 @@ Statistic = Literal["mean", "proportion", "total", "ratio", "difference", "quant
 Basic = Literal["mean", "proportion", "total", "ratio"]
 # As in stats.hypothesis_tests, which takes long to import.
 AssociationStatistic = Literal["F", "Chisq", "Wald", "adjWald", "saddlepoint", "lincom"]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Design(Section):
@@ -82,8 +83,8 @@ class Replicates(Section):
     key: Name = "row"
     columns: Names = ("r[0-9]*",)
     combined: bool = True
-    scale: float = Field(ge=0)
-    rscales: float | tuple[float, ...] = 1.0
+    scale: NotNegative
+    rscales: NotNegative | tuple[NotNegative, ...] = 1.0
     mse: bool = False
     degf: int | None = None
 

@@ -150,6 +150,36 @@ def test_the_null_of_a_t_test_is_a_key(tmp_path: Path) -> None:
     assert test.null == 0.5
 
 
+ONE = "estimates: [{id: a, statistic: mean, measure: y}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "expected", "got", "hint"),
+    [
+        ("replicates: {file: r.csv, scale: -1}", "replicates.scale", "0 or more", "-1", "that kind"),
+        ("replicates: {file: r.csv, scale: 1, rscales: -1}", "replicates.rscales", "0 or more", "-1", "that kind"),
+        (
+            "replicates: {file: r.csv, scale: 1, rscales: [1, -0.5]}",
+            "replicates.rscales[1]",
+            "0 or more",
+            "-0.5",
+            "that kind",
+        ),
+    ],
+)
+def test_what_is_to_be_done_is_said(tmp_path: Path, text: str, place: str, expected: str, got: str, hint: str) -> None:
+    """The one fault of a section; estimates are there unless it has them."""
+    path = tmp_path / "spec.yaml"
+    path.write_text(HEAD + text + ("" if "estimates:" in text else f"\n{ONE}"), encoding="utf-8")
+    with pytest.raises(ViolationsError) as raised:
+        load_specification(path)
+    (fault,) = raised.value.violations
+    assert fault.where == place
+    assert expected in fault.expected
+    assert fault.got == got
+    assert hint in fault.hint
+
+
 def test_codes_are_read_as_they_are_written(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(
