@@ -24,9 +24,10 @@ from pipelines.stats.arrays import (
     as_floats,
     code_labels,
 )
-from pipelines.stats.design_sheet import DesignSheet, broken_rows, weight_faults
+from pipelines.stats.design_sheet import DesignSheet, label_faults, mark_faults, number_faults, weight_faults
 from pipelines.stats.residuals import Residualizer
 from pipelines.stats.stages import Stage
+from pipelines.stats.terms import unknown_name
 
 LonelyPsu = Literal["fail", "adjust", "average", "certainty", "remove"]
 
@@ -101,7 +102,7 @@ class SurveyDesign:
             population: R's fpc, one column a stage: the units in the population of the stratum (at later
                 stages: of the parent), repeated on its rows; or, where no value is above 1, sampling
                 fractions. inf is sampling with replacement. Stages without a column add no variance.
-            take_all: Boolean column, true on the rows of strata that are in the sample whole: N = n at the
+            take_all: Boolean column (or 1 and 0), true on the rows of strata that are in the sample whole: N = n at the
                 first stage, where the population may be null.
             nest: PSU labels are read within the stratum (R's ``nest=TRUE``), so one label may stand in several.
             wave: column of a stacked file; a PSU may change its stratum from wave to wave, and is then one unit
@@ -116,8 +117,9 @@ class SurveyDesign:
             allow_negative_weights: keep weights below 0, which linear calibration may give.
 
         Raises:
-            ViolationsError: naming the rows: weight missing, negative or not finite; label missing; N below n,
-                missing, or varying within its stratum; counts and fractions mixed; a PSU in two strata.
+            ViolationsError: columns and rules that there are not, with the nearest name; naming the rows: weight or N
+                that is no number, weight missing, negative or not finite; label missing; N below n, missing, or varying
+                within its stratum; counts and fractions mixed; a PSU in two strata.
             SingletonStratumError: strata of one unit (N above 1) under 'fail', at any stage.
         """
         _check_arguments(
@@ -130,13 +132,19 @@ class SurveyDesign:
             calibrated_twice=calibration is not None and calibration_group is not None,
         )
         violations: list[Violation] = []
-        weights = None if weight is None else as_floats(frame[weight])
-        if weight is not None and weights is not None:
-            violations += weight_faults(frame[weight], weights, allow_negative=allow_negative_weights)
+        weights = None
+        if weight is not None:
+            violations += number_faults(frame[weight])
+            if not violations:
+                weights = as_floats(frame[weight])
+                violations += weight_faults(frame[weight], weights, allow_negative=allow_negative_weights)
+        for name in population:
+            violations += number_faults(frame[name])
+        if take_all is not None:
+            violations += mark_faults(frame[take_all])
         labels = [name for name in (strata, *stages, take_all, wave) if name is not None]
         for name in (*labels, *([] if calibration_group is None else [calibration_group])):
-            if frame[name].null_count():
-                violations += broken_rows(frame[name].is_null(), "label_missing", name, "a label", "missing")
+            violations += label_faults(frame[name])
         if violations:
             raise ViolationsError("survey design", violations)
 
@@ -233,23 +241,15 @@ def _check_arguments(
     n_populations: int,
     calibrated_twice: bool,
 ) -> None:
+    unknown = [
+        unknown_name("missing_column", "survey design", "a column", name, frame.columns)
+        for name in dict.fromkeys(named)
+        if name not in frame.columns
+    ]
     if lonely_psu not in get_args(LonelyPsu):
-        raise AxstatError(
-            "unknown_lonely_psu",
-            where="lonely_psu",
-            expected=", ".join(get_args(LonelyPsu)),
-            got=str(lonely_psu),
-            hint="choose one of the rules named",
-        )
-    absent = [name for name in named if name not in frame.columns]
-    if absent:
-        raise AxstatError(
-            "missing_column",
-            where="survey design",
-            expected=f"columns {', '.join(named)}",
-            got=f"no {', '.join(absent)}",
-            hint="name columns that the frame has",
-        )
+        unknown.append(unknown_name("unknown_lonely_psu", "lonely_psu", "one of", lonely_psu, get_args(LonelyPsu)))
+    if unknown:
+        raise ViolationsError("survey design", unknown)
     if n_populations > n_stages:
         raise AxstatError(
             "too_many_populations",

@@ -54,6 +54,7 @@ class DesignSheet:
     def build(cls, frame: pl.DataFrame, columns: Sequence[str], *, whole: bool) -> "DesignSheet":
         """The sheet of some columns, nothing of it coded yet."""
         n = frame.height
+        columns = list(dict.fromkeys(columns))  # one may be the stratum and the wave
         start = run_starts([frame[name] for name in columns]) if columns else np.arange(1 if whole else n)
         return cls(
             short=frame.select(columns)[start] if columns else frame.select([])[:0],
@@ -84,8 +85,7 @@ class DesignSheet:
         """The values that the groups of the runs marked have there: "stratum north: 40 (3 rows), 41 (1 row)"."""
 
         def told(of: IntArray) -> str:
-            held = value[of].fill_nan(None) if value.dtype.is_float() else value[of]
-            rows = pl.DataFrame({"value": whole_numbers(held), "rows": self.length[of]})
+            rows = pl.DataFrame({"value": whole_numbers(_known(value[of])), "rows": self.length[of]})
             counts = rows.group_by("value").agg(pl.col("rows").sum()).sort("rows", "value", descending=[True, False])
             shown = counts.head(SHOWN).select(pl.col("value").cast(pl.String).fill_null("missing"), "rows")
             parts = [f"{text} ({n} row{'s' if n > 1 else ''})" for text, n in shown.iter_rows()]
@@ -205,7 +205,7 @@ class DesignSheet:
         """Whether the populations are sampling fractions (R: no value above 1), and rows that mix the two."""
         if not columns:
             return False, []
-        table = self.short.select(pl.col(columns).cast(pl.Float64).fill_nan(None))
+        table = self.short.select(pl.col(list(dict.fromkeys(columns))).cast(pl.Float64).fill_nan(None))
         below = table.select(pl.any_horizontal(pl.all() < 1).fill_null(False)).to_series()
         if not table.select(pl.any_horizontal((pl.all() > 1).any())).item():
             return bool(below.any()), []
@@ -293,6 +293,44 @@ class DesignSheet:
             )
             share = (share * sampled / there)[parent]
         return tuple(made)
+
+
+def number_faults(column: pl.Series) -> list[Violation]:
+    """The rows of a column of weights or populations that hold something other than a number."""
+    if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        return []
+    wrong = column.is_not_null()
+    if column.dtype == pl.String:
+        wrong &= column.cast(pl.Float64, strict=False).is_null()
+    return broken_rows(wrong, "not_a_number", column.name, "numbers", _some(column, wrong))
+
+
+def mark_faults(column: pl.Series) -> list[Violation]:
+    """The rows of a column that hold no mark."""
+    if column.dtype in (pl.Boolean, pl.Null):
+        return []
+    wrong = _known(column).is_not_null()
+    if column.dtype.is_numeric():
+        wrong &= (column != 0) & (column != 1)
+    return broken_rows(wrong, "not_a_mark", column.name, "true and false, or 1 and 0", _some(column, wrong))
+
+
+def label_faults(column: pl.Series) -> list[Violation]:
+    """The rows of a column that have no label: null or NaN."""
+    known = _known(column)
+    if not known.null_count():
+        return []
+    return broken_rows(known.is_null(), "label_missing", column.name, "a label", "missing")
+
+
+def _known(column: pl.Series) -> pl.Series:
+    """The column with null for NaN."""
+    return column.fill_nan(None) if column.dtype.is_float() else column
+
+
+def _some(column: pl.Series, rows: pl.Series) -> str:
+    held = column.filter(rows).unique(maintain_order=True)
+    return ", ".join(repr(each) for each in held.head(3)) + (" …" if len(held) > 3 else "")
 
 
 def weight_faults(column: pl.Series, weight: FloatArray, *, allow_negative: bool) -> list[Violation]:

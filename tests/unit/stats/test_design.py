@@ -60,7 +60,34 @@ def test_bad_weights_are_named_by_row() -> None:
     }
 
 
+def test_text_in_a_column_of_numbers_or_marks_is_named_by_row() -> None:
+    changes: dict[str, list[object]] = {"w": ["5", "5.0", "x", "1", None], "N": ["many", "10", "10", "2", "2"]}
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(frame(**changes), weight="w", strata="h", population=["N"], take_all="psu")
+    assert [fault.code for fault in error.value.violations] == ["not_a_number", "not_a_number", "not_a_mark"]
+    assert [fault.rows for fault in error.value.violations] == [(3,), (1,), (1, 2, 3, 4, 5)]
+    assert [fault.where for fault in error.value.violations] == ["column 'w'", "column 'N'", "column 'psu'"]
+    assert [fault.got for fault in error.value.violations] == ["'x'", "'many'", "'p1', 'p2', 'p3' …"]
+
+
+def test_marks_are_truth_values_or_1_and_0() -> None:
+    for marks in ([0, 0, 0, 1, 1], [0.0, 0.0, 0.0, 1.0, 1.0], [False, False, False, True, True]):
+        design = SurveyDesign.from_frame(frame(t=[*marks]), weight="w", strata="h", take_all="t")
+        assert design.stratum_population.tolist() == [np.inf, 2.0]
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(frame(t=[0, 0, 0, 2, 2]), weight="w", strata="h", take_all="t")
+    assert (rows_at_fault(error), got(error)) == ({"not_a_mark": (4, 5)}, {"not_a_mark": "2"})
+
+
+def test_a_column_may_be_the_stratum_and_the_wave() -> None:
+    design = SurveyDesign.from_frame(frame(), weight="w", strata="h", stages=["psu"], wave="h")
+    assert design.stratum_psus.tolist() == [2, 2]
+
+
 def test_missing_labels_are_named_by_row() -> None:
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(frame(h=[1.0, float("nan"), 1.0, 2.0, 2.0]), weight="w", strata="h")
+    assert rows_at_fault(error) == {"label_missing": (2,)}
     with pytest.raises(ViolationsError) as error:
         SurveyDesign.from_frame(frame(h=["s1", None, "s1", "s2", "s2"]), weight="w", strata="h")
     assert rows_at_fault(error) == {"label_missing": (2,)}
@@ -170,8 +197,13 @@ def test_one_unit_of_one_is_not_lonely() -> None:
 def test_unknown_rule_column_and_empty_frame() -> None:
     with pytest.raises(AxstatError, match="unknown_lonely_psu"):
         SurveyDesign.from_frame(frame(), weight="w", lonely_psu="centre")  # type: ignore[arg-type]
-    with pytest.raises(AxstatError, match="missing_column"):
-        SurveyDesign.from_frame(frame(), weight="weight")
+    with pytest.raises(ViolationsError) as error:
+        SurveyDesign.from_frame(frame(), weight="w", strata="H", stages=["psus"], lonely_psu="ajust")  # type: ignore[arg-type]
+    assert [(fault.code, fault.got, fault.hint) for fault in error.value.violations] == [
+        ("missing_column", "H", "use one of them"),
+        ("missing_column", "psus", "did you mean psu?"),
+        ("unknown_lonely_psu", "ajust", "did you mean adjust?"),
+    ]
     with pytest.raises(AxstatError, match="empty_design"):
         SurveyDesign.from_frame(frame().head(0), weight="w")
 
