@@ -5,6 +5,7 @@ the estimates (run, engine), which columns are read (run).
 """
 
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +38,7 @@ def build_design(
         design = _survey_design(plan, frame, weight=plan.weight)
     if specification.calibration is None:
         return design, waves
-    made = _calibrated(specification.calibration, frame, design.weight)
+    made = _calibrated(_by_labels(specification.calibration, frame), frame, design.weight)
     notes += _calibration_notes(made)
     if waves is not None:
         waves = replace(waves, calibration=made.residualizer)
@@ -120,6 +121,29 @@ def _margin(frame: pl.DataFrame, name: str) -> pl.Series:
         return column.cast(pl.String).str.to_lowercase() if column.dtype == pl.Boolean else column
     parts = [whole_numbers(frame[part]).cast(pl.String) for part in name.split(":")]
     return pl.select(pl.concat_str([pl.lit(part) for part in parts], separator=":").alias(name)).to_series()
+
+
+def _by_labels(plan: CalibrationPlan, frame: pl.DataFrame) -> CalibrationPlan:
+    """The calibration with the levels of its margins written as the labels of their columns."""
+    margins = {name: _totals_by_label(_margin(frame, name), totals) for name, totals in (plan.margins or {}).items()}
+    return plan.model_copy(update={"margins": margins})
+
+
+def _totals_by_label(column: pl.Series, totals: Mapping[str, float]) -> Mapping[str, float]:
+    """In a column of numbers 0.0 is the level 0, as it is in a condition."""
+    if not column.dtype.is_numeric():
+        return totals
+    known = whole_numbers(column).drop_nulls().unique().cast(pl.String).to_list()
+    by_number = {float(label): label for label in known}
+
+    def label(key: str) -> str:
+        try:
+            found = key if key in known else by_number.get(float(key), key)
+        except ValueError:
+            return key
+        return key if found in totals else found
+
+    return {label(key): total for key, total in totals.items()}
 
 
 def _calibration_notes(made: Calibration) -> list[str]:
@@ -253,7 +277,8 @@ def replicate_weights(
             hint="check columns and rscales",
         )
     if specification.calibration is not None:
-        made = _calibrated(specification.calibration, frame, weight)
+        calibration = _by_labels(specification.calibration, frame)
+        made = _calibrated(calibration, frame, weight)
         notes += _calibration_notes(made)
         weight = made.weight
         calibrated = []
@@ -264,6 +289,8 @@ def replicate_weights(
                 place = f"replicate {number} of {sets.shape[1]}, whose weights are calibrated as the full sample's were"
                 raise ViolationsError(f"{place}: {error.where}", error.violations) from None
         sets = np.column_stack(calibrated)
+
+        sets = np.column_stack([_calibrated(calibration, frame, each).weight for each in sets.T])
     rscales = np.asarray(plan.rscales, dtype=np.float64)
     return ReplicateWeights.from_columns(
         weight,

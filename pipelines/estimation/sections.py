@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from pipelines.errors import AxstatError, Violation
 from pipelines.estimation.plain_yaml import read_yaml
@@ -30,9 +31,17 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _share(value: object) -> object:
+    """A share; of one given in per cent the limit alone would not say what is wrong."""
+    if isinstance(value, int | float) and 1 < value <= 100:
+        raise PydanticCustomError("per_cent", "a share, not per cent", {"share": value / 100})
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_text)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
-Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed), Field(min_length=1)]
+Share = Annotated[float, BeforeValidator(_share)]
 Condition = dict[Name, Labels]
 
 
@@ -177,10 +186,17 @@ def _fault(model: type[BaseModel], found: Mapping[str, Any], place: str) -> Viol
     expected = _KINDS.get(kind, str(found["msg"]).lower().removeprefix("input should be "))
     if kind in _LIMITS:
         expected = _LIMITS[kind].format_map(found["ctx"])
-    return Violation("value_not_valid", where, expected, _shown(found["input"]), "give a value of that kind")
+    hint = _HINTS.get(kind, "give a value of that kind").format_map(found.get("ctx", {}))
+    return Violation("value_not_valid", where, expected, _shown(found["input"]), hint)
 
 
+_HINTS = {
+    "per_cent": "write {share:g}",
+    "list_type": "begin each item with a dash",
+    "too_short": "add one",
+}
 _KINDS = {
+    "too_short": "at least one",
     "tuple_type": "a list",
     "list_type": "a list",
     "dict_type": "keys and values",

@@ -19,6 +19,7 @@ from pipelines.estimation.sections import (
     Name,
     Names,
     Section,
+    Share,
     checked_section,
     listed_sections,
     named_columns,
@@ -58,7 +59,7 @@ class CalibrationPlan(Section):
     """Weights to be made to agree with totals: by ``margins`` (rake, poststratify) or ``terms`` and ``totals``."""
 
     method: Literal["rake", "poststratify", "linear", "raking", "logit"]
-    margins: dict[Name, dict[Name, float]] | None = None
+    margins: dict[Name, Annotated[dict[Name, float], Field(min_length=1)]] | None = Field(default=None, min_length=1)
     terms: Names = ()
     totals: tuple[float, ...] | dict[Name, float] | None = None
     bounds: tuple[float, float] | None = None
@@ -92,8 +93,8 @@ class Replicates(Section):
 class Confidence(Section):
     """Level and methods of the intervals."""
 
-    level: float = Field(default=0.95, gt=0, lt=1)
-    methods: tuple[IntervalMethod, ...] = ("xlogit",)
+    level: Share = Field(default=0.95, gt=0, lt=1)
+    methods: tuple[IntervalMethod, ...] = Field(default=("xlogit",), min_length=1)
 
 
 class Estimate(Section):
@@ -109,7 +110,7 @@ class Estimate(Section):
     between: tuple[Condition, ...] = ()
     of: Basic | None = None
     coefficients: tuple[float, ...] | dict[Name, float] | None = None
-    probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    probabilities: tuple[Annotated[Share, Field(ge=0, le=1)], ...] = ()
     rule: QuantileRule = "math"
     interval: QuantileInterval = "mean"
 
@@ -283,10 +284,10 @@ def load_specification(path: Path) -> Specification:
 
 def _sections(raw: object) -> dict[str, Any]:
     """The sections of a document that has faults of its own."""
-    found: dict[str, Any] = dict.fromkeys(("design", "calibration", "replicates", "confidence"))
-    found |= {key: [] for key in ("estimates", "tests", "models")}
     given = raw if isinstance(raw, dict) else {}
-    return {key: value if type(given.get(key)) not in (dict, list) else given[key] for key, value in found.items()}
+    found = {key: given.get(key) for key in ("design", "calibration", "replicates", "confidence")}
+    listed = {key: given.get(key) for key in ("estimates", "tests", "models")}
+    return found | {key: value if isinstance(value, list) else [] for key, value in listed.items()}
 
 
 def _design_faults(design: Design, replicates: Replicates | None) -> list[Violation]:
@@ -378,6 +379,8 @@ def _estimate_faults(
     def fault(code: str, key: str, expected: str, got: str, hint: str) -> None:
         faults.append(Violation(code, f"{place}.{key}", expected, got, hint))
 
+    if len(set(estimate.by)) < len(estimate.by):
+        fault("column_repeated", "by", "each column once", ", ".join(estimate.by), "name it once")
     if estimate.statistic == "difference" and len(estimate.between) != 2:
         fault("two_sides", "between", "two domains: the second minus the first", str(len(estimate.between)), "give two")
     if estimate.of == "ratio" and estimate.denominator is None:

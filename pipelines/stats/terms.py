@@ -343,14 +343,19 @@ def _in_use(code: IntArray, size: int) -> tuple[IntArray, IntArray]:
 def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str]) -> Violation:
     """A name that is not known, with the known ones and the nearest of them."""
     near = get_close_matches(got, known, n=1, cutoff=0.5)
-    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    shown = ", ".join(map(_written, known[:10])) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
     return Violation(
         code,
         where=where,
         expected=f"{what}: {shown}",
-        got=got,
-        hint=f"did you mean {near[0]}?" if near else "use one of them",
+        got=_written(got),
+        hint=f"did you mean {_written(near[0])}?" if near else "use one of them",
     )
+
+
+def _written(name: str) -> str:
+    """A name as text, in quotes where its blanks would not be seen."""
+    return name if name and name == name.strip() else repr(name)
 
 
 def missing_faults(column: pl.Series) -> list[Violation]:

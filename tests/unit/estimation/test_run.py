@@ -477,6 +477,27 @@ def test_replicates_without_a_row_of_the_data_are_refused(run: Run, sample: pl.D
     assert found["key_without_replicates"] == tuple(range(3, sample.height + 1))
 
 
+@pytest.mark.parametrize("method", ["rake", "poststratify"])
+def test_levels_of_a_margin_of_numbers_are_numbers(run: Run, sample: pl.DataFrame, method: str) -> None:
+    """0.0 and 01 are levels 0 and 1 there, as in a condition; a level of text is what is written."""
+    made = only(
+        run(
+            sample,
+            design={"weight": "w"},
+            calibration={"method": method, "margins": {"adopts": {"0.0": 400, "01": 300}}},
+            estimates=asked(statistic="total", measure="adopts"),
+        )
+    )
+    assert made["estimate"] == pytest.approx(300)
+    with pytest.raises(ViolationsError, match=r"2\.5"):
+        run(
+            sample,
+            design={"weight": "w"},
+            calibration={"method": method, "margins": {"adopts": {0.0: 400, 1: 300, 2.5: 9}}},
+            estimates=asked(statistic="total", measure="adopts"),
+        )
+
+
 def test_crossed_post_strata(run: Run, sample: pl.DataFrame) -> None:
     cells = {
         f"{sex}:{size}": 100.0 + 10 * i

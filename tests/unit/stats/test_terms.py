@@ -55,6 +55,14 @@ def test_faulty_terms_are_named() -> None:
     ]
 
 
+def test_blanks_of_a_name_are_seen() -> None:
+    with pytest.raises(ViolationsError) as error:
+        terms_matrix(pl.DataFrame({"sex": ["A"], " stratum": ["N"]}), ["stratum=N"])
+    (fault,) = error.value.violations
+    assert fault.expected == "a column: sex, ' stratum'"
+    assert (fault.got, fault.hint) == ("stratum", "did you mean ' stratum'?")
+
+
 @pytest.mark.parametrize("spread", [1, 10_000])
 def test_joint_codes_are_those_of_the_pairs(spread: int) -> None:
     """Small code ranges are counted, wide ones sorted: the cells are the same."""
