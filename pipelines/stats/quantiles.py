@@ -364,7 +364,7 @@ def _finish(
     level: float,
     marks: Marks,
 ) -> QuantileEstimates:
-    empty = np.array([len(seen.value) == 0 for seen in distributions])
+    empty = np.array([len(seen.value) == 0 for seen in distributions], dtype=np.bool_)
     conditions: Marks = {
         "empty_domain": np.broadcast_to(empty[:, None], estimate.shape),
         "no_df": np.broadcast_to(~(df > 0)[:, None], estimate.shape),
