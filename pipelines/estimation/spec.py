@@ -87,7 +87,7 @@ class Replicates(Section):
     scale: NotNegative
     rscales: NotNegative | tuple[NotNegative, ...] = 1.0
     mse: bool = False
-    degf: int | None = None
+    degf: int | None = Field(default=None, ge=1)
 
 
 class Confidence(Section):

@@ -57,7 +57,7 @@ class ReplicateWeights:
     scale: float
     rscales: FloatArray  # (R,)
     mse: bool
-    degf: int | None  # of the whole file where its producer states it; None: the rank
+    degf: int | None  # as the producer states it, which no domain has more of; None: the rank
 
     @classmethod
     def from_columns(
@@ -188,12 +188,10 @@ class ReplicateWeights:
         return cast(FloatArray, np.where(self._without_estimate(replicates, estimate), np.nan, spread))
 
     def degrees_of_freedom(self, used: BoolArray | None = None) -> int:
-        """R's degf: the rank of the analysis weights of the rows used ``(n,)`` minus 1.
+        """R's degf: the rank of the analysis weights of the rows used ``(n,)`` (None: all) minus 1.
 
-        For the whole file (None) what its producer states, where that is known.
+        At most what their producer states, where that is known.
         """
-        if used is None and self.degf is not None:
-            return self.degf
         domain = np.zeros(len(self.base), dtype=np.int64) if used is None else np.where(used, 0, -1)
         return int(self.domain_degrees_of_freedom(domain, 1)[0])
 
@@ -209,7 +207,8 @@ class ReplicateWeights:
         code, unit = np.divmod(pairs, len(self.factor))
         bounds = np.searchsorted(code, np.arange(n_domains + 1)).tolist()
         ranks = [self._rank(unit[first:last], squares[first:last]) for first, last in pairwise(bounds)]
-        return np.array(ranks, dtype=np.float64) - 1.0
+        found = np.array(ranks, dtype=np.float64) - 1.0
+        return found if self.degf is None else np.minimum(found, self.degf)
 
     def _by_unit(self, values: FloatArray) -> FloatArray:
         weighted = self.base[:, None] * values

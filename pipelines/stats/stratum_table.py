@@ -4,6 +4,7 @@ Belongs here: from the tables that statements of `sql/cells/` give to what a var
 them. Does not belong here: designs whose rows are at hand (design, design_sheet), the formulas (moments).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,11 +115,15 @@ class _Faults:
         self._label = counts["stratum"].cast(pl.String).fill_null("(missing)")
         self.violations: list[Violation] = []
 
-    def report(self, code: str, marked: pl.Series | BoolArray, expected: str, got: str) -> None:
-        """A violation that names the strata marked, if there are any."""
-        labels = self._label.filter(pl.Series(marked).fill_null(value=False)).to_list()
-        if labels:
+    def report(self, code: str, marked: pl.Series | BoolArray, expected: str, got: str | Callable[[int], str]) -> None:
+        """A violation that names the strata marked, if any; ``got``: what is found in each by its position."""
+        at = np.flatnonzero(pl.Series(marked).fill_null(value=False).to_numpy()).tolist()
+        if at:
+            labels = self._label.gather(at).to_list()
             shown = ", ".join(labels[:10]) + (f" and {len(labels) - 10} more" if len(labels) > 10 else "")
+            if not isinstance(got, str):
+                told = "; ".join(f"{label}: {got(each)}" for label, each in zip(labels[:5], at[:5], strict=True))
+                got = told + (f"; and {len(at) - 5} more" if len(at) > 5 else "")
             hint = "mend or remove these rows before estimating"
             self.violations.append(Violation(code, f"strata {shown}", expected, got, hint))
 
@@ -129,26 +134,32 @@ def _populations(counts: pl.DataFrame, sampled: IntArray, whole: BoolArray, foun
     high = counts["population_high"].fill_null(np.nan).to_numpy()
     absent = (counts["population_missing"] > 0).to_numpy()
     found.report("population_missing", absent & ~whole, "a count on every row", "missing")
-    found.report("population_varies", low < high, "one population in each stratum", "several")
+    found.report(
+        "population_varies", low < high, "one population in each stratum", lambda at: f"{low[at]:g} to {high[at]:g}"
+    )
     given = ~np.isnan(high)
     if (high[given] > 1).any():
-        found.report("population_below_one", low < 1, "counts, 1 or more, on every row", "a fraction")
+        found.report("population_below_one", low < 1, "counts, 1 or more, on every row", lambda at: f"{low[at]:g}")
         there = np.where(given, high, np.inf)
     elif (low[given] < 1).any():
         found.report("fraction_not_positive", low <= 0, "a sampling fraction above 0", "0 or less")
         there = np.where(given & (high > 0), sampled / np.where(high > 0, high, 1.0), np.inf)
     else:
         there = np.where(given, high, np.inf)
+
+    def sizes(at: int) -> str:
+        return f"n = {sampled[at]}, N = {there[at]:g}"
+
     found.report(
         "sample_exceeds_population",
         sampled > there,
         "at least as many units in the population as in the sample of the stratum",
-        "fewer",
+        sizes,
     )
     found.report(
         "take_all_not_complete",
         whole & np.isfinite(there) & (there != sampled),
         "all units of a take-all stratum in the file",
-        "a population other than the units in the file",
+        sizes,
     )
     return there

@@ -423,6 +423,24 @@ def test_a_replicate_that_cannot_be_calibrated_is_named(run: Run, sample: pl.Dat
         )
 
 
+def test_degrees_of_freedom_are_no_more_than_the_producer_states(
+    run: Run, sample: pl.DataFrame, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(4)
+    sets = pl.DataFrame({f"r{i}": draw.uniform(1, 9, sample.height) for i in range(9)})
+    sets.with_row_index("row", offset=1).write_csv(tmp_path / "sets.csv")
+    few = sample.with_row_index("at").with_columns(few=pl.col("at") < 4)
+    estimates = [
+        {"id": "m", "statistic": "mean", "measure": "staff"},
+        {"id": "f", "statistic": "mean", "measure": "staff", "where": {"few": True}},
+        {"id": "q", "statistic": "quantile", "measure": "staff", "probabilities": [0.5]},
+    ]
+    for degf, expected in ((None, [8, 3, 8]), (5, [5, 3, 5])):
+        replicates = {"file": "sets.csv", "scale": 1} | ({} if degf is None else {"degf": degf})
+        made = run(few, design={"weight": "w"}, replicates=replicates, estimates=estimates).table
+        assert made["df"].to_list() == expected
+
+
 def test_columns_that_are_no_replicates_are_not_taken_for_some(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
     draw = np.random.default_rng(5)
     sets = pl.DataFrame({f"r{i}": draw.uniform(1, 9, sample.height) for i in (1, 2, 3)})

@@ -81,6 +81,18 @@ def test_what_is_wrong_is_said_with_its_stratum(change: dict[str, object], code:
     assert fault.where == f"strata {'(missing)' if 'stratum' in change else 'b'}"
 
 
+def test_sizes_are_told() -> None:
+    few = {"population_low": 2.0, "population_high": 2.0}
+    for changes, told in (
+        ([{}, few], "b: n = 3, N = 2"),
+        ([few] * 6, "; ".join(f"{label}: n = 3, N = 2" for label in "abcde") + "; and 1 more"),
+        ([{"population_low": 11.0}], "a: 11 to 12"),
+    ):
+        with pytest.raises(ViolationsError) as raised:
+            table(*changes)
+        assert raised.value.violations[0].got == told
+
+
 def test_a_fraction_of_nothing_is_refused() -> None:
     with pytest.raises(ViolationsError, match="fraction_not_positive"):
         table({"population_low": 0.0, "population_high": 0.0}, {"population_low": 0.5, "population_high": 0.5})
