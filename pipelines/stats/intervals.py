@@ -8,7 +8,6 @@ The names for proportions are those of R's ``svyciprop`` (survey 4.1), with ``wi
 ``z`` are R's ``confint`` of a mean, total or ratio.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -32,6 +31,7 @@ from pipelines.stats.interval_formulas import (
     t_interval,
     wilson_interval,
 )
+from pipelines.stats.terms import known_name
 
 IntervalMethod = Literal["logit", "xlogit", "beta", "wilson", "asin", "mean", "likelihood", "t", "z"]
 # What was done for an estimate: see confidence_intervals().
@@ -163,26 +163,6 @@ METHODS: Mapping[IntervalMethod, Callable[[Evidence, float], Limits]] = MappingP
 ANY_STATISTIC: tuple[IntervalMethod, ...] = ("t", "z")
 
 
-def interval_method(name: str, *, proportion: bool) -> IntervalMethod:
-    """The method of that name, if the statistic can have it: all for a proportion, else ``t`` and ``z``.
-
-    Raises:
-        AxstatError: ``unknown_interval_method``, naming the valid ones and the nearest.
-    """
-    valid: tuple[str, ...] = get_args(IntervalMethod) if proportion else ANY_STATISTIC
-    if name in valid:
-        return cast(IntervalMethod, name)
-    near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.5)
-    only_shares = name in get_args(IntervalMethod)
-    raise AxstatError(
-        "unknown_interval_method",
-        where=f"confidence method {name!r}",
-        expected=f"one of {', '.join(valid)}",
-        got="a method for proportions, asked for another statistic" if only_shares else "no such method",
-        hint=f"did you mean {near[0]!r}?" if near else "choose one of the methods named",
-    )
-
-
 def confidence_intervals(
     seen: Evidence,
     *,
@@ -205,8 +185,9 @@ def confidence_intervals(
     ``no_estimate``: the estimate is NaN, and so are the limits.
 
     Raises:
-        AxstatError: ``level_out_of_range`` unless 0 < level < 1.
+        AxstatError: an unknown method, with the nearest; ``level_out_of_range`` unless 0 < level < 1.
     """
+    known_name(method, get_args(IntervalMethod), "interval method")
     if not 0.0 < level < 1.0:
         raise AxstatError(
             "level_out_of_range",

@@ -7,7 +7,6 @@ R breaks ties of a cumulated weight with p by its rounding. Sums are made as R m
 order of the sorted rows), so that ties fall as in R where numpy's long double is R's.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,8 +14,8 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from pipelines.errors import AxstatError
 from pipelines.stats.arrays import FloatArray, IntArray
+from pipelines.stats.terms import known_name
 
 QuantileRule = Literal["math", "school", "shahvaish", "hf1", "hf2", "hf3", "hf4", "hf5", "hf6", "hf7", "hf8", "hf9"]
 
@@ -193,21 +192,3 @@ def quantile_rule(name: str) -> QuantileRule:
         AxstatError: ``unknown_quantile_rule``, naming the valid ones and the nearest.
     """
     return cast(QuantileRule, known_name(name, get_args(QuantileRule), "quantile rule"))
-
-
-def known_name(name: str, valid: tuple[str, ...], what: str, *, elsewhere: tuple[str, ...] = ()) -> str:
-    """The name, where it is one of those that are valid; `elsewhere`: names that are so for other designs.
-
-    Raises:
-        AxstatError: ``unknown_...``, naming the valid ones and the nearest.
-    """
-    if name in valid:
-        return name
-    near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.5)
-    raise AxstatError(
-        f"unknown_{what.replace(' ', '_')}",
-        where=f"{what} {name!r}",
-        expected=f"one of {', '.join(valid)}",
-        got="none of them for this design" if name in elsewhere else "no such name",
-        hint=f"did you mean {near[0]!r}?" if near else "choose one of the names given",
-    )

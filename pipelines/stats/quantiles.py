@@ -28,8 +28,9 @@ from pipelines.stats.interval_formulas import (
     t_interval,
     t_quantile,
 )
-from pipelines.stats.quantile_rules import Distribution, QuantileRule, known_name, quantile_rule
+from pipelines.stats.quantile_rules import Distribution, QuantileRule, quantile_rule
 from pipelines.stats.replication import ReplicateWeights
+from pipelines.stats.terms import known_name
 from pipelines.stats.variance import DomainLayout
 
 QuantileInterval = Literal["mean", "beta", "xlogit", "asin", "score", "quantile"]

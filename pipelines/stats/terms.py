@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipelines.errors import Violation, ViolationsError
+from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.stats.arrays import BoolArray, FloatArray, IntArray, dense_codes, in_threads, nested_codes, pieces
 
 
@@ -356,6 +356,24 @@ def unknown_name(code: str, where: str, what: str, got: str, known: Sequence[str
 def _written(name: str) -> str:
     """A name as text, in quotes where its blanks would not be seen."""
     return name if name and name == name.strip() else repr(name)
+
+
+def known_name(name: str, valid: tuple[str, ...], what: str, *, elsewhere: tuple[str, ...] = ()) -> str:
+    """The name, where it is one of those that are valid; `elsewhere`: names that are so for other designs.
+
+    Raises:
+        AxstatError: ``unknown_...``, naming the valid ones and the nearest.
+    """
+    if name in valid:
+        return name
+    near = get_close_matches(name.lower(), valid, n=1, cutoff=0.5)
+    raise AxstatError(
+        f"unknown_{what.replace(' ', '_')}",
+        where=f"{what} {name!r}",
+        expected=f"one of {', '.join(valid)}",
+        got="none of them for this design" if name in elsewhere else "no such name",
+        hint=f"did you mean {near[0]!r}?" if near else "choose one of the names given",
+    )
 
 
 def missing_faults(column: pl.Series) -> list[Violation]:
