@@ -284,13 +284,11 @@ def replicate_weights(
         calibrated = []
         for number, each in enumerate(sets.T, start=1):
             try:
-                calibrated.append(_calibrated(specification.calibration, frame, each).weight)
+                calibrated.append(_calibrated(calibration, frame, each).weight)
             except ViolationsError as error:
                 place = f"replicate {number} of {sets.shape[1]}, whose weights are calibrated as the full sample's were"
                 raise ViolationsError(f"{place}: {error.where}", error.violations) from None
         sets = np.column_stack(calibrated)
-
-        sets = np.column_stack([_calibrated(calibration, frame, each).weight for each in sets.T])
     rscales = np.asarray(plan.rscales, dtype=np.float64)
     return ReplicateWeights.from_columns(
         weight,

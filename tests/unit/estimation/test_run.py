@@ -410,6 +410,23 @@ def test_quantiles_over_replicates_count_rows_as_means_do(run: Run, sample: pl.D
     assert made["n"].to_list() == [sample["sales"].count()] * 2
 
 
+def test_replicates_may_be_calibrated_below_zero(run: Run, tmp_path: Path) -> None:
+    """w, w, v with 2 w + v = 3 and 2 w + 10 v = 2 is w = 14/9, v = -1/9, whatever the weights before."""
+    data = pl.DataFrame({"w": [1.0, 1.0, 1.0], "staff": [1, 1, 10], "y": [1, 1, 0]})
+    sets = pl.DataFrame({"row": [1, 2, 3], "r1": [1.0, 1.0, 2.0], "r2": [2.0, 2.0, 1.0]})
+    sets.write_csv(tmp_path / "sets.csv")
+    made = run(
+        data,
+        design={"weight": "w"},
+        replicates={"file": "sets.csv", "scale": 1},
+        calibration={"method": "linear", "terms": ["1", "staff"], "totals": [3, 2]},
+        estimates=[{"id": "t", "statistic": "total", "measure": "y"}],
+    )
+    assert only(made)["estimate"] == pytest.approx(28 / 9, rel=1e-12)
+    assert only(made)["se"] == pytest.approx(0.0, abs=1e-12)
+    assert made.notes == ("calibration made the weight negative in rows 3; bounds would prevent it",)
+
+
 def test_a_replicate_that_cannot_be_calibrated_is_named(run: Run, sample: pl.DataFrame, tmp_path: Path) -> None:
     sets = pl.DataFrame({"r1": sample["w"], "r2": sample.select(pl.when(sex="A").then("w").otherwise(0.0)).to_series()})
     sets.with_row_index("row", offset=1).write_csv(tmp_path / "sets.csv")
