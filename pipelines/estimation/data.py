@@ -35,6 +35,7 @@ FORMATS: dict[str, Format] = {
     ".zsav": "statistical",
     ".dta": "statistical",
 }
+_ENCODINGS = "a text file in UTF-8 or CP949"
 _TEXT = "a header, quotes that are closed, and as many cells in every row"
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _TRUTH = {"TRUE": True, "True": True, "true": True, "FALSE": False, "False": False, "false": False}
@@ -157,8 +158,10 @@ def _text_content(path: Path, name: str) -> bytes:
             content = gzip.decompress(content)
         if not content.isascii() and not _is_utf8(content):
             content = content.decode("cp949").encode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise _unreadable(name, "a text file in UTF-8 or CP949", error) from None
+    except UnicodeDecodeError as error:
+        raise _unreadable(name, _ENCODINGS, error, hint="save the file as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(name, _ENCODINGS, error) from None
     return content.rstrip(b"\r\n")
 
 
@@ -303,11 +306,13 @@ def _typed(column: pl.Series) -> pl.Series:
     return column.replace_strict(_TRUTH, return_dtype=pl.Boolean) if set(known) <= set(_TRUTH) else column
 
 
-def _unreadable(name: str, expected: str, error: Exception) -> AxstatError:
+def _unreadable(
+    name: str, expected: str, error: Exception, *, hint: str = "send the complete file again"
+) -> AxstatError:
     return AxstatError(
         "file_unreadable",
         where=f"file {name}",
         expected=expected,
         got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200],
-        hint="send the complete file again",
+        hint=hint,
     )

@@ -122,6 +122,12 @@ def test_a_name_of_two_columns_is_refused_where_it_is_used(tmp_path: Path) -> No
     assert raised.value.code == "column_twice"
 
 
+def test_another_encoding_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_bytes("지역,값\n제주,1\n".encode("utf-16"))
+    with pytest.raises(AxstatError, match="save the file as UTF-8"):
+        open_data(tmp_path / "d.csv", name="d.csv")
+
+
 def test_rows_that_are_no_numbers_are_named() -> None:
     (fault,) = number_faults(pl.Series("y", ["1", "x", None, "z"]), place="estimates[0].measure")
     assert fault.rows == (2, 4)
