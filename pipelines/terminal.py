@@ -4,6 +4,7 @@ Belongs here: printing what a command made. Does not belong here: commands and t
 makes a result; heavy imports stay inside the functions so that `axstat --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ def readable_errors() -> Iterator[None]:
         if _DEBUG["on"]:
             raise
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        # Who reads, such as `head`, has enough; what is left would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except (OSError, MemoryError) as error:
         if _DEBUG["on"]:

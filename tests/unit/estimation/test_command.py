@@ -1,6 +1,7 @@
 """`axstat estimate` as a person meets it: a table or a file, one readable block of faults, exit code 1."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_a_table_in_csv_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert row["estimate"] == 20 / 6
     assert abs(row["se"] - ((2 * 2 * (2 / 12) ** 2 + 2 * 2 * (8 / 12) ** 2) ** 0.5)) < 1e-12
     assert (row["n"], row["df"], row["status"]) == (4, 2, "ok")
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pipelines.cli", "estimate", str(specification(tmp_path))]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_a_file_of_the_ending_asked_for(tmp_path: Path) -> None:
