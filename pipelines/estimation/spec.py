@@ -82,7 +82,7 @@ class Replicates(Section):
 
     file: str
     key: Name = "row"
-    columns: Names = ("r[0-9]*",)
+    columns: Names = ("r*[0-9]",)
     combined: bool = True
     scale: NotNegative
     rscales: NotNegative | tuple[NotNegative, ...] = 1.0
