@@ -160,8 +160,7 @@ def diff(
         from pipelines.estimation.output import check_output, write_table
         from pipelines.release.difference import compare_releases
 
-        if out is not None:
-            check_output(out)
+        check_output(out)
         settings = load_settings()
         found = compare_releases(settings.published_dir, before, after, load_library(settings.contracts_dir))
         typer.echo(found.told(top=top))
@@ -223,8 +222,7 @@ def check(
         from pipelines.precheck.run import check_file
 
         for path, suffix in ((html, ".html"), (json, ".json")):
-            if path is not None:
-                check_output(path, suffixes=(suffix,))
+            check_output(path, suffixes=(suffix,))
         settings = load_settings()
         declared = parse_form(form, where="--form") if form else None
         library = load_library(settings.contracts_dir)
@@ -264,8 +262,7 @@ def codebook(
         from pipelines.precheck.codebook_told import as_json, as_page, as_text
 
         for path, suffix in ((html, ".html"), (json, ".json")):
-            if path is not None:
-                check_output(path, suffixes=(suffix,))
+            check_output(path, suffixes=(suffix,))
         settings = load_settings()
         declared = parse_form(form, where="--form") if form else None
         library = load_library(settings.contracts_dir)
@@ -302,10 +299,8 @@ def read(
         from pipelines.precheck.reading_told import as_json, as_text, flat
 
         for path in (out, quarantine):
-            if path is not None:
-                check_output(path, inputs=[file, contract])
-        if json is not None:
-            check_output(json, suffixes=(".json",), inputs=[file, contract])
+            check_output(path, inputs=[file, contract])
+        check_output(json, suffixes=(".json",), inputs=[file, contract])
         found = read_file(file, contract, load_library(load_settings().contracts_dir), table=table)
         typer.echo(as_text(found, language))
         typed = None if found.verdict == "reject" else found.typed
@@ -379,8 +374,7 @@ def scenario(
         from pipelines.release.overview import latest_database
         from pipelines.release.scenario_table import scenario_table
 
-        if out is not None:
-            check_output(out)
+        check_output(out)
         table = scenario_table(latest_database(load_settings()), survey=survey, wave=wave, unit_weighting=weighting)
         write_or_print([(table, out)])
 
@@ -400,8 +394,7 @@ def estimate(
         from pipelines.estimation.spec import load_specification
 
         specification = load_specification(spec)
-        if out is not None:
-            check_output(out, inputs=specification.inputs)
+        check_output(out, inputs=specification.inputs)
         made = run_specification(specification, load_settings())
         print_notes(made.notes)
         write_or_print([(made.table, out)])
@@ -424,8 +417,7 @@ def plan(
 
         specification = load_plan(spec)
         for path in (out, precision):
-            if path is not None:
-                check_output(path, inputs=specification.inputs)
+            check_output(path, inputs=specification.inputs)
         made = run_plan(specification)
         print_notes(made.notes)
         write_or_print([(made.allocation, out), (made.precision, precision)])
@@ -448,8 +440,7 @@ def draw(
 
         specification = load_draw(spec)
         for path in (out, strata):
-            if path is not None:
-                check_output(path, inputs=specification.inputs)
+            check_output(path, inputs=specification.inputs)
         contract = None
         if specification.contract is not None:
             from pipelines.contracts.library import load_library
@@ -478,10 +469,8 @@ def weight(
 
         specification = load_weighting(spec)
         for path in (out, diagnostics):
-            if path is not None:
-                check_output(path, inputs=specification.inputs)
-        if report is not None:
-            check_output(report, suffixes=(".html",))
+            check_output(path, inputs=specification.inputs)
+        check_output(report, suffixes=(".html",))
         made = run_weighting(specification)
         page = None
         if report is not None:

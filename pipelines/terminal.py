@@ -4,7 +4,7 @@ Belongs here: printing what a command made. Does not belong here: commands and t
 makes a result; heavy imports stay inside the functions so that `axstat --help` answers at once.
 """
 
-import os
+import select
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,15 +32,21 @@ def readable_errors() -> Iterator[None]:
             raise
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    except BrokenPipeError:
-        # Who reads, such as `head`, has enough; what is left would fail once more when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
     except (OSError, MemoryError) as error:
-        if _DEBUG["on"]:
+        # Typer ends quietly where who reads, such as `head`, has enough: a pipe to another program is no such thing
+        if _DEBUG["on"] or (isinstance(error, BrokenPipeError) and _nobody_reads()):
             raise
         typer.echo(f"error: {type(error).__name__}: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose other end is closed."""
+    if sys.platform == "win32":
+        return False
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in watch.poll(0))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,10 +19,11 @@ from pipelines.errors import AxstatError, Violation, ViolationsError
 from pipelines.estimation.data import open_data
 from pipelines.estimation.domains import Partition, as_type, conditions_name, partition
 from pipelines.estimation.engine import Figures
-from pipelines.estimation.rows import Row, estimate_rows, level_faults, mark_faults, proportion_levels
+from pipelines.estimation.rows import Row, estimate_rows, level_faults, proportion_levels
 from pipelines.estimation.sections import Condition, Label
 from pipelines.estimation.spec import Estimate, Specification
 from pipelines.settings import Settings
+from pipelines.stats.design_sheet import mark_faults
 from pipelines.stats.linearization import DomainEstimates
 from pipelines.stats.moments import ROUNDING, TOLERANCE
 from pipelines.stats.stratum_table import StratumTable
@@ -161,7 +162,8 @@ class _Work:
         )
         if design.take_all is not None:
             marks = maker.levels(design.take_all, base).alias(design.take_all)
-            if faults := mark_faults(marks, "design.take_all"):
+            # Rows are those of the different values, which say nothing to a person
+            if faults := [replace(fault, rows=()) for fault in mark_faults(marks)]:
                 raise ViolationsError(f"specification {specification.path.name}", faults)
         counts = maker.cells("cells.design_strata", base)
         if counts.is_empty():

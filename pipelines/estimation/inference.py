@@ -44,11 +44,10 @@ def model_rows(
     rows: list[Row] = []
     notes: list[str] = []
     for index, model in enumerate(specification.models):
-        empty = _empty(model, model.model, frame, design)
-        if empty is not None:
-            rows.append(empty)
-            continue
         with _placed(f"models[{index}] {model.id}"):
+            if empty := _empty(model, model.model, frame, design):
+                rows.append(empty)
+                continue
             made, said = _model(model, frame, design, weights, specification.confidence.level)
         rows += made
         notes += [f"model {model.id}: {note}" for note in said]

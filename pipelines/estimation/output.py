@@ -43,12 +43,15 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def check_output(path: Path, *, suffixes: Sequence[str] = SUFFIXES, inputs: Iterable[Path] = ()) -> None:
+def check_output(path: Path | None, *, suffixes: Sequence[str] = SUFFIXES, inputs: Iterable[Path] = ()) -> None:
     """Refuse an ending that is not one of these (:func:`write_table` knows them), a folder that is not there, an input.
 
     Args:
-        inputs: files that the table is made of.
+        path: None: nothing is written.
+        inputs: files, or folders of files, that are read.
     """
+    if path is None:
+        return
     if path.suffix not in suffixes:
         raise AxstatError(
             "unknown_format",
@@ -61,11 +64,12 @@ def check_output(path: Path, *, suffixes: Sequence[str] = SUFFIXES, inputs: Iter
         raise AxstatError(
             "no_folder", where=f"--out {path}", expected="a folder that exists", got="none", hint="make the folder"
         )
-    if any(path.exists() and each.exists() and path.samefile(each) for each in inputs):
+    places = [place for place in (path, path.parent) if place.exists()]
+    if any(each.exists() and place.samefile(each) for each in inputs for place in places):
         raise AxstatError(
             "output_is_input",
             where=f"--out {path}",
-            expected="another file than those that are read",
-            got="one of them, which would be lost",
+            expected="another file than those that are read, and not among them",
+            got="one of them, or a file in their folder",
             hint="give the table a name of its own",
         )

@@ -157,21 +157,6 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, str) else float(cast(float, value))
 
 
-def mark_faults(column: pl.Series, place: str) -> list[Violation]:
-    """A column (or its different values) that does not say yes or no in each row."""
-    if column.dtype == pl.Boolean or (column.dtype.is_numeric() and proportion_levels(column) == [1]):
-        return []
-    return [
-        Violation(
-            "not_a_mark",
-            where=f"{place}, column {column.name!r}",
-            expected="true and false, or 1 and 0",
-            got="other values",
-            hint="make a column that marks the take-all strata",
-        )
-    ]
-
-
 def level_faults(estimate: Estimate, column: pl.Series, place: str) -> list[Violation]:
     """A level that the column (or its different values) does not have."""
     if estimate.level is None or bool(at_level(column, estimate.level).any()):

@@ -35,7 +35,6 @@ from pipelines.estimation.rows import (
     estimate_rows,
     estimate_table,
     level_faults,
-    mark_faults,
     named_row,
     proportion_levels,
 )
@@ -399,8 +398,6 @@ def _number_faults(specification: Specification, frame: pl.DataFrame) -> list[Vi
             wanted.setdefault(estimate.measure, f"{place}.measure")
         if estimate.denominator is not None:
             wanted.setdefault(estimate.denominator, f"{place}.denominator")
-    if design.take_all is not None:
-        faults += mark_faults(frame[design.take_all], "design.take_all")
     for name, place in wanted.items():
         faults += number_faults(frame[name], place=place)
     return faults

@@ -45,6 +45,16 @@ def test_a_table_in_csv_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert (row["n"], row["df"], row["status"]) == (4, 2, "ok")
 
 
+def test_no_file_is_written_among_those_that_are_read(tmp_path: Path) -> None:
+    path = specification(tmp_path, SPEC.replace("d.csv", "parts"))
+    (tmp_path / "parts").mkdir()
+    pl.read_csv(tmp_path / "d.csv").write_parquet(tmp_path / "parts" / "d.parquet")
+    for name in ("d.parquet", "new.parquet"):
+        done = axstat("estimate", str(path), "--out", str(tmp_path / "parts" / name))
+        assert (done.returncode, "output_is_input" in done.stderr) == (1, True)
+    assert [each.name for each in (tmp_path / "parts").iterdir()] == ["d.parquet"]
+
+
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -52,6 +62,17 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_broken_pipe_to_another_program_is_told() -> None:
+    words = (
+        "from pipelines.terminal import readable_errors\nwith readable_errors():\n    raise BrokenPipeError(32, 'gone')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: BrokenPipeError: [Errno 32] gone")
 
 
 def test_a_file_of_the_ending_asked_for(tmp_path: Path) -> None:
